@@ -1,1 +1,6 @@
-//! x
+//! The test bed: real Kubernetes, real Kafka, pods as processes, without Docker.
+//!
+//! It knows nothing of Spillway: an image name is mapped to whatever binary the
+//! caller says.
+
+pub mod process;
