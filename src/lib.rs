@@ -1,1 +1,8 @@
-//! x
+//! Spillway scales Kafka consumers so that messages are processed on time.
+//!
+//! The way through the code: observe (`kafka`, `cluster`) → decide (`decide`) →
+//! apply (`cluster`) → report (`report`); `reconcile` is where they meet. See
+//! ARCHITECTURE.md.
+
+pub mod api;
+pub mod decide;

@@ -1,1 +1,3 @@
+//! The `spillway` command.
+
 fn main() {}

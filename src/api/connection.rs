@@ -1,0 +1,191 @@
+//! `KafkaConnection`: how to reach one Kafka cluster, shared by every scaler that names it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Span;
+
+/// How to reach one Kafka cluster. Every ConsumerScaler in the namespace may name it; all that do share its connections.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "spillway.dev",
+    version = "v1alpha1",
+    kind = "KafkaConnection",
+    plural = "kafkaconnections",
+    shortname = "kc",
+    category = "spillway",
+    namespaced,
+    status = "KafkaConnectionStatus",
+    derive = "PartialEq",
+    doc = "How to reach one Kafka cluster, shared by every ConsumerScaler of the namespace that names it.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Brokers", type_ = "integer", json_path = ".status.brokers"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = "1"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaConnectionSpec {
+    /// Addresses to start from, each as `host:port`. The other brokers are learnt from these.
+    #[schemars(length(min = 1, max = 32))]
+    pub bootstrap_servers: Vec<Address>,
+    /// Encrypt the connection. Omitted: plain text. An empty object (`{}`) means TLS with the system's certificate authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+    /// Log in. Omitted: no login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sasl: Option<Sasl>,
+    /// How often every consumer group on this connection is read, for example `5s`. At least `1s`, at most `5m`.
+    #[serde(default = "default_sweep")]
+    #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1s') && duration(self) <= duration('5m'))", "sweepInterval must be between 1s and 5m"))]
+    pub sweep_interval: Span,
+}
+
+fn default_sweep() -> Span {
+    "5s".into()
+}
+
+/// A broker address, `host:port`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Address(pub String);
+
+impl JsonSchema for Address {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "maxLength": 262,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^[^,:/ ]+:[0-9]{1,5}$') || self.matches('^\\\\[[0-9a-fA-F:]+\\\\]:[0-9]{1,5}$')",
+                "message": "not a broker address: write host:port, for instance kafka-0:9092, one list entry a broker"
+            }]
+        })
+    }
+}
+
+/// TLS settings.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = ("has(self.clientCert) == has(self.clientKey)", "clientCert and clientKey go together: give both for mutual TLS, or neither"))]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// Certificate authorities that the brokers' certificates are checked against (PEM). Omitted: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_cert: Option<SecretValue>,
+    /// Client certificate (PEM) for mutual TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<SecretValue>,
+    /// Private key (PEM) of the client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<SecretValue>,
+    /// Accept any broker certificate. For trying things out only: anyone on the network path can then pose as Kafka.
+    #[serde(default)]
+    pub insecure_skip_verify: bool,
+}
+
+/// SASL login.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Sasl {
+    /// Mechanism the listener asks for: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    pub mechanism: SaslMechanism,
+    /// User name.
+    pub username: SecretValue,
+    /// Password.
+    pub password: SecretValue,
+}
+
+/// SASL mechanism.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum SaslMechanism {
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// A value given in the clear or taken from a Secret of the same namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = ("has(self.value) != has(self.secretKeyRef)", "give exactly one of value and secretKeyRef"))]
+#[serde(rename_all = "camelCase")]
+pub struct SecretValue {
+    /// The value itself. For what is not secret, such as a user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Key of a Secret in the namespace of this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+}
+
+/// Key of a Secret.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// What was seen of a Kafka cluster.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KafkaConnectionStatus {
+    /// `Ready`: true while Kafka answers.
+    #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Brokers in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brokers: Option<i32>,
+    /// The cluster's own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// When Kafka last answered, as far as a change of this status tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_contact: Option<String>,
+}

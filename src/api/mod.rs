@@ -1,0 +1,22 @@
+//! The custom resources, `spillway.dev/v1alpha1`.
+//!
+//! The doc comments of the fields are what `kubectl explain` prints. What a
+//! schema or a CEL rule can refuse is refused there; nothing here validates,
+//! computes or does I/O.
+
+mod connection;
+mod scaler;
+mod span;
+mod status;
+
+pub use connection::*;
+pub use scaler::*;
+pub use span::Span;
+pub use status::*;
+
+/// API group of every resource.
+pub const GROUP: &str = "spillway.dev";
+/// Version of every resource.
+pub const VERSION: &str = "v1alpha1";
+/// Field manager of every write.
+pub const MANAGER: &str = "spillway";

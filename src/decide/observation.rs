@@ -1,0 +1,151 @@
+//! What was seen of a scaler's groups and its workload at one moment, and the lag that follows.
+//!
+//! Unknown stays unknown: an offset that could not be read is `None`, never zero.
+//! It remembers nothing and judges nothing.
+
+use std::sync::Arc;
+
+use super::{StartFrom, Time};
+
+/// Everything seen of one scaler.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// One entry a consumer group of the policy, in its order.
+    pub groups: Vec<GroupObservation>,
+    /// The workload, when it could be read.
+    pub workload: Option<Workload>,
+}
+
+/// What one sweep says of one consumer group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupObservation {
+    /// The group id.
+    pub group: String,
+    /// When its committed offsets were read; `None` when never.
+    pub taken_at: Option<Time>,
+    /// What could not be seen, in words ("partition orders-3 has no leader"). Empty: the observation is complete.
+    pub problems: Vec<String>,
+    /// Membership state.
+    pub phase: GroupPhase,
+    /// Members. Empty also when the membership could not be read (then `phase` is `Unknown`).
+    pub members: Vec<Member>,
+    /// The partitions that count.
+    pub partitions: Vec<PartitionObservation>,
+}
+
+impl GroupObservation {
+    /// Nothing seen, for the reason given.
+    pub fn unseen(group: &str, why: impl Into<String>) -> Self {
+        Self {
+            group: group.to_owned(),
+            taken_at: None,
+            problems: vec![why.into()],
+            phase: GroupPhase::Unknown,
+            members: Vec::new(),
+            partitions: Vec::new(),
+        }
+    }
+
+    /// Whether everything that counts was seen.
+    pub fn complete(&self) -> bool {
+        self.problems.is_empty() && self.taken_at.is_some()
+    }
+
+    /// The topics that its members read, sorted, when it has any.
+    pub fn topics_read(&self) -> Option<Vec<Arc<str>>> {
+        let mut topics: Vec<Arc<str>> = self
+            .members
+            .iter()
+            .flat_map(|m| m.assignment.iter().map(|(topic, _)| topic.clone()))
+            .collect();
+        topics.sort();
+        topics.dedup();
+        (!topics.is_empty()).then_some(topics)
+    }
+}
+
+/// Membership state of a group, of both protocols (classic and KIP-848).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupPhase {
+    /// Could not be read.
+    Unknown,
+    /// Members join, or partitions are on the move.
+    Rebalancing,
+    /// Every member has its partitions.
+    Stable,
+    /// No members; offsets are kept.
+    Empty,
+    /// The group does not exist.
+    Dead,
+}
+
+/// A consumer in a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The broker's id for it.
+    pub id: String,
+    /// The host it connects from.
+    pub host: String,
+    /// Its partitions.
+    pub assignment: Vec<(Arc<str>, i32)>,
+}
+
+/// One partition as read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionObservation {
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Partition number.
+    pub partition: i32,
+    /// The group's committed offset: the next it will read.
+    pub committed: Committed,
+    /// End of the log: high watermark, or last stable offset for `read_committed`. `None`: unknown.
+    pub end: Option<i64>,
+    /// Oldest offset still there. `None`: unknown.
+    pub start: Option<i64>,
+}
+
+/// A group's committed offset on a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Could not be read.
+    Unknown,
+    /// The group never committed here, or its commit expired.
+    None,
+    /// The next offset it will read.
+    At(i64),
+}
+
+impl PartitionObservation {
+    /// Messages behind, or `None` when it cannot be known.
+    ///
+    /// `max(0, end − max(committed, start))`: what retention deleted is not waiting any more,
+    /// and a commit read just before an end offset never makes the lag negative.
+    pub fn lag(&self, start_from: StartFrom) -> Option<i64> {
+        let end = self.end?;
+        let position = match self.committed {
+            Committed::Unknown => return None,
+            Committed::At(offset) => offset.max(self.start?),
+            Committed::None => match start_from {
+                StartFrom::Earliest => self.start?,
+                StartFrom::Latest => end,
+            },
+        };
+        Some(end.saturating_sub(position).max(0))
+    }
+}
+
+/// What was seen of the workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// `spec.replicas` of its scale subresource.
+    pub replicas: i32,
+    /// Pods that exist (`status.replicas`).
+    pub pods: i32,
+    /// Pods that are ready, where the kind tells.
+    pub ready: Option<i32>,
+    /// Hash of the pod template, where the kind has one.
+    pub template: Option<String>,
+    /// Whether a rollout is under way, where the kind tells.
+    pub rolling_out: bool,
+}

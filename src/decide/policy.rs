@@ -1,0 +1,120 @@
+//! What the owner asks for, validated and in plain numbers, and the engine's own constants.
+//!
+//! It is made by `validate` from a resource (or by a test); it reads nothing itself.
+
+/// What the owner of a scaler asks for. Times in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// The groups, in the order of the observation.
+    pub groups: Vec<GroupPolicy>,
+    /// Fewest replicas.
+    pub min_replicas: i32,
+    /// Most replicas, at least `min_replicas`.
+    pub max_replicas: i32,
+    /// Consumers in one replica.
+    pub threads_per_replica: i32,
+    /// How late a message may be, s.
+    pub max_delay: f64,
+    /// How soon a backlog must be gone, s.
+    pub recover_within: f64,
+    /// What to do when blind.
+    pub fallback: Option<FallbackPolicy>,
+    /// How long the group must have kept up before a step down, s.
+    pub down_window: f64,
+    /// Largest step down, as a share of the replicas (0 to 1).
+    pub down_max_step: f64,
+    /// Whether to act.
+    pub mode: Mode,
+    /// Time between two sweeps, s.
+    pub sweep_interval: f64,
+    /// The engine's own constants.
+    pub tuning: Tuning,
+}
+
+/// One consumer group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupPolicy {
+    /// The group id.
+    pub group: String,
+    /// Where it starts without a commit.
+    pub start_from: StartFrom,
+}
+
+/// Where a group starts on a partition without a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// At the oldest message.
+    Earliest,
+    /// At new messages only.
+    Latest,
+}
+
+/// What to do when nothing complete was seen for long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FallbackPolicy {
+    /// After how long, s.
+    pub after: f64,
+    /// Replicas to have at least.
+    pub replicas: i32,
+}
+
+/// Whether to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Scale.
+    Active,
+    /// Decide and report only.
+    DryRun,
+    /// Observe only.
+    Paused,
+    /// Scale up only.
+    PausedScaleDown,
+}
+
+/// Constants of the engine, the same for every scaler. Where they come from: ARCHITECTURE.md.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tuning {
+    /// Utilisation to plan for while the group keeps up (share of capacity).
+    pub steady_utilisation: f64,
+    /// Utilisation to plan for while a backlog drains (share of capacity).
+    pub drain_utilisation: f64,
+    /// Start-up time assumed until one was seen, s.
+    pub start_up: f64,
+    /// Longest start-up time believed, s.
+    pub start_up_cap: f64,
+    /// Rebalance pause assumed until one was seen, s.
+    pub rebalance_pause: f64,
+    /// A message waiting longer than this shows that its consumer is busy, s.
+    pub saturated_delay: f64,
+    /// Shortest window of a capacity sample, s.
+    pub capacity_window: f64,
+    /// Evaluations in a row that must agree before a step up.
+    pub confirm: u32,
+    /// Delay, as a multiple of the objective, from which a step up needs no confirmation.
+    pub panic: f64,
+    /// Complete observations before the first action after a start.
+    pub warm_up: u32,
+    /// Observations older than this many sweeps are stale.
+    pub stale_sweeps: f64,
+    /// Longest hold of a step up for a rebalance, as a multiple of the rebalance pause.
+    pub rebalance_hold: f64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            steady_utilisation: 0.7,
+            drain_utilisation: 0.95,
+            start_up: 60.0,
+            start_up_cap: 900.0,
+            rebalance_pause: 15.0,
+            saturated_delay: 5.0,
+            capacity_window: 15.0,
+            confirm: 2,
+            panic: 2.0,
+            warm_up: 3,
+            stale_sweeps: 3.0,
+            rebalance_hold: 3.0,
+        }
+    }
+}
