@@ -189,7 +189,7 @@ pub struct Numbers {
     pub arrival: Option<f64>,
     /// Messages processed, msg/s.
     pub service: Option<f64>,
-    /// What one saturated, warm replica processes, msg/s.
+    /// What one saturated, warm replica processes, msg/s, of the group that needs most.
     pub capacity: Option<f64>,
     /// Replicas the objective needs, before limits.
     pub demand: Option<i32>,
@@ -220,6 +220,8 @@ pub struct GroupNumbers {
     pub arrival: Option<f64>,
     /// Messages processed, msg/s.
     pub service: Option<f64>,
+    /// What one saturated, warm replica processes, msg/s.
+    pub capacity: Option<f64>,
     /// Consumers in the group.
     pub members: Option<usize>,
     /// Replicas it needs, before limits.

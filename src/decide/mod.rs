@@ -4,14 +4,22 @@
 //! as a number, memory as a value.
 
 mod decision;
+mod demand;
+mod engine;
+mod group;
+mod history;
 mod observation;
 mod policy;
+mod rules;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use decision::*;
+pub use engine::decide;
 pub use observation::*;
 pub use policy::*;
-pub use state::*;
+pub use state::{Learnt, State};
 
 /// A moment: seconds since the Unix epoch.
 pub type Time = f64;

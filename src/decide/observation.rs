@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::{StartFrom, Time};
 
 /// Everything seen of one scaler.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     /// One entry a consumer group of the policy, in its order.
     pub groups: Vec<GroupObservation>,
-    /// The workload, when it could be read.
-    pub workload: Option<Workload>,
+    /// The workload, or why it could not be read.
+    pub workload: Result<Workload, String>,
 }
 
 /// What one sweep says of one consumer group.
@@ -122,16 +122,17 @@ impl PartitionObservation {
     /// `max(0, end − max(committed, start))`: what retention deleted is not waiting any more,
     /// and a commit read just before an end offset never makes the lag negative.
     pub fn lag(&self, start_from: StartFrom) -> Option<i64> {
-        let end = self.end?;
-        let position = match self.committed {
-            Committed::Unknown => return None,
-            Committed::At(offset) => offset.max(self.start?),
-            Committed::None => match start_from {
-                StartFrom::Earliest => self.start?,
-                StartFrom::Latest => end,
-            },
-        };
-        Some(end.saturating_sub(position).max(0))
+        Some(self.end?.saturating_sub(self.position(start_from)?).max(0))
+    }
+
+    /// The next offset the group will read, or `None` when it cannot be known.
+    pub fn position(&self, start_from: StartFrom) -> Option<i64> {
+        match (self.committed, start_from) {
+            (Committed::Unknown, _) => None,
+            (Committed::At(offset), _) => Some(offset.max(self.start?)),
+            (Committed::None, StartFrom::Earliest) => self.start,
+            (Committed::None, StartFrom::Latest) => self.end,
+        }
     }
 }
 

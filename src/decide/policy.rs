@@ -72,12 +72,21 @@ pub enum Mode {
 }
 
 /// Constants of the engine, the same for every scaler. Where they come from: ARCHITECTURE.md.
+///
+/// Times are upper limits: an owner who expects minutes gets these, one who expects seconds
+/// gets shares of `recoverWithin` ([`Policy::share`]).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tuning {
     /// Utilisation to plan for while the group keeps up (share of capacity).
     pub steady_utilisation: f64,
+    /// Utilisation from which the replicas there are count as too few. Above the one planned
+    /// for, so that noise around it changes nothing.
+    pub steady_trigger: f64,
     /// Utilisation to plan for while a backlog drains (share of capacity).
     pub drain_utilisation: f64,
+    /// Share of the time left that the drain may take before the replicas there are count as
+    /// too few. Below 1, so that a drain that would end just at the deadline is not trusted.
+    pub drain_trigger: f64,
     /// Start-up time assumed until one was seen, s.
     pub start_up: f64,
     /// Longest start-up time believed, s.
@@ -86,8 +95,12 @@ pub struct Tuning {
     pub rebalance_pause: f64,
     /// A message waiting longer than this shows that its consumer is busy, s.
     pub saturated_delay: f64,
-    /// Shortest window of a capacity sample, s.
+    /// Window of a capacity sample, s.
     pub capacity_window: f64,
+    /// How long members must have been the same before a capacity sample, s.
+    pub warm: f64,
+    /// Window of the arrival and service rates, s.
+    pub rate_window: f64,
     /// Evaluations in a row that must agree before a step up.
     pub confirm: u32,
     /// Delay, as a multiple of the objective, from which a step up needs no confirmation.
@@ -98,23 +111,68 @@ pub struct Tuning {
     pub stale_sweeps: f64,
     /// Longest hold of a step up for a rebalance, as a multiple of the rebalance pause.
     pub rebalance_hold: f64,
+    /// Sweeps without progress after which more replicas are not expected to help.
+    pub stuck_sweeps: f64,
+    /// How much more than what was asked for must be needed to ask again before the
+    /// replicas asked for have started, as a factor.
+    pub settling_excess: f64,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
         Self {
             steady_utilisation: 0.7,
+            steady_trigger: 0.85,
             drain_utilisation: 0.95,
+            drain_trigger: 0.97,
             start_up: 60.0,
             start_up_cap: 900.0,
             rebalance_pause: 15.0,
-            saturated_delay: 5.0,
-            capacity_window: 15.0,
+            saturated_delay: 30.0,
+            capacity_window: 60.0,
+            warm: 60.0,
+            rate_window: 60.0,
             confirm: 2,
             panic: 2.0,
             warm_up: 3,
             stale_sweeps: 3.0,
             rebalance_hold: 3.0,
+            stuck_sweeps: 3.0,
+            settling_excess: 1.5,
         }
+    }
+}
+
+impl Policy {
+    /// `limit`, or `share` of `recoverWithin` when that is shorter; never under `sweeps` sweeps.
+    ///
+    /// An owner who expects recovery in a minute cannot wait a minute for a sample.
+    pub(super) fn share(&self, limit: f64, share: f64, sweeps: f64) -> f64 {
+        limit
+            .min(self.recover_within * share)
+            .max(sweeps * self.sweep_interval)
+    }
+
+    /// Window of arrival and service rates, s.
+    pub(super) fn rate_window(&self) -> f64 {
+        self.share(self.tuning.rate_window, 0.1, 4.0)
+    }
+
+    /// Window of a capacity sample, s.
+    pub(super) fn capacity_window(&self) -> f64 {
+        self.share(self.tuning.capacity_window, 0.1, 6.0)
+    }
+
+    /// How long members must have been the same before a capacity sample, s.
+    pub(super) fn warm(&self) -> f64 {
+        self.share(self.tuning.warm, 0.1, 2.0)
+    }
+
+    /// Delay that shows a busy consumer, s.
+    pub(super) fn saturated_delay(&self) -> f64 {
+        self.tuning
+            .saturated_delay
+            .min(self.max_delay * 0.5)
+            .max(2.0 * self.sweep_interval)
     }
 }

@@ -3,10 +3,13 @@
 //! [`Learnt`] is the part that outlives the process: it is kept in the resource's
 //! status. The rest is history that a new process gathers again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::group::GroupState;
+use super::{ScalerState, Time};
 
 /// What was learnt of a workload, kept in the status across restarts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -15,19 +18,67 @@ pub struct Learnt {
     /// Hash of the pod template that the capacity belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-    /// Messages per second that one busy, warm replica processes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub capacity_per_replica: Option<f64>,
+    /// Messages per second that one busy, warm replica processes, by consumer group.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capacity_per_replica: BTreeMap<String, f64>,
     /// Seconds from asking for a replica to its first work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_up_seconds: Option<f64>,
     /// Seconds that a rebalance stops the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebalance_pause_seconds: Option<f64>,
-    /// Replicas held while quiet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<i32>,
     /// The topics that a group's members were seen to read, by group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub topics: BTreeMap<String, Vec<String>>,
+}
+
+/// The memory of one scaler. A new one is made of what was learnt and last reported.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// What outlives the process.
+    pub learnt: Learnt,
+    /// The state last decided.
+    pub state: ScalerState,
+    pub(super) groups: Vec<GroupState>,
+    pub(super) started: Option<Time>,
+    /// Complete observations so far.
+    pub(super) seen: u32,
+    pub(super) last_complete: Option<Time>,
+    /// Replicas asked for, as last read.
+    pub(super) replicas: Option<i32>,
+    /// The last change of them that was seen, whoever made it.
+    pub(super) scaling: Option<Scaling>,
+    /// Start-up times and rebalance pauses seen, the latest few, s.
+    pub(super) start_ups: VecDeque<f64>,
+    pub(super) pauses: VecDeque<f64>,
+    /// Evaluations in a row that asked for more.
+    pub(super) up_votes: u32,
+    /// Since when nothing has spoken against fewer replicas.
+    pub(super) quiet_since: Option<Time>,
+    /// The largest recommendations since then: times and counts, both falling counts in time.
+    pub(super) recommended: VecDeque<(Time, i32)>,
+    /// Since when messages are late while something is processed.
+    pub(super) late_since: Option<Time>,
+    /// Since when members have been joining or partitions moving.
+    pub(super) rebalancing_since: Option<Time>,
+}
+
+/// A change of the replicas asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scaling {
+    pub at: Time,
+    pub up: bool,
+    /// Whether every consumer it brings has partitions by now.
+    pub done: bool,
+}
+
+impl State {
+    /// Memory of a scaler that was observed before (by another process), or never.
+    pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
+        Self {
+            learnt,
+            state: state.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
 }

@@ -1,0 +1,242 @@
+//! How many replicas a load needs, in steps that change anything.
+//!
+//! A partition is read by one consumer at a time, so with P partitions only the
+//! counts ⌈P/k⌉ (k = 1…P partitions a consumer) differ in what they can carry.
+//! Formulas only: it does not know where its numbers come from.
+
+/// What one partition asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Load {
+    /// Messages arriving, msg/s.
+    pub arrival: f64,
+    /// Messages waiting when the new replicas start to work.
+    pub backlog: f64,
+}
+
+/// What a replica can do and what is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Plan {
+    /// Messages per second of one saturated, warm replica.
+    pub capacity: f64,
+    /// Consumers in one replica.
+    pub threads: i32,
+    /// Utilisation planned while nothing waits.
+    pub steady_utilisation: f64,
+    /// Utilisation planned while a backlog drains.
+    pub drain_utilisation: f64,
+    /// Time left to drain the backlog, s.
+    pub horizon: f64,
+}
+
+/// How many replicas a load needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Demand {
+    /// Replicas.
+    pub replicas: i32,
+    /// More would have been needed than the partitions can use.
+    pub beyond_partitions: bool,
+    /// One partition alone needs more than one consumer gives.
+    pub hot_partition: bool,
+}
+
+/// Replica counts that differ in what they can carry, ascending.
+pub(super) fn candidates(partitions: usize, threads: i32) -> Vec<i32> {
+    let threads = threads.max(1) as usize;
+    let mut counts: Vec<i32> = (1..=partitions)
+        .rev()
+        .map(|each| partitions.div_ceil(each).div_ceil(threads) as i32)
+        .collect();
+    counts.dedup();
+    counts
+}
+
+/// Share of its own capacity that `replicas` can bring to bear on evenly loaded partitions:
+/// P / ⌈P/N⌉ of N consumers are fully used.
+pub(super) fn usable_replicas(replicas: i32, partitions: usize, threads: i32) -> f64 {
+    let threads = f64::from(threads.max(1));
+    let partitions = partitions as f64;
+    let consumers = (f64::from(replicas.max(0)) * threads).min(partitions);
+    if consumers < 1.0 {
+        return 0.0;
+    }
+    partitions / (partitions / consumers).ceil() / threads
+}
+
+/// The fewest replicas that keep both objectives.
+///
+/// A partition asks for `max(λ/ρ, (λ + B/H)/η)`: the cheapest rate that both carries what
+/// arrives and clears what waits within the horizon. A count suffices when no consumer
+/// gets more than it can process, were the partitions dealt out evenly.
+pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
+    let consumer = plan.capacity / f64::from(plan.threads.max(1));
+    let rates: Vec<f64> = loads
+        .iter()
+        .map(|l| {
+            (l.arrival / plan.steady_utilisation)
+                .max((l.arrival + l.backlog / plan.horizon) / plan.drain_utilisation)
+        })
+        .collect();
+    let total: f64 = rates.iter().sum();
+    let hottest = rates.iter().copied().fold(0.0, f64::max);
+    if total <= 0.0 {
+        return Demand {
+            replicas: 0,
+            beyond_partitions: false,
+            hot_partition: false,
+        };
+    }
+    let hot_partition = hottest > consumer;
+    // Past what the hottest partition asks for, more replicas change nothing.
+    let allowed = consumer.max(hottest);
+    let mut last = 1;
+    for replicas in candidates(loads.len(), plan.threads) {
+        last = replicas;
+        let usable = usable_replicas(replicas, loads.len(), plan.threads);
+        if total / usable / f64::from(plan.threads.max(1)) <= allowed {
+            return Demand {
+                replicas,
+                beyond_partitions: hot_partition,
+                hot_partition,
+            };
+        }
+    }
+    Demand {
+        replicas: last,
+        beyond_partitions: true,
+        hot_partition,
+    }
+}
+
+/// How long `replicas` take to clear the backlog, s; `None` when they never do.
+pub(super) fn drain_time(
+    loads: &[Load],
+    replicas: i32,
+    capacity: f64,
+    threads: i32,
+) -> Option<f64> {
+    let backlog: f64 = loads.iter().map(|l| l.backlog).sum();
+    let arrival: f64 = loads.iter().map(|l| l.arrival).sum();
+    if backlog <= 0.0 {
+        return Some(0.0);
+    }
+    let spare = usable_replicas(replicas, loads.len(), threads) * capacity - arrival;
+    if spare <= 0.0 {
+        return None;
+    }
+    let consumer = capacity / f64::from(threads.max(1));
+    let mut longest = backlog / spare;
+    for load in loads.iter().filter(|l| l.backlog > 0.0) {
+        if load.arrival >= consumer {
+            return None;
+        }
+        longest = longest.max(load.backlog / (consumer - load.arrival));
+    }
+    Some(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    fn plan(capacity: f64, horizon: f64) -> Plan {
+        Plan {
+            capacity,
+            threads: 1,
+            steady_utilisation: 0.7,
+            drain_utilisation: 0.95,
+            horizon,
+        }
+    }
+
+    fn even(partitions: usize, arrival: f64, backlog: f64) -> Vec<Load> {
+        let n = partitions as f64;
+        vec![
+            Load {
+                arrival: arrival / n,
+                backlog: backlog / n
+            };
+            partitions
+        ]
+    }
+
+    #[rstest]
+    #[case(12, 1, &[1, 2, 3, 4, 6, 12])]
+    #[case(7, 1, &[1, 2, 3, 4, 7])]
+    #[case(12, 4, &[1, 2, 3])]
+    #[case(1, 1, &[1])]
+    #[case(0, 1, &[])]
+    fn only_counts_that_differ(
+        #[case] partitions: usize,
+        #[case] threads: i32,
+        #[case] expected: &[i32],
+    ) {
+        assert_eq!(candidates(partitions, threads), expected);
+    }
+
+    #[test]
+    fn the_worked_example_of_the_design() {
+        // P=24, μ=100, λ=600, B=180 000, T_s=60, T_r=15, target 900 s, from R=7 (X=600, so no
+        // growth while starting): 12 replicas, where λ/μ rules give 8 and miss the target.
+        let backlog = 180_000.0 + 600.0 * 15.0;
+        let got = demand(&even(24, 600.0, backlog), &plan(100.0, 900.0 - 60.0 - 15.0));
+        assert_eq!(
+            got,
+            Demand {
+                replicas: 12,
+                beyond_partitions: false,
+                hot_partition: false
+            }
+        );
+        let drain = drain_time(&even(24, 600.0, backlog), 12, 100.0, 1).unwrap();
+        assert!(drain + 75.0 < 900.0, "{drain}");
+        assert!(drain_time(&even(24, 600.0, backlog), 8, 100.0, 1).unwrap() + 75.0 > 900.0);
+    }
+
+    #[test]
+    fn a_hot_partition_is_told_and_not_chased() {
+        let mut loads = even(24, 240.0, 0.0);
+        loads[0].arrival = 150.0;
+        let got = demand(&loads, &plan(100.0, 600.0));
+        assert!(got.hot_partition);
+        assert!(got.replicas < 24, "{got:?}");
+        loads[0].backlog = 1.0;
+        assert_eq!(drain_time(&loads, 24, 100.0, 1), None);
+    }
+
+    #[test]
+    fn threads_share_the_capacity_of_a_replica() {
+        let got = demand(
+            &even(12, 300.0, 0.0),
+            &Plan {
+                threads: 4,
+                ..plan(200.0, 600.0)
+            },
+        );
+        // 300/0.7 = 429 msg/s at 50 a consumer: 9 consumers, and 12 is the next that helps.
+        assert_eq!(got.replicas, 3);
+    }
+
+    #[test]
+    fn nothing_arrives_nothing_waits_nothing_needed() {
+        assert_eq!(demand(&even(12, 0.0, 0.0), &plan(50.0, 60.0)).replicas, 0);
+        assert_eq!(drain_time(&even(12, 0.0, 0.0), 0, 50.0, 1), Some(0.0));
+    }
+
+    proptest! {
+        #[test]
+        fn more_load_never_needs_fewer(p in 1usize..60, threads in 1i32..5, mu in 1.0f64..1000.0,
+            arrival in 0.0f64..5000.0, backlog in 0.0f64..1e7, more in 1.0f64..3.0) {
+            let plan = Plan { threads, ..plan(mu, 300.0) };
+            let a = demand(&even(p, arrival, backlog), &plan);
+            let b = demand(&even(p, arrival * more, backlog * more), &plan);
+            prop_assert!(b.replicas >= a.replicas || b.hot_partition, "{a:?} {b:?}");
+            prop_assert!((0..=p as i32).contains(&a.replicas));
+            if !a.beyond_partitions && a.replicas > 0 && backlog > 0.0 {
+                let drained = drain_time(&even(p, arrival, backlog), a.replicas, mu, threads);
+                prop_assert!(drained.is_some_and(|t| t <= 300.0 * 1.001), "{a:?} {drained:?}");
+            }
+        }
+    }
+}

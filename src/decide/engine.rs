@@ -1,0 +1,369 @@
+//! One look at one scaler: take in what was seen, apply the rules, say what was decided.
+//!
+//! The rules themselves are in `rules`, the arithmetic in `demand`, the estimates in `group`.
+
+use super::group::GroupState;
+use super::rules::{self, Choice, Look};
+use super::state::Scaling;
+use super::{
+    Decision, GroupPhase, Limit, Mode, Numbers, Observation, Policy, Rule, ScalerState, State,
+    Time, Workload,
+};
+
+/// Start-up times and pauses remembered; the longest of them is planned with.
+const REMEMBERED: usize = 5;
+
+/// Decides how many replicas a scaler should ask for.
+///
+/// Pure and total: the same arguments give the same answer, and none makes it panic. The
+/// returned state belongs to the next call.
+pub fn decide(
+    policy: &Policy,
+    mut state: State,
+    seen: &Observation,
+    now: Time,
+) -> (Decision, State) {
+    let started = *state.started.get_or_insert(now);
+    align_groups(policy, &mut state);
+    if let Ok(workload) = &seen.workload {
+        note_workload(policy, &mut state, workload, now);
+    }
+    let problems = problems(policy, seen, now);
+    let complete = problems.is_empty();
+    if complete {
+        take_in(policy, &mut state, seen, now);
+    }
+    note_settled(policy, &mut state, seen, now);
+
+    let from = seen.workload.as_ref().ok().map(|w| w.replicas);
+    let choice = match (&seen.workload, complete) {
+        (_, _) if policy.mode == Mode::Paused => Choice::keep(from, Rule::Paused),
+        (Ok(workload), true) => {
+            let look = Look::new(policy, &state, workload, now);
+            note_lateness(policy, &mut state, &look, now);
+            let look = Look {
+                late_since: state.late_since,
+                ..look
+            };
+            rules::choose(&look, &mut state)
+        }
+        (workload, _) => {
+            state.up_votes = 0;
+            state.quiet_since = None;
+            state.recommended.clear();
+            let blind_for = now - state.last_complete.unwrap_or(started);
+            rules::blind(policy, workload.as_ref().ok(), blind_for)
+        }
+    };
+
+    let numbers = numbers(policy, &state, &choice);
+    let stale = now - state.last_complete.unwrap_or(started)
+        > policy.tuning.stale_sweeps * policy.sweep_interval;
+    state.state = if policy.mode == Mode::Paused {
+        ScalerState::Paused
+    } else if !complete && stale {
+        ScalerState::Blind
+    } else if complete {
+        classify(policy, &state, &numbers)
+    } else {
+        state.state
+    };
+    let write = choice.to.is_some() && choice.to != from && policy.mode != Mode::DryRun;
+    let mut limits = choice.limits;
+    if policy.mode == Mode::DryRun && choice.to != from {
+        limits.push(Limit::DryRun);
+    }
+    let decision = Decision {
+        at: now,
+        from,
+        to: choice.to,
+        write,
+        state: state.state,
+        rule: choice.rule,
+        limits,
+        numbers,
+        problems,
+        next_look: policy.sweep_interval,
+    };
+    (decision, state)
+}
+
+/// Keeps one group state for each group of the policy, in its order.
+fn align_groups(policy: &Policy, state: &mut State) {
+    let same = state.groups.len() == policy.groups.len()
+        && state
+            .groups
+            .iter()
+            .zip(&policy.groups)
+            .all(|(a, b)| a.policy == *b);
+    if !same {
+        let mut old = std::mem::take(&mut state.groups);
+        for group in &policy.groups {
+            let kept = old
+                .iter()
+                .position(|g| g.policy == *group)
+                .map(|i| old.swap_remove(i));
+            let capacity = state.learnt.capacity_per_replica.get(&group.group).copied();
+            state
+                .groups
+                .push(kept.unwrap_or_else(|| GroupState::new(group, capacity)));
+        }
+    }
+}
+
+/// Why the observation is not complete and fresh, in words; empty when it is.
+fn problems(policy: &Policy, seen: &Observation, now: Time) -> Vec<String> {
+    let mut problems = Vec::new();
+    if seen.groups.len() != policy.groups.len() {
+        problems.push(format!(
+            "{} of {} consumer groups were read",
+            seen.groups.len(),
+            policy.groups.len()
+        ));
+    }
+    for group in &seen.groups {
+        problems.extend(group.problems.iter().cloned());
+        let limit = policy.tuning.stale_sweeps * policy.sweep_interval;
+        match group.taken_at {
+            Some(at) if now - at > limit => {
+                problems.push(format!(
+                    "consumer group {} was last read {:.0}s ago",
+                    group.group,
+                    now - at
+                ));
+            }
+            None if group.problems.is_empty() => {
+                problems.push(format!("consumer group {} was not read", group.group))
+            }
+            _ => {}
+        }
+        if group.phase == GroupPhase::Unknown
+            && group.problems.is_empty()
+            && group.taken_at.is_some()
+        {
+            problems.push(format!(
+                "the members of consumer group {} could not be read",
+                group.group
+            ));
+        }
+    }
+    if let Err(why) = &seen.workload {
+        problems.push(why.clone());
+    }
+    problems
+}
+
+fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: Time) {
+    if workload.template.is_some() && workload.template != state.learnt.template {
+        if state.learnt.template.is_some() {
+            state.learnt.capacity_per_replica.clear();
+            state
+                .groups
+                .iter_mut()
+                .for_each(GroupState::forget_capacity);
+        }
+        state.learnt.template.clone_from(&workload.template);
+    }
+    if let Some(before) = state.replicas.replace(workload.replicas)
+        && before != workload.replicas
+    {
+        state.scaling = Some(Scaling {
+            at: now,
+            up: workload.replicas > before,
+            done: false,
+        });
+        state.quiet_since = None;
+        state.recommended.clear();
+        state.up_votes = 0;
+    }
+    if state
+        .scaling
+        .is_some_and(|s| !s.done && now - s.at > policy.tuning.start_up_cap)
+        && let Some(scaling) = &mut state.scaling
+    {
+        scaling.done = true;
+    }
+}
+
+fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
+    state.seen = state.seen.saturating_add(1);
+    state.last_complete = Some(now);
+    let mut rebalancing = false;
+    for (group, observation) in state.groups.iter_mut().zip(&seen.groups) {
+        let noticed = group.observe(policy, observation);
+        rebalancing |= group.phase == GroupPhase::Rebalancing;
+        if let Some(pause) = noticed.pause.filter(|p| *p <= policy.tuning.start_up_cap) {
+            remember(
+                &mut state.pauses,
+                pause,
+                &mut state.learnt.rebalance_pause_seconds,
+            );
+        }
+        if let Some(capacity) = group.capacity() {
+            state
+                .learnt
+                .capacity_per_replica
+                .insert(group.policy.group.clone(), capacity);
+        }
+        if let Some(topics) = observation.topics_read() {
+            let topics: Vec<String> = topics.iter().map(ToString::to_string).collect();
+            if state.learnt.topics.get(&group.policy.group) != Some(&topics) {
+                state
+                    .learnt
+                    .topics
+                    .insert(group.policy.group.clone(), topics);
+            }
+        }
+    }
+    let known: Vec<&str> = policy.groups.iter().map(|g| g.group.as_str()).collect();
+    state
+        .learnt
+        .topics
+        .retain(|group, _| known.contains(&group.as_str()));
+    state
+        .learnt
+        .capacity_per_replica
+        .retain(|group, _| known.contains(&group.as_str()));
+    if rebalancing {
+        state.rebalancing_since.get_or_insert(now);
+    } else {
+        state.rebalancing_since = None;
+    }
+}
+
+fn remember(seen: &mut std::collections::VecDeque<f64>, value: f64, learnt: &mut Option<f64>) {
+    seen.push_back(value);
+    if seen.len() > REMEMBERED {
+        seen.pop_front();
+    }
+    let longest = seen.iter().copied().fold(0.0, f64::max);
+    *learnt = Some((longest * 10.0).round() / 10.0);
+}
+
+/// Notes when the replicas asked for have all arrived in their groups.
+fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
+    let (Some(scaling), Ok(workload)) = (state.scaling, &seen.workload) else {
+        return;
+    };
+    if scaling.done || state.groups.is_empty() {
+        return;
+    }
+    let arrived = state.groups.iter().all(|group| {
+        let most = group.partition_count().max(1);
+        let consumers = (workload.replicas.max(0) as usize)
+            .saturating_mul(policy.threads_per_replica.max(1) as usize);
+        let stable = matches!(group.phase, GroupPhase::Stable)
+            || (workload.replicas == 0
+                && matches!(group.phase, GroupPhase::Empty | GroupPhase::Dead));
+        let enough = if scaling.up {
+            group
+                .members
+                .iter()
+                .filter(|m| !m.assignment.is_empty())
+                .count()
+                >= consumers.min(most)
+        } else {
+            group.members.len() <= consumers
+        };
+        stable && enough && group.at.is_some_and(|at| at > scaling.at)
+    });
+    if !arrived {
+        return;
+    }
+    if let Some(scaling) = &mut state.scaling {
+        scaling.done = true;
+    }
+    if scaling.up {
+        remember(
+            &mut state.start_ups,
+            now - scaling.at,
+            &mut state.learnt.start_up_seconds,
+        );
+    }
+}
+
+/// The time to recover runs from the moment messages are late and something is processed:
+/// while nothing is, no replica count could keep it.
+fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time) {
+    let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
+    let recovered = state
+        .groups
+        .iter()
+        .all(|g| g.delay <= g.recovered_delay(policy));
+    if look.stuck || recovered {
+        state.late_since = None;
+    } else if late {
+        state.late_since.get_or_insert(now);
+    }
+}
+
+fn numbers(policy: &Policy, state: &State, choice: &Choice) -> Numbers {
+    let known = state.groups.iter().any(|g| g.at.is_some());
+    let sum = |f: &dyn Fn(&GroupState) -> Option<f64>| -> Option<f64> {
+        let all: Vec<f64> = state.groups.iter().filter_map(f).collect();
+        (!all.is_empty()).then(|| all.iter().sum())
+    };
+    let mut groups: Vec<_> = state.groups.iter().map(GroupState::numbers).collect();
+    for (numbers, demand) in groups.iter_mut().zip(&choice.demands) {
+        numbers.demand = *demand;
+    }
+    Numbers {
+        lag: known.then(|| {
+            state
+                .groups
+                .iter()
+                .fold(0, |sum: i64, g| sum.saturating_add(g.lag))
+        }),
+        delay: known.then(|| state.groups.iter().map(|g| g.delay).fold(0.0, f64::max)),
+        arrival: sum(&|g| g.arrival),
+        service: sum(&|g| g.service),
+        capacity: choice
+            .binding
+            .and_then(|i| state.groups.get(i))
+            .and_then(GroupState::capacity),
+        demand: choice.demand,
+        eta: choice.eta,
+        start_up: rules::start_up(policy, state),
+        rebalance_pause: rules::rebalance_pause(policy, state),
+        max_delay: policy.max_delay,
+        recover_within: policy.recover_within,
+        groups,
+    }
+}
+
+fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
+    let now = state.last_complete.unwrap_or_default();
+    let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
+    let recovering = matches!(
+        state.state,
+        ScalerState::Recovering
+            | ScalerState::FallingBehind
+            | ScalerState::Stuck
+            | ScalerState::Blind
+    ) && state
+        .groups
+        .iter()
+        .any(|g| g.delay > g.recovered_delay(policy));
+    let idle = state
+        .groups
+        .iter()
+        .all(|g| g.lag == 0 && g.arrival.is_none_or(|a| a <= 0.0));
+    if late
+        && state
+            .groups
+            .iter()
+            .any(|g| g.delay > policy.max_delay && g.stuck(policy, now))
+    {
+        ScalerState::Stuck
+    } else if late || (recovering && state.late_since.is_some()) {
+        let deadline = state.late_since.unwrap_or(now) + policy.recover_within;
+        match numbers.eta {
+            Some(eta) if now + eta <= deadline => ScalerState::Recovering,
+            _ => ScalerState::FallingBehind,
+        }
+    } else if idle {
+        ScalerState::Idle
+    } else {
+        ScalerState::KeepingUp
+    }
+}

@@ -1,0 +1,570 @@
+//! `decide` in closed loop with a small fluid model of a consumer group, and its rules one by one.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Twelve partitions, consumers of 50 msg/s, one second steps.
+struct Plant {
+    ends: Vec<f64>,
+    committed: Vec<f64>,
+    /// Per consumer, msg/s.
+    capacity: f64,
+    arrival: Box<dyn Fn(f64) -> f64>,
+    /// Whether consumers process at a time.
+    working: Box<dyn Fn(f64) -> bool>,
+    start_up: f64,
+    asked: i32,
+    /// Consumers in the group, and when the others will be.
+    members: i32,
+    arriving: Vec<(f64, i32)>,
+    paused_until: f64,
+    now: f64,
+    template: String,
+    writes: Vec<(f64, i32, i32)>,
+    peak_delay: f64,
+}
+
+impl Plant {
+    fn new(
+        replicas: i32,
+        arrival: impl Fn(f64) -> f64 + 'static,
+        working: impl Fn(f64) -> bool + 'static,
+    ) -> Self {
+        Self {
+            ends: vec![0.0; 12],
+            committed: vec![0.0; 12],
+            capacity: 50.0,
+            arrival: Box::new(arrival),
+            working: Box::new(working),
+            start_up: 3.0,
+            asked: replicas,
+            members: replicas,
+            arriving: Vec::new(),
+            paused_until: 0.0,
+            now: 0.0,
+            template: "a".into(),
+            writes: Vec::new(),
+            peak_delay: 0.0,
+        }
+    }
+
+    fn step(&mut self) {
+        self.now += 1.0;
+        let arrival = (self.arrival)(self.now) / self.ends.len() as f64;
+        self.ends.iter_mut().for_each(|e| *e += arrival);
+        let now = self.now;
+        let ready: i32 = self
+            .arriving
+            .iter()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, n)| n)
+            .sum();
+        if ready != 0 {
+            self.arriving.retain(|(at, _)| *at > now);
+            self.members += ready;
+            self.paused_until = self.now + 1.0;
+        }
+        if !(self.working)(self.now) || self.now < self.paused_until {
+            return;
+        }
+        for (member, partitions) in self.assignment().iter().enumerate() {
+            let mut budget = self.capacity;
+            let _ = member;
+            for _ in 0..2 {
+                let share = budget / partitions.len().max(1) as f64;
+                for p in partitions {
+                    let taken = (self.ends[*p] - self.committed[*p]).min(share).min(budget);
+                    self.committed[*p] += taken;
+                    budget -= taken;
+                }
+            }
+        }
+    }
+
+    fn assignment(&self) -> Vec<Vec<usize>> {
+        let n = self.members.max(0) as usize;
+        (0..n)
+            .map(|m| (0..self.ends.len()).filter(|p| p % n == m).collect())
+            .collect()
+    }
+
+    fn write(&mut self, to: i32) {
+        self.writes.push((self.now, self.asked, to));
+        let change = to - self.asked;
+        self.asked = to;
+        self.arriving.push((
+            self.now + if change > 0 { self.start_up } else { 1.0 },
+            change,
+        ));
+    }
+
+    fn see(&self) -> Observation {
+        let topic: Arc<str> = "orders".into();
+        let members = self
+            .assignment()
+            .iter()
+            .enumerate()
+            .map(|(i, partitions)| Member {
+                id: format!("m{i}"),
+                host: "h".into(),
+                assignment: partitions
+                    .iter()
+                    .map(|p| (topic.clone(), *p as i32))
+                    .collect(),
+            })
+            .collect();
+        let partitions = (0..self.ends.len())
+            .map(|p| PartitionObservation {
+                topic: topic.clone(),
+                partition: p as i32,
+                committed: Committed::At(self.committed[p] as i64),
+                end: Some(self.ends[p] as i64),
+                start: Some(0),
+            })
+            .collect();
+        Observation {
+            groups: vec![GroupObservation {
+                group: "orders".into(),
+                taken_at: Some(self.now),
+                problems: Vec::new(),
+                phase: GroupPhase::Stable,
+                members,
+                partitions,
+            }],
+            workload: Ok(Workload {
+                replicas: self.asked,
+                pods: self.asked,
+                ready: Some(self.members),
+                template: Some(self.template.clone()),
+                rolling_out: false,
+            }),
+        }
+    }
+
+    /// Runs until `until`, deciding each second; returns the last decision.
+    fn run(&mut self, policy: &Policy, state: &mut State, until: f64) -> Vec<Decision> {
+        let mut all = Vec::new();
+        while self.now < until {
+            self.step();
+            let (decision, next) = decide(policy, std::mem::take(state), &self.see(), self.now);
+            *state = next;
+            self.peak_delay = self.peak_delay.max(decision.numbers.delay.unwrap_or(0.0));
+            if let (true, Some(to)) = (decision.write, decision.to) {
+                self.write(to);
+            }
+            all.push(decision);
+        }
+        all
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        groups: vec![GroupPolicy {
+            group: "orders".into(),
+            start_from: StartFrom::Earliest,
+        }],
+        min_replicas: 1,
+        max_replicas: 12,
+        threads_per_replica: 1,
+        max_delay: 10.0,
+        recover_within: 90.0,
+        fallback: None,
+        down_window: 20.0,
+        down_max_step: 1.0,
+        mode: Mode::Active,
+        sweep_interval: 1.0,
+        tuning: Tuning::default(),
+    }
+}
+
+fn knows(capacity: f64) -> State {
+    let learnt = Learnt {
+        capacity_per_replica: [("orders".to_owned(), capacity)].into(),
+        ..Learnt::default()
+    };
+    State::restored(learnt, None)
+}
+
+#[test]
+fn an_outage_is_drained_by_one_right_sized_step_and_taken_back() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    // Nothing is processed from 60 s to 120 s at 60 msg/s.
+    let mut plant = Plant::new(2, |_| 60.0, |t| !(60.0..120.0).contains(&t));
+    plant.run(&policy, &mut state, 60.0);
+    assert_eq!(plant.writes, [], "steady before the outage");
+    let during = plant.run(&policy, &mut state, 119.0);
+    assert_eq!(during.last().unwrap().state, ScalerState::Stuck);
+    assert_eq!(
+        plant.writes,
+        [],
+        "more replicas cannot help while nothing is processed"
+    );
+    plant.run(&policy, &mut state, 300.0);
+    let [(up_at, 2, up), (_, _, 2)] = plant.writes[..] else {
+        panic!("one step up, one back to 2, not {:?}", plant.writes);
+    };
+    // 3,600 behind, 60/s arriving: 90 s ask for at least (60 + 3600/90)/50 = 2.0, and the time
+    // to start asks for more; all twelve would be wasteful.
+    assert!((3..=6).contains(&up), "{:?}", plant.writes);
+    assert!(up_at <= 123.0, "{up_at}");
+    let done = plant.run(&policy, &mut state, 310.0);
+    assert_eq!(done.last().unwrap().state, ScalerState::KeepingUp);
+    assert_eq!(plant.writes.len(), 2);
+}
+
+#[test]
+fn the_backlog_is_gone_within_the_objective() {
+    for start_up in [1.0, 5.0, 10.0, 20.0] {
+        for arrival in [20.0, 60.0, 90.0, 200.0] {
+            let policy = policy();
+            let mut state = knows(50.0);
+            let replicas = (arrival / 35.0f64).ceil() as i32;
+            let mut plant = Plant::new(replicas, move |_| arrival, |t| !(60.0..120.0).contains(&t));
+            plant.start_up = start_up;
+            let all = plant.run(&policy, &mut state, 400.0);
+            let late = all
+                .iter()
+                .filter(|d| d.at > 120.0 && d.numbers.delay > Some(policy.max_delay))
+                .map(|d| d.at);
+            let recovered = late.fold(120.0, f64::max);
+            assert!(
+                recovered <= 120.0 + policy.recover_within,
+                "start-up {start_up}, arrival {arrival}: late until {recovered}, {:?}",
+                plant.writes
+            );
+            let ups = plant
+                .writes
+                .iter()
+                .filter(|(_, from, to)| to > from)
+                .count();
+            assert!(
+                ups <= 2,
+                "start-up {start_up}, arrival {arrival}: {:?}",
+                plant.writes
+            );
+        }
+    }
+}
+
+#[test]
+fn constant_load_is_left_alone() {
+    let policy = policy();
+    for arrival in [0.0, 10.0, 60.0, 69.0, 80.0] {
+        let mut state = knows(50.0);
+        let mut plant = Plant::new(
+            2,
+            move |t| arrival + (t * 1.3).sin() * arrival * 0.1,
+            |_| true,
+        );
+        plant.run(&policy, &mut state, 100.0);
+        let settled = plant.writes.len();
+        plant.run(&policy, &mut state, 2000.0);
+        assert_eq!(
+            plant.writes.len(),
+            settled,
+            "at {arrival}/s: {:?}",
+            plant.writes
+        );
+        assert!(settled <= 1, "at {arrival}/s: {:?}", plant.writes);
+    }
+}
+
+#[test]
+fn a_permanent_rise_is_carried_before_messages_are_late() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 130.0 }, |_| true);
+    plant.run(&policy, &mut state, 200.0);
+    assert!(
+        plant.peak_delay <= policy.max_delay,
+        "{} {:?}",
+        plant.peak_delay,
+        plant.writes
+    );
+    assert_eq!(plant.asked, 4, "{:?}", plant.writes);
+}
+
+#[test]
+fn an_unknown_capacity_is_tried_out_then_known() {
+    let policy = policy();
+    let mut state = State::default();
+    let mut plant = Plant::new(1, |_| 130.0, |_| true);
+    plant.run(&policy, &mut state, 400.0);
+    let learnt = state.learnt.capacity_per_replica["orders"];
+    assert!((45.0..55.0).contains(&learnt), "{learnt}");
+    assert!(plant.asked >= 3, "{:?}", plant.writes);
+    assert!(
+        plant
+            .committed
+            .iter()
+            .zip(&plant.ends)
+            .all(|(c, e)| e - c < 100.0),
+        "the backlog is gone"
+    );
+}
+
+#[test]
+fn blind_keeps_replicas_then_falls_back_and_never_lower() {
+    let policy = Policy {
+        fallback: Some(FallbackPolicy {
+            after: 60.0,
+            replicas: 6,
+        }),
+        ..policy()
+    };
+    for (replicas, expected) in [(2, 6), (9, 9)] {
+        let mut state = knows(50.0);
+        let mut plant = Plant::new(replicas, |_| 300.0, |_| true);
+        plant.run(&policy, &mut state, 10.0);
+        plant.writes.clear();
+        let asked = plant.asked;
+        for second in 1..=120 {
+            let mut seen = plant.see();
+            seen.groups = vec![GroupObservation::unseen(
+                "orders",
+                "broker kafka-0:9092 refused the connection",
+            )];
+            let (decision, next) = decide(&policy, state, &seen, 10.0 + f64::from(second));
+            state = next;
+            if second < 60 {
+                assert_eq!(
+                    (decision.to, decision.write),
+                    (Some(asked), false),
+                    "after {second}s"
+                );
+            }
+            if second > 4 {
+                assert_eq!(decision.state, ScalerState::Blind);
+            }
+            if let (true, Some(to)) = (decision.write, decision.to) {
+                assert_eq!(decision.rule, Rule::Fallback);
+                plant.write(to);
+            }
+        }
+        assert_eq!(plant.asked, expected.max(asked));
+    }
+}
+
+#[test]
+fn a_new_process_looks_before_it_acts() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |_| 60.0, |t| !(60.0..120.0).contains(&t));
+    plant.run(&policy, &mut state, 130.0);
+    let (asked, writes) = (plant.asked, plant.writes.len());
+    assert!(asked > 2);
+    let mut state = State::restored(state.learnt, Some(state.state));
+    let first = plant.run(&policy, &mut state, 132.0);
+    assert!(
+        first.iter().all(|d| d.rule == Rule::WarmingUp && !d.write),
+        "{first:?}"
+    );
+    plant.run(&policy, &mut state, 150.0);
+    assert_eq!(
+        (plant.asked, plant.writes.len()),
+        (asked, writes),
+        "mid-recovery nothing changes: {:?}",
+        plant.writes
+    );
+    plant.run(&policy, &mut state, 400.0);
+    assert_eq!(
+        plant.asked, 2,
+        "and the job is finished: {:?}",
+        plant.writes
+    );
+}
+
+#[test]
+fn modes_hold_what_they_say() {
+    let outage = |t: f64| !(60.0..120.0).contains(&t);
+    for (mode, writes_up) in [
+        (Mode::Paused, false),
+        (Mode::DryRun, false),
+        (Mode::PausedScaleDown, true),
+    ] {
+        let policy = Policy { mode, ..policy() };
+        let mut state = knows(50.0);
+        let mut plant = Plant::new(2, |_| 60.0, outage);
+        let all = plant.run(&policy, &mut state, 400.0);
+        assert_eq!(
+            !plant.writes.is_empty(),
+            writes_up,
+            "{mode:?}: {:?}",
+            plant.writes
+        );
+        assert!(
+            plant.writes.iter().all(|(_, from, to)| to > from),
+            "{mode:?}: {:?}",
+            plant.writes
+        );
+        if mode == Mode::DryRun {
+            assert!(
+                all.iter()
+                    .any(|d| d.to > d.from && d.limits.contains(&Limit::DryRun))
+            );
+        }
+        if mode == Mode::Paused {
+            assert!(
+                all.iter()
+                    .all(|d| d.state == ScalerState::Paused && d.to == d.from)
+            );
+        }
+    }
+}
+
+#[test]
+fn another_template_is_another_consumer() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |_| 60.0, |_| true);
+    plant.run(&policy, &mut state, 10.0);
+    assert!(state.learnt.capacity_per_replica.contains_key("orders"));
+    plant.template = "b".into();
+    plant.run(&policy, &mut state, 11.0);
+    assert_eq!(state.learnt.capacity_per_replica.get("orders"), None);
+    assert_eq!(state.learnt.template.as_deref(), Some("b"));
+}
+
+#[test]
+fn outside_its_bounds_it_is_brought_back() {
+    for (replicas, expected) in [(1, 3), (9, 6)] {
+        let policy = Policy {
+            min_replicas: 3,
+            max_replicas: 6,
+            ..policy()
+        };
+        let mut state = knows(50.0);
+        let mut plant = Plant::new(replicas, |_| 140.0, |_| true);
+        plant.run(&policy, &mut state, 10.0);
+        let (_, _, first) = plant.writes[0];
+        assert!((expected..=6).contains(&first), "{:?}", plant.writes);
+    }
+}
+
+#[test]
+fn to_zero_when_idle_and_awake_at_the_first_message() {
+    let policy = Policy {
+        min_replicas: 0,
+        ..policy()
+    };
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(
+        1,
+        |t| {
+            if (50.0..400.0).contains(&t) {
+                0.0
+            } else {
+                20.0
+            }
+        },
+        |_| true,
+    );
+    let all = plant.run(&policy, &mut state, 399.0);
+    assert_eq!(plant.asked, 0, "{:?}", plant.writes);
+    assert_eq!(all.last().unwrap().state, ScalerState::Idle);
+    plant.run(&policy, &mut state, 403.0);
+    assert!(plant.asked >= 1, "{:?}", plant.writes);
+}
+
+fn any_partition() -> impl Strategy<Value = PartitionObservation> {
+    let offset = prop_oneof![Just(0i64), 0..1000i64, Just(i64::MAX), Just(-1i64)];
+    let committed = prop_oneof![
+        Just(Committed::Unknown),
+        Just(Committed::None),
+        offset.clone().prop_map(Committed::At)
+    ];
+    (
+        committed,
+        prop::option::of(offset.clone()),
+        prop::option::of(offset),
+        0..4i32,
+    )
+        .prop_map(|(committed, end, start, partition)| PartitionObservation {
+            topic: "t".into(),
+            partition,
+            committed,
+            end,
+            start,
+        })
+}
+
+fn any_observation() -> impl Strategy<Value = (f64, Observation)> {
+    let phase = prop_oneof![
+        Just(GroupPhase::Unknown),
+        Just(GroupPhase::Rebalancing),
+        Just(GroupPhase::Stable),
+        Just(GroupPhase::Empty)
+    ];
+    let workload = prop_oneof![
+        Just(Err("gone".to_owned())),
+        (0..40i32).prop_map(|replicas| Ok(Workload {
+            replicas,
+            pods: replicas,
+            ready: None,
+            template: None,
+            rolling_out: false
+        }))
+    ];
+    (
+        0.1..100.0f64,
+        prop::collection::vec(any_partition(), 0..6),
+        phase,
+        workload,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(after, partitions, phase, workload, partial, unread)| {
+            let problems = if partial {
+                vec!["partial".to_owned()]
+            } else {
+                Vec::new()
+            };
+            let group = GroupObservation {
+                group: "orders".into(),
+                taken_at: (!unread).then_some(0.0),
+                problems,
+                phase,
+                members: Vec::new(),
+                partitions,
+            };
+            (
+                after,
+                Observation {
+                    groups: vec![group],
+                    workload,
+                },
+            )
+        })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_seen_bounds_hold_and_the_unseen_never_scales_down(
+        steps in prop::collection::vec(any_observation(), 1..60), min in 0..4i32, more in 0..20i32) {
+        let policy = Policy { min_replicas: min, max_replicas: (min + more).max(1), ..policy() };
+        let mut state = knows(50.0);
+        let mut now = 1000.0;
+        for (after, mut seen) in steps {
+            now += after;
+            for group in &mut seen.groups {
+                group.taken_at = group.taken_at.map(|_| now);
+            }
+            let (decision, next) = decide(&policy, state, &seen, now);
+            state = next;
+            let complete = seen.groups.iter().all(|g| g.complete() && g.phase != GroupPhase::Unknown) && seen.workload.is_ok();
+            prop_assert_eq!(complete, decision.problems.is_empty());
+            if let (true, Some(from), Some(to)) = (decision.write, decision.from, decision.to) {
+                prop_assert!(complete || to > from);
+                prop_assert!((policy.min_replicas..=policy.max_replicas).contains(&to));
+            }
+            for number in [decision.numbers.delay, decision.numbers.arrival, decision.numbers.service, decision.numbers.eta].into_iter().flatten() {
+                prop_assert!(number.is_finite() && number >= 0.0);
+            }
+        }
+    }
+}
