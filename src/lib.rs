@@ -5,4 +5,7 @@
 //! ARCHITECTURE.md.
 
 pub mod api;
+pub mod clock;
 pub mod decide;
+pub mod report;
+pub mod validate;

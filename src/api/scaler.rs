@@ -19,18 +19,9 @@ use super::{Address, ConsumerScalerStatus, Span};
     status = "ConsumerScalerStatus",
     derive = "PartialEq",
     doc = "Scales a workload so that the messages of its Kafka consumer groups are processed on time.",
-    printcolumn(
-        name = "Target",
-        type_ = "string",
-        json_path = ".spec.scaleTargetRef.name"
-    ),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.scaleTargetRef.name"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
-    printcolumn(
-        name = "Lag",
-        type_ = "integer",
-        json_path = ".status.lag",
-        description = "Messages behind"
-    ),
+    printcolumn(name = "Lag", type_ = "integer", json_path = ".status.lag", description = "Messages behind"),
     printcolumn(
         name = "Delay",
         type_ = "string",
@@ -43,27 +34,10 @@ use super::{Address, ConsumerScalerStatus, Span};
         json_path = ".status.eta",
         description = "When the backlog will be gone"
     ),
-    printcolumn(
-        name = "Replicas",
-        type_ = "integer",
-        json_path = ".status.currentReplicas"
-    ),
-    printcolumn(
-        name = "Desired",
-        type_ = "integer",
-        json_path = ".status.desiredReplicas"
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.lastDecision.message",
-        priority = "1"
-    )
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.currentReplicas"),
+    printcolumn(name = "Desired", type_ = "integer", json_path = ".status.desiredReplicas"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.message", priority = "1")
 )]
 #[x_kube(
     validation = Rule::new("self.minReplicas <= self.maxReplicas")
@@ -214,10 +188,7 @@ fn default_recover_within() -> Span {
 
 impl Default for Objective {
     fn default() -> Self {
-        Self {
-            max_delay: default_max_delay(),
-            recover_within: default_recover_within(),
-        }
+        Self { max_delay: default_max_delay(), recover_within: default_recover_within() }
     }
 }
 
@@ -263,10 +234,7 @@ fn default_max_step() -> i32 {
 
 impl Default for ScaleDown {
     fn default() -> Self {
-        Self {
-            window: default_window(),
-            max_step_percent: default_max_step(),
-        }
+        Self { window: default_window(), max_step_percent: default_max_step() }
     }
 }
 

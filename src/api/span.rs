@@ -20,17 +20,10 @@ impl Span {
     /// # Errors
     /// When the text is no duration; the message says what to write.
     pub fn seconds(&self) -> Result<f64, String> {
-        let span = kube::core::Duration::from_str(&self.0).map_err(|_| {
-            format!(
-                "{:?} is not a duration: write for instance 30s, 10m or 1h30m",
-                self.0
-            )
-        })?;
+        let span = kube::core::Duration::from_str(&self.0)
+            .map_err(|_| format!("{:?} is not a duration: write for instance 30s, 10m or 1h30m", self.0))?;
         if span.is_negative() {
-            return Err(format!(
-                "{:?} is negative: write a duration such as 30s",
-                self.0
-            ));
+            return Err(format!("{:?} is negative: write a duration such as 30s", self.0));
         }
         Ok(std::time::Duration::from(span).as_secs_f64())
     }

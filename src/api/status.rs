@@ -17,6 +17,9 @@ pub struct ConsumerScalerStatus {
     /// One word: `Idle`, `KeepingUp`, `Recovering`, `FallingBehind`, `Stuck`, `DownstreamSaturated`, `Blind`, `Paused` or `Invalid`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
+    /// What is going on, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// `Ready`, `AbleToScale`, `ScalingLimited` and `KeepingUp`.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -42,10 +42,8 @@ pub(super) struct Demand {
 /// Replica counts that differ in what they can carry, ascending.
 pub(super) fn candidates(partitions: usize, threads: i32) -> Vec<i32> {
     let threads = threads.max(1) as usize;
-    let mut counts: Vec<i32> = (1..=partitions)
-        .rev()
-        .map(|each| partitions.div_ceil(each).div_ceil(threads) as i32)
-        .collect();
+    let mut counts: Vec<i32> =
+        (1..=partitions).rev().map(|each| partitions.div_ceil(each).div_ceil(threads) as i32).collect();
     counts.dedup();
     counts
 }
@@ -79,11 +77,7 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     let total: f64 = rates.iter().sum();
     let hottest = rates.iter().copied().fold(0.0, f64::max);
     if total <= 0.0 {
-        return Demand {
-            replicas: 0,
-            beyond_partitions: false,
-            hot_partition: false,
-        };
+        return Demand { replicas: 0, beyond_partitions: false, hot_partition: false };
     }
     let hot_partition = hottest > consumer;
     // Past what the hottest partition asks for, more replicas change nothing.
@@ -93,27 +87,14 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
         last = replicas;
         let usable = usable_replicas(replicas, loads.len(), plan.threads);
         if total / usable / f64::from(plan.threads.max(1)) <= allowed {
-            return Demand {
-                replicas,
-                beyond_partitions: hot_partition,
-                hot_partition,
-            };
+            return Demand { replicas, beyond_partitions: hot_partition, hot_partition };
         }
     }
-    Demand {
-        replicas: last,
-        beyond_partitions: true,
-        hot_partition,
-    }
+    Demand { replicas: last, beyond_partitions: true, hot_partition }
 }
 
 /// How long `replicas` take to clear the backlog, s; `None` when they never do.
-pub(super) fn drain_time(
-    loads: &[Load],
-    replicas: i32,
-    capacity: f64,
-    threads: i32,
-) -> Option<f64> {
+pub(super) fn drain_time(loads: &[Load], replicas: i32, capacity: f64, threads: i32) -> Option<f64> {
     let backlog: f64 = loads.iter().map(|l| l.backlog).sum();
     let arrival: f64 = loads.iter().map(|l| l.arrival).sum();
     if backlog <= 0.0 {
@@ -141,24 +122,12 @@ mod tests {
     use rstest::rstest;
 
     fn plan(capacity: f64, horizon: f64) -> Plan {
-        Plan {
-            capacity,
-            threads: 1,
-            steady_utilisation: 0.7,
-            drain_utilisation: 0.95,
-            horizon,
-        }
+        Plan { capacity, threads: 1, steady_utilisation: 0.7, drain_utilisation: 0.95, horizon }
     }
 
     fn even(partitions: usize, arrival: f64, backlog: f64) -> Vec<Load> {
         let n = partitions as f64;
-        vec![
-            Load {
-                arrival: arrival / n,
-                backlog: backlog / n
-            };
-            partitions
-        ]
+        vec![Load { arrival: arrival / n, backlog: backlog / n }; partitions]
     }
 
     #[rstest]
@@ -167,11 +136,7 @@ mod tests {
     #[case(12, 4, &[1, 2, 3])]
     #[case(1, 1, &[1])]
     #[case(0, 1, &[])]
-    fn only_counts_that_differ(
-        #[case] partitions: usize,
-        #[case] threads: i32,
-        #[case] expected: &[i32],
-    ) {
+    fn only_counts_that_differ(#[case] partitions: usize, #[case] threads: i32, #[case] expected: &[i32]) {
         assert_eq!(candidates(partitions, threads), expected);
     }
 
@@ -181,14 +146,7 @@ mod tests {
         // growth while starting): 12 replicas, where λ/μ rules give 8 and miss the target.
         let backlog = 180_000.0 + 600.0 * 15.0;
         let got = demand(&even(24, 600.0, backlog), &plan(100.0, 900.0 - 60.0 - 15.0));
-        assert_eq!(
-            got,
-            Demand {
-                replicas: 12,
-                beyond_partitions: false,
-                hot_partition: false
-            }
-        );
+        assert_eq!(got, Demand { replicas: 12, beyond_partitions: false, hot_partition: false });
         let drain = drain_time(&even(24, 600.0, backlog), 12, 100.0, 1).unwrap();
         assert!(drain + 75.0 < 900.0, "{drain}");
         assert!(drain_time(&even(24, 600.0, backlog), 8, 100.0, 1).unwrap() + 75.0 > 900.0);
@@ -207,13 +165,7 @@ mod tests {
 
     #[test]
     fn threads_share_the_capacity_of_a_replica() {
-        let got = demand(
-            &even(12, 300.0, 0.0),
-            &Plan {
-                threads: 4,
-                ..plan(200.0, 600.0)
-            },
-        );
+        let got = demand(&even(12, 300.0, 0.0), &Plan { threads: 4, ..plan(200.0, 600.0) });
         // 300/0.7 = 429 msg/s at 50 a consumer: 9 consumers, and 12 is the next that helps.
         assert_eq!(got.replicas, 3);
     }

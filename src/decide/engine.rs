@@ -6,8 +6,7 @@ use super::group::GroupState;
 use super::rules::{self, Choice, Look};
 use super::state::Scaling;
 use super::{
-    Decision, GroupPhase, Limit, Mode, Numbers, Observation, Policy, Rule, ScalerState, State,
-    Time, Workload,
+    Decision, GroupPhase, Limit, Mode, Numbers, Observation, Policy, Rule, ScalerState, State, Time, Workload,
 };
 
 /// Start-up times and pauses remembered; the longest of them is planned with.
@@ -17,12 +16,7 @@ const REMEMBERED: usize = 5;
 ///
 /// Pure and total: the same arguments give the same answer, and none makes it panic. The
 /// returned state belongs to the next call.
-pub fn decide(
-    policy: &Policy,
-    mut state: State,
-    seen: &Observation,
-    now: Time,
-) -> (Decision, State) {
+pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) -> (Decision, State) {
     let started = *state.started.get_or_insert(now);
     align_groups(policy, &mut state);
     if let Ok(workload) = &seen.workload {
@@ -41,10 +35,7 @@ pub fn decide(
         (Ok(workload), true) => {
             let look = Look::new(policy, &state, workload, now);
             note_lateness(policy, &mut state, &look, now);
-            let look = Look {
-                late_since: state.late_since,
-                ..look
-            };
+            let look = Look { late_since: state.late_since, ..look };
             rules::choose(&look, &mut state)
         }
         (workload, _) => {
@@ -57,8 +48,8 @@ pub fn decide(
     };
 
     let numbers = numbers(policy, &state, &choice);
-    let stale = now - state.last_complete.unwrap_or(started)
-        > policy.tuning.stale_sweeps * policy.sweep_interval;
+    let stale =
+        now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
     state.state = if policy.mode == Mode::Paused {
         ScalerState::Paused
     } else if !complete && stale {
@@ -91,22 +82,13 @@ pub fn decide(
 /// Keeps one group state for each group of the policy, in its order.
 fn align_groups(policy: &Policy, state: &mut State) {
     let same = state.groups.len() == policy.groups.len()
-        && state
-            .groups
-            .iter()
-            .zip(&policy.groups)
-            .all(|(a, b)| a.policy == *b);
+        && state.groups.iter().zip(&policy.groups).all(|(a, b)| a.policy == *b);
     if !same {
         let mut old = std::mem::take(&mut state.groups);
         for group in &policy.groups {
-            let kept = old
-                .iter()
-                .position(|g| g.policy == *group)
-                .map(|i| old.swap_remove(i));
+            let kept = old.iter().position(|g| g.policy == *group).map(|i| old.swap_remove(i));
             let capacity = state.learnt.capacity_per_replica.get(&group.group).copied();
-            state
-                .groups
-                .push(kept.unwrap_or_else(|| GroupState::new(group, capacity)));
+            state.groups.push(kept.unwrap_or_else(|| GroupState::new(group, capacity)));
         }
     }
 }
@@ -115,36 +97,22 @@ fn align_groups(policy: &Policy, state: &mut State) {
 fn problems(policy: &Policy, seen: &Observation, now: Time) -> Vec<String> {
     let mut problems = Vec::new();
     if seen.groups.len() != policy.groups.len() {
-        problems.push(format!(
-            "{} of {} consumer groups were read",
-            seen.groups.len(),
-            policy.groups.len()
-        ));
+        problems.push(format!("{} of {} consumer groups were read", seen.groups.len(), policy.groups.len()));
     }
     for group in &seen.groups {
         problems.extend(group.problems.iter().cloned());
         let limit = policy.tuning.stale_sweeps * policy.sweep_interval;
         match group.taken_at {
             Some(at) if now - at > limit => {
-                problems.push(format!(
-                    "consumer group {} was last read {:.0}s ago",
-                    group.group,
-                    now - at
-                ));
+                problems.push(format!("consumer group {} was not read in the last {limit:.0}s", group.group));
             }
             None if group.problems.is_empty() => {
                 problems.push(format!("consumer group {} was not read", group.group))
             }
             _ => {}
         }
-        if group.phase == GroupPhase::Unknown
-            && group.problems.is_empty()
-            && group.taken_at.is_some()
-        {
-            problems.push(format!(
-                "the members of consumer group {} could not be read",
-                group.group
-            ));
+        if group.phase == GroupPhase::Unknown && group.problems.is_empty() && group.taken_at.is_some() {
+            problems.push(format!("the members of consumer group {} could not be read", group.group));
         }
     }
     if let Err(why) = &seen.workload {
@@ -157,28 +125,19 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
     if workload.template.is_some() && workload.template != state.learnt.template {
         if state.learnt.template.is_some() {
             state.learnt.capacity_per_replica.clear();
-            state
-                .groups
-                .iter_mut()
-                .for_each(GroupState::forget_capacity);
+            state.groups.iter_mut().for_each(GroupState::forget_capacity);
         }
         state.learnt.template.clone_from(&workload.template);
     }
     if let Some(before) = state.replicas.replace(workload.replicas)
         && before != workload.replicas
     {
-        state.scaling = Some(Scaling {
-            at: now,
-            up: workload.replicas > before,
-            done: false,
-        });
+        state.scaling = Some(Scaling { at: now, up: workload.replicas > before, done: false });
         state.quiet_since = None;
         state.recommended.clear();
         state.up_votes = 0;
     }
-    if state
-        .scaling
-        .is_some_and(|s| !s.done && now - s.at > policy.tuning.start_up_cap)
+    if state.scaling.is_some_and(|s| !s.done && now - s.at > policy.tuning.start_up_cap)
         && let Some(scaling) = &mut state.scaling
     {
         scaling.done = true;
@@ -193,37 +152,21 @@ fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
         let noticed = group.observe(policy, observation);
         rebalancing |= group.phase == GroupPhase::Rebalancing;
         if let Some(pause) = noticed.pause.filter(|p| *p <= policy.tuning.start_up_cap) {
-            remember(
-                &mut state.pauses,
-                pause,
-                &mut state.learnt.rebalance_pause_seconds,
-            );
+            remember(&mut state.pauses, pause, &mut state.learnt.rebalance_pause_seconds);
         }
         if let Some(capacity) = group.capacity() {
-            state
-                .learnt
-                .capacity_per_replica
-                .insert(group.policy.group.clone(), capacity);
+            state.learnt.capacity_per_replica.insert(group.policy.group.clone(), capacity);
         }
         if let Some(topics) = observation.topics_read() {
             let topics: Vec<String> = topics.iter().map(ToString::to_string).collect();
             if state.learnt.topics.get(&group.policy.group) != Some(&topics) {
-                state
-                    .learnt
-                    .topics
-                    .insert(group.policy.group.clone(), topics);
+                state.learnt.topics.insert(group.policy.group.clone(), topics);
             }
         }
     }
     let known: Vec<&str> = policy.groups.iter().map(|g| g.group.as_str()).collect();
-    state
-        .learnt
-        .topics
-        .retain(|group, _| known.contains(&group.as_str()));
-    state
-        .learnt
-        .capacity_per_replica
-        .retain(|group, _| known.contains(&group.as_str()));
+    state.learnt.topics.retain(|group, _| known.contains(&group.as_str()));
+    state.learnt.capacity_per_replica.retain(|group, _| known.contains(&group.as_str()));
     if rebalancing {
         state.rebalancing_since.get_or_insert(now);
     } else {
@@ -250,18 +193,12 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
     }
     let arrived = state.groups.iter().all(|group| {
         let most = group.partition_count().max(1);
-        let consumers = (workload.replicas.max(0) as usize)
-            .saturating_mul(policy.threads_per_replica.max(1) as usize);
+        let consumers =
+            (workload.replicas.max(0) as usize).saturating_mul(policy.threads_per_replica.max(1) as usize);
         let stable = matches!(group.phase, GroupPhase::Stable)
-            || (workload.replicas == 0
-                && matches!(group.phase, GroupPhase::Empty | GroupPhase::Dead));
+            || (workload.replicas == 0 && matches!(group.phase, GroupPhase::Empty | GroupPhase::Dead));
         let enough = if scaling.up {
-            group
-                .members
-                .iter()
-                .filter(|m| !m.assignment.is_empty())
-                .count()
-                >= consumers.min(most)
+            group.members.iter().filter(|m| !m.assignment.is_empty()).count() >= consumers.min(most)
         } else {
             group.members.len() <= consumers
         };
@@ -274,11 +211,7 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
         scaling.done = true;
     }
     if scaling.up {
-        remember(
-            &mut state.start_ups,
-            now - scaling.at,
-            &mut state.learnt.start_up_seconds,
-        );
+        remember(&mut state.start_ups, now - scaling.at, &mut state.learnt.start_up_seconds);
     }
 }
 
@@ -286,10 +219,7 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
 /// while nothing is, no replica count could keep it.
 fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time) {
     let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
-    let recovered = state
-        .groups
-        .iter()
-        .all(|g| g.delay <= g.recovered_delay(policy));
+    let recovered = state.groups.iter().all(|g| g.delay <= g.recovered_delay(policy));
     if look.stuck || recovered {
         state.late_since = None;
     } else if late {
@@ -308,19 +238,11 @@ fn numbers(policy: &Policy, state: &State, choice: &Choice) -> Numbers {
         numbers.demand = *demand;
     }
     Numbers {
-        lag: known.then(|| {
-            state
-                .groups
-                .iter()
-                .fold(0, |sum: i64, g| sum.saturating_add(g.lag))
-        }),
+        lag: known.then(|| state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.lag))),
         delay: known.then(|| state.groups.iter().map(|g| g.delay).fold(0.0, f64::max)),
         arrival: sum(&|g| g.arrival),
         service: sum(&|g| g.service),
-        capacity: choice
-            .binding
-            .and_then(|i| state.groups.get(i))
-            .and_then(GroupState::capacity),
+        capacity: choice.binding.and_then(|i| state.groups.get(i)).and_then(GroupState::capacity),
         demand: choice.demand,
         eta: choice.eta,
         start_up: rules::start_up(policy, state),
@@ -336,24 +258,10 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
     let recovering = matches!(
         state.state,
-        ScalerState::Recovering
-            | ScalerState::FallingBehind
-            | ScalerState::Stuck
-            | ScalerState::Blind
-    ) && state
-        .groups
-        .iter()
-        .any(|g| g.delay > g.recovered_delay(policy));
-    let idle = state
-        .groups
-        .iter()
-        .all(|g| g.lag == 0 && g.arrival.is_none_or(|a| a <= 0.0));
-    if late
-        && state
-            .groups
-            .iter()
-            .any(|g| g.delay > policy.max_delay && g.stuck(policy, now))
-    {
+        ScalerState::Recovering | ScalerState::FallingBehind | ScalerState::Stuck | ScalerState::Blind
+    ) && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
+    let idle = state.groups.iter().all(|g| g.idle(policy.down_window));
+    if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
         ScalerState::Stuck
     } else if late || (recovering && state.late_since.is_some()) {
         let deadline = state.late_since.unwrap_or(now) + policy.recover_within;

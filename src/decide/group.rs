@@ -35,6 +35,7 @@ pub(super) struct GroupState {
     lags: BTreeMap<(Arc<str>, i32), i64>,
     delays: VecDeque<(Time, f64)>,
     same_members_since: Option<Time>,
+    last_arrival: Option<Time>,
     pub last_progress: Option<Time>,
     /// Time between two commits, as the longest seen lately, s.
     pub progress_gap: f64,
@@ -70,6 +71,7 @@ impl GroupState {
             lags: BTreeMap::new(),
             delays: VecDeque::new(),
             same_members_since: None,
+            last_arrival: None,
             last_progress: None,
             progress_gap: 0.0,
             paused_from: None,
@@ -82,10 +84,7 @@ impl GroupState {
     /// Takes in a complete observation. One already taken in changes nothing.
     pub fn observe(&mut self, policy: &Policy, seen: &GroupObservation) -> Noticed {
         let mut noticed = Noticed::default();
-        let Some(at) = seen
-            .taken_at
-            .filter(|at| self.at.is_none_or(|last| *at > last))
-        else {
+        let Some(at) = seen.taken_at.filter(|at| self.at.is_none_or(|last| *at > last)) else {
             return noticed;
         };
         let progressed = self.read_partitions(policy, seen, at);
@@ -118,6 +117,8 @@ impl GroupState {
             self.last_progress = Some(at);
         }
         self.last_progress.get_or_insert(at);
+        // The first look tells nothing of arrivals: count from there.
+        self.last_arrival.get_or_insert(at);
         self.at = Some(at);
         self.rates(policy, at);
         self.sample_capacity(policy, at);
@@ -131,19 +132,20 @@ impl GroupState {
         (self.lag, self.delay, self.all_committed) = (0, 0.0, true);
         for p in &seen.partitions {
             let start_from = self.policy.start_from;
-            let (Some(end), Some(position), Some(lag)) =
-                (p.end, p.position(start_from), p.lag(start_from))
+            let (Some(end), Some(position), Some(lag)) = (p.end, p.position(start_from), p.lag(start_from))
             else {
                 continue;
             };
             let key = (p.topic.clone(), p.partition);
             let mut history = old.remove(&key).unwrap_or_default();
+            if history.end().is_some_and(|before| end != before) {
+                self.last_arrival = Some(at);
+            }
             progressed |= history.record(at, end, position);
             history.note_saturation(policy.saturated_delay());
             self.lag = self.lag.saturating_add(lag);
             self.delay = self.delay.max(history.delay().unwrap_or(0.0));
-            self.all_committed &=
-                matches!(p.committed, super::Committed::At(_)) || p.start == p.end;
+            self.all_committed &= matches!(p.committed, super::Committed::At(_)) || p.start == p.end;
             self.lags.insert(key.clone(), lag);
             self.partitions.insert(key, history);
         }
@@ -156,11 +158,10 @@ impl GroupState {
         Some(
             seen.phase == self.phase
                 && seen.members.len() == self.members.len()
-                && seen.members.iter().all(|m| {
-                    self.members
-                        .iter()
-                        .any(|o| o.id == m.id && o.assignment == m.assignment)
-                }),
+                && seen
+                    .members
+                    .iter()
+                    .all(|m| self.members.iter().any(|o| o.id == m.id && o.assignment == m.assignment)),
         )
     }
 
@@ -170,10 +171,7 @@ impl GroupState {
             let known: Vec<f64> = self.partitions.values().filter_map(f).collect();
             (!known.is_empty()).then(|| known.iter().sum::<f64>().max(0.0))
         };
-        let (short, long) = (
-            sum(&|h| h.arrival(window)),
-            sum(&|h| h.arrival(5.0 * window)),
-        );
+        let (short, long) = (sum(&|h| h.arrival(window)), sum(&|h| h.arrival(5.0 * window)));
         let service = sum(&|h| h.service(window, 0.0));
         self.arrival = short;
         self.arrival_up = short.unwrap_or(0.0).max(long.unwrap_or(0.0));
@@ -191,9 +189,7 @@ impl GroupState {
 
     fn sample_capacity(&mut self, policy: &Policy, at: Time) {
         let window = policy.capacity_window();
-        let settled = self
-            .same_members_since
-            .is_some_and(|since| at - since >= policy.warm() + window);
+        let settled = self.same_members_since.is_some_and(|since| at - since >= policy.warm() + window);
         if !settled || self.sampled_at.is_some_and(|last| at - last < window / 2.0) {
             return;
         }
@@ -206,9 +202,8 @@ impl GroupState {
                 .iter()
                 .filter_map(|(topic, partition)| self.partitions.get(&(topic.clone(), *partition)))
                 .collect();
-            let rate = |window: f64, ago: f64| -> f64 {
-                read.iter().filter_map(|h| h.service(window, ago)).sum()
-            };
+            let rate =
+                |window: f64, ago: f64| -> f64 { read.iter().filter_map(|h| h.service(window, ago)).sum() };
             if read.is_empty() || read.iter().any(|h| h.span() < window) {
                 continue;
             }
@@ -255,9 +250,15 @@ impl GroupState {
 
     /// Whether messages wait and none was processed for longer than commits are apart.
     pub fn stuck(&self, policy: &Policy, now: Time) -> bool {
-        let limit =
-            (policy.tuning.stuck_sweeps * policy.sweep_interval).max(3.0 * self.progress_gap);
+        let limit = (policy.tuning.stuck_sweeps * policy.sweep_interval).max(3.0 * self.progress_gap);
         self.lag > 0 && self.last_progress.is_some_and(|last| now - last > limit)
+    }
+
+    /// Whether nothing waits, no message came for `quiet` seconds, and every partition has a
+    /// commit (else a message could wait unseen).
+    pub fn idle(&self, quiet: f64) -> bool {
+        let since = self.at.zip(self.last_arrival).map_or(0.0, |(at, last)| at - last);
+        self.lag == 0 && self.all_committed && since >= quiet
     }
 
     /// Delay up to which the group counts as recovered, s: half of the objective, but not
@@ -271,14 +272,10 @@ impl GroupState {
     /// until then, and what arrives in the pause.
     pub fn loads(&self, policy: &Policy, start_up: f64, pause: f64) -> Vec<Load> {
         let window = policy.rate_window();
-        let known: f64 = self
-            .partitions
-            .values()
-            .filter_map(|h| h.arrival(window))
-            .sum();
+        let known: f64 = self.partitions.values().filter_map(|h| h.arrival(window)).sum();
         let even = self.arrival_up / self.partitions.len().max(1) as f64;
-        let growth = (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up
-            + self.arrival_up * pause;
+        let growth =
+            (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
         self.partitions
             .iter()
             .map(|(key, history)| {
@@ -287,15 +284,8 @@ impl GroupState {
                     Some(own) if known > 0.0 => own.max(0.0) / known * self.arrival_up,
                     _ => even,
                 };
-                let share = if self.arrival_up > 0.0 {
-                    arrival / self.arrival_up
-                } else {
-                    0.0
-                };
-                Load {
-                    arrival,
-                    backlog: self.lags.get(key).copied().unwrap_or(0) as f64 + growth * share,
-                }
+                let share = if self.arrival_up > 0.0 { arrival / self.arrival_up } else { 0.0 };
+                Load { arrival, backlog: self.lags.get(key).copied().unwrap_or(0) as f64 + growth * share }
             })
             .collect()
     }

@@ -119,6 +119,11 @@ impl History {
         self.rate(window, ago, |p| p.position)
     }
 
+    /// End of the log as last read.
+    pub fn end(&self) -> Option<i64> {
+        self.points.back().map(|p| p.end)
+    }
+
     /// Length of the history, s.
     pub fn span(&self) -> f64 {
         match (self.points.front(), self.points.back()) {

@@ -53,11 +53,8 @@ impl GroupObservation {
 
     /// The topics that its members read, sorted, when it has any.
     pub fn topics_read(&self) -> Option<Vec<Arc<str>>> {
-        let mut topics: Vec<Arc<str>> = self
-            .members
-            .iter()
-            .flat_map(|m| m.assignment.iter().map(|(topic, _)| topic.clone()))
-            .collect();
+        let mut topics: Vec<Arc<str>> =
+            self.members.iter().flat_map(|m| m.assignment.iter().map(|(topic, _)| topic.clone())).collect();
         topics.sort();
         topics.dedup();
         (!topics.is_empty()).then_some(topics)

@@ -148,9 +148,7 @@ impl Policy {
     ///
     /// An owner who expects recovery in a minute cannot wait a minute for a sample.
     pub(super) fn share(&self, limit: f64, share: f64, sweeps: f64) -> f64 {
-        limit
-            .min(self.recover_within * share)
-            .max(sweeps * self.sweep_interval)
+        limit.min(self.recover_within * share).max(sweeps * self.sweep_interval)
     }
 
     /// Window of arrival and service rates, s.
@@ -170,9 +168,6 @@ impl Policy {
 
     /// Delay that shows a busy consumer, s.
     pub(super) fn saturated_delay(&self) -> f64 {
-        self.tuning
-            .saturated_delay
-            .min(self.max_delay * 0.5)
-            .max(2.0 * self.sweep_interval)
+        self.tuning.saturated_delay.min(self.max_delay * 0.5).max(2.0 * self.sweep_interval)
     }
 }

@@ -53,9 +53,7 @@ pub(super) struct Look<'a> {
 impl<'a> Look<'a> {
     pub fn new(policy: &'a Policy, state: &State, workload: &'a Workload, now: Time) -> Self {
         let planned = 2.0 * start_up(policy, state) + rebalance_pause(policy, state);
-        let settling = state
-            .scaling
-            .is_some_and(|s| s.up && !s.done && now - s.at <= planned);
+        let settling = state.scaling.is_some_and(|s| s.up && !s.done && now - s.at <= planned);
         Self {
             policy,
             workload,
@@ -69,8 +67,7 @@ impl<'a> Look<'a> {
     /// Time left to drain, s, were the replicas there now.
     fn remaining(&self) -> f64 {
         let total = self.policy.recover_within;
-        self.late_since
-            .map_or(total, |since| (since + total - self.now).max(total / 4.0))
+        self.late_since.map_or(total, |since| (since + total - self.now).max(total / 4.0))
     }
 }
 
@@ -78,24 +75,13 @@ impl<'a> Look<'a> {
 /// assumption, but never so long that the objective could not be kept.
 pub(super) fn start_up(policy: &Policy, state: &State) -> f64 {
     let assumed = policy.tuning.start_up.min(policy.recover_within / 4.0);
-    state
-        .learnt
-        .start_up_seconds
-        .unwrap_or(assumed)
-        .clamp(0.0, policy.tuning.start_up_cap)
+    state.learnt.start_up_seconds.unwrap_or(assumed).clamp(0.0, policy.tuning.start_up_cap)
 }
 
 /// Rebalance pause to plan with, s.
 pub(super) fn rebalance_pause(policy: &Policy, state: &State) -> f64 {
-    let assumed = policy
-        .tuning
-        .rebalance_pause
-        .min(policy.recover_within / 20.0);
-    state
-        .learnt
-        .rebalance_pause_seconds
-        .unwrap_or(assumed)
-        .clamp(0.0, policy.tuning.start_up_cap)
+    let assumed = policy.tuning.rebalance_pause.min(policy.recover_within / 20.0);
+    state.learnt.rebalance_pause_seconds.unwrap_or(assumed).clamp(0.0, policy.tuning.start_up_cap)
 }
 
 /// Nothing complete was seen: keep what is, or the owner's fallback.
@@ -105,10 +91,7 @@ pub(super) fn blind(policy: &Policy, workload: Option<&Workload>, blind_for: f64
     };
     match policy.fallback {
         Some(fallback) if blind_for >= fallback.after && workload.replicas < fallback.replicas => {
-            let to = fallback
-                .replicas
-                .min(policy.max_replicas)
-                .max(workload.replicas);
+            let to = fallback.replicas.min(policy.max_replicas).max(workload.replicas);
             Choice::keep(Some(to), Rule::Fallback)
         }
         Some(fallback) if blind_for >= fallback.after => {
@@ -132,25 +115,22 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         ..Choice::keep(Some(current), Rule::Enough)
     };
     for need in &needs {
-        for (held, limit) in [
-            (need.hot, Limit::HotPartition),
-            (need.beyond, Limit::Partitions),
-        ] {
+        for (held, limit) in [(need.hot, Limit::HotPartition), (need.beyond, Limit::Partitions)] {
             if held && !choice.limits.contains(&limit) {
                 choice.limits.push(limit);
             }
         }
     }
 
-    let floor = if demanded <= 0 && look.policy.min_replicas == 0 && !idle(state) {
+    let floor = if demanded <= 0
+        && look.policy.min_replicas == 0
+        && !state.groups.iter().all(|g| g.idle(look.policy.down_window))
+    {
         1
     } else {
         look.policy.min_replicas
     };
-    let wanted = demanded.clamp(
-        floor.min(look.policy.max_replicas),
-        look.policy.max_replicas,
-    );
+    let wanted = demanded.clamp(floor.min(look.policy.max_replicas), look.policy.max_replicas);
     if demanded > look.policy.max_replicas {
         choice.limits.push(Limit::MaxReplicas);
     }
@@ -162,17 +142,9 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     }
     let bounded = current.clamp(look.policy.min_replicas, look.policy.max_replicas);
     if bounded != current {
-        choice.to = Some(if bounded > current {
-            bounded.max(wanted)
-        } else {
-            bounded
-        });
+        choice.to = Some(if bounded > current { bounded.max(wanted) } else { bounded });
         choice.rule = Rule::Bounds;
-        choice.limits.push(if bounded > current {
-            Limit::MinReplicas
-        } else {
-            Limit::MaxReplicas
-        });
+        choice.limits.push(if bounded > current { Limit::MinReplicas } else { Limit::MaxReplicas });
     } else if wanted > current {
         up(look, state, &needs, wanted, &mut choice);
     } else {
@@ -205,13 +177,7 @@ struct Need {
 
 impl Need {
     fn keep(replicas: i32) -> Self {
-        Self {
-            replicas,
-            enough: true,
-            probe: false,
-            hot: false,
-            beyond: false,
-        }
+        Self { replicas, enough: true, probe: false, hot: false, beyond: false }
     }
 }
 
@@ -222,11 +188,7 @@ fn need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
         return match group.capacity() {
             _ if group.lag == 0 => Need::keep(0),
             Some(capacity) => sized(look, state, group, capacity),
-            None => Need {
-                enough: false,
-                probe: true,
-                ..Need::keep(1)
-            },
+            None => Need { enough: false, probe: true, ..Need::keep(1) },
         };
     }
     if group.stuck(policy, look.now) {
@@ -253,10 +215,8 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let (start_up, pause) = (start_up(policy, state), rebalance_pause(policy, state));
 
     // Do the replicas asked for suffice, with what is still to come of them?
-    let coming = state
-        .scaling
-        .filter(|_| look.settling)
-        .map_or(0.0, |s| (start_up - (look.now - s.at)).max(0.0));
+    let coming =
+        state.scaling.filter(|_| look.settling).map_or(0.0, |s| (start_up - (look.now - s.at)).max(0.0));
     let present = group.loads(policy, coming, 0.0);
     let usable = usable_replicas(current, present.len(), policy.threads_per_replica) * capacity;
     let carried = group.arrival_up <= usable * policy.tuning.steady_trigger;
@@ -268,32 +228,14 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let horizon = (look.remaining() - start_up - pause).max(policy.recover_within / 4.0);
     let steady = group.delay <= group.recovered_delay(policy);
     // While nothing waits, what is unread is what commits and sweeps make it look like.
-    let loads = if steady {
-        steady_loads(group, policy)
-    } else {
-        group.loads(policy, start_up, pause)
-    };
+    let loads = if steady { steady_loads(group, policy) } else { group.loads(policy, start_up, pause) };
     let found = demand(&loads, &plan(look, capacity, horizon));
-    let replicas = if enough {
-        found.replicas.min(current)
-    } else {
-        found.replicas.max(current)
-    };
-    Need {
-        replicas,
-        enough,
-        probe: false,
-        hot: found.hot_partition,
-        beyond: found.beyond_partitions,
-    }
+    let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
+    Need { replicas, enough, probe: false, hot: found.hot_partition, beyond: found.beyond_partitions }
 }
 
 fn steady_loads(group: &GroupState, policy: &Policy) -> Vec<super::demand::Load> {
-    group
-        .loads(policy, 0.0, 0.0)
-        .into_iter()
-        .map(|l| super::demand::Load { backlog: 0.0, ..l })
-        .collect()
+    group.loads(policy, 0.0, 0.0).into_iter().map(|l| super::demand::Load { backlog: 0.0, ..l }).collect()
 }
 
 /// Without a known capacity: twice as many, at most once per start-up and sample window,
@@ -304,15 +246,10 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     if waits {
         let patience = start_up(policy, state) + policy.warm() + policy.capacity_window();
         let tried = state.scaling.is_some_and(|s| look.now - s.at < patience);
-        let seen_enough = state
-            .started
-            .is_some_and(|s| look.now - s >= policy.warm() + policy.capacity_window());
+        let seen_enough =
+            state.started.is_some_and(|s| look.now - s >= policy.warm() + policy.capacity_window());
         if group.growing && !tried && seen_enough {
-            return Need {
-                enough: false,
-                probe: true,
-                ..Need::keep(current.saturating_mul(2).max(1))
-            };
+            return Need { enough: false, probe: true, ..Need::keep(current.saturating_mul(2).max(1)) };
         }
         return Need::keep(current);
     }
@@ -323,22 +260,13 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     if group.at_least() <= 0.0 {
         return Need::keep(current);
     }
-    Need::keep(
-        demand(&loads, &plan(look, group.at_least(), policy.recover_within))
-            .replicas
-            .min(current),
-    )
+    Need::keep(demand(&loads, &plan(look, group.at_least(), policy.recover_within)).replicas.min(current))
 }
 
 fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &mut Choice) {
     let policy = look.policy;
     let current = look.workload.replicas;
-    let most = state
-        .groups
-        .iter()
-        .map(|g| g.partition_count())
-        .max()
-        .unwrap_or(0);
+    let most = state.groups.iter().map(|g| g.partition_count()).max().unwrap_or(0);
     let useful = (most as i32 + policy.threads_per_replica - 1) / policy.threads_per_replica.max(1);
     let wanted = if wanted > useful.max(policy.min_replicas) {
         if !choice.limits.contains(&Limit::Partitions) {
@@ -358,28 +286,18 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
     }
     let pause = rebalance_pause(policy, state);
     let held = policy.tuning.rebalance_hold * pause.max(policy.sweep_interval);
-    if state
-        .rebalancing_since
-        .is_some_and(|since| look.now - since <= held)
-    {
+    if state.rebalancing_since.is_some_and(|since| look.now - since <= held) {
         choice.rule = Rule::Settling;
         return;
     }
     state.up_votes = state.up_votes.saturating_add(1);
-    let panic = state
-        .groups
-        .iter()
-        .any(|g| g.delay > policy.tuning.panic * policy.max_delay);
+    let panic = state.groups.iter().any(|g| g.delay > policy.tuning.panic * policy.max_delay);
     if state.up_votes < policy.tuning.confirm && !panic && current > 0 {
         choice.rule = Rule::Confirming;
         return;
     }
     choice.to = Some(wanted);
-    choice.rule = if choice.binding.is_some_and(|i| needs[i].probe) {
-        Rule::Probe
-    } else {
-        Rule::ScaleUp
-    };
+    choice.rule = if choice.binding.is_some_and(|i| needs[i].probe) { Rule::Probe } else { Rule::ScaleUp };
 }
 
 fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
@@ -388,9 +306,7 @@ fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
         choice.limits.push(Limit::PausedScaleDown);
         return;
     }
-    let kept = state
-        .quiet_since
-        .is_some_and(|since| look.now - since >= policy.down_window);
+    let kept = state.quiet_since.is_some_and(|since| look.now - since >= policy.down_window);
     let Some((_, largest)) = state.recommended.front().copied().filter(|_| kept) else {
         choice.limits.push(Limit::DownWindow);
         return;
@@ -410,9 +326,8 @@ fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
 /// Keeps the largest recommendation since everything has been quiet.
 fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
     let settled = state.groups.iter().all(|g| {
-        let stable = g.phase == GroupPhase::Stable
-            || (look.workload.replicas == 0)
-            || g.partition_count() == 0;
+        let stable =
+            g.phase == GroupPhase::Stable || (look.workload.replicas == 0) || g.partition_count() == 0;
         stable && g.delay <= g.recovered_delay(look.policy)
     });
     if !settled || look.stuck || look.settling || look.workload.rolling_out {
@@ -429,14 +344,6 @@ fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
     while state.recommended.front().is_some_and(|(at, _)| *at < from) {
         state.recommended.pop_front();
     }
-}
-
-/// Nothing waits, nothing arrives, and no message could be waiting unseen.
-fn idle(state: &State) -> bool {
-    state
-        .groups
-        .iter()
-        .all(|g| g.lag == 0 && g.arrival_up <= 0.0 && g.all_committed)
 }
 
 /// Until the backlog is gone with `replicas`, s: planned from the capacity where it is

@@ -75,10 +75,6 @@ pub(super) struct Scaling {
 impl State {
     /// Memory of a scaler that was observed before (by another process), or never.
     pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
-        Self {
-            learnt,
-            state: state.unwrap_or_default(),
-            ..Self::default()
-        }
+        Self { learnt, state: state.unwrap_or_default(), ..Self::default() }
     }
 }

@@ -56,12 +56,7 @@ impl Plant {
         let arrival = (self.arrival)(self.now) / self.ends.len() as f64;
         self.ends.iter_mut().for_each(|e| *e += arrival);
         let now = self.now;
-        let ready: i32 = self
-            .arriving
-            .iter()
-            .filter(|(at, _)| *at <= now)
-            .map(|(_, n)| n)
-            .sum();
+        let ready: i32 = self.arriving.iter().filter(|(at, _)| *at <= now).map(|(_, n)| n).sum();
         if ready != 0 {
             self.arriving.retain(|(at, _)| *at > now);
             self.members += ready;
@@ -86,19 +81,14 @@ impl Plant {
 
     fn assignment(&self) -> Vec<Vec<usize>> {
         let n = self.members.max(0) as usize;
-        (0..n)
-            .map(|m| (0..self.ends.len()).filter(|p| p % n == m).collect())
-            .collect()
+        (0..n).map(|m| (0..self.ends.len()).filter(|p| p % n == m).collect()).collect()
     }
 
     fn write(&mut self, to: i32) {
         self.writes.push((self.now, self.asked, to));
         let change = to - self.asked;
         self.asked = to;
-        self.arriving.push((
-            self.now + if change > 0 { self.start_up } else { 1.0 },
-            change,
-        ));
+        self.arriving.push((self.now + if change > 0 { self.start_up } else { 1.0 }, change));
     }
 
     fn see(&self) -> Observation {
@@ -110,10 +100,7 @@ impl Plant {
             .map(|(i, partitions)| Member {
                 id: format!("m{i}"),
                 host: "h".into(),
-                assignment: partitions
-                    .iter()
-                    .map(|p| (topic.clone(), *p as i32))
-                    .collect(),
+                assignment: partitions.iter().map(|p| (topic.clone(), *p as i32)).collect(),
             })
             .collect();
         let partitions = (0..self.ends.len())
@@ -163,10 +150,7 @@ impl Plant {
 
 fn policy() -> Policy {
     Policy {
-        groups: vec![GroupPolicy {
-            group: "orders".into(),
-            start_from: StartFrom::Earliest,
-        }],
+        groups: vec![GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }],
         min_replicas: 1,
         max_replicas: 12,
         threads_per_replica: 1,
@@ -182,10 +166,8 @@ fn policy() -> Policy {
 }
 
 fn knows(capacity: f64) -> State {
-    let learnt = Learnt {
-        capacity_per_replica: [("orders".to_owned(), capacity)].into(),
-        ..Learnt::default()
-    };
+    let learnt =
+        Learnt { capacity_per_replica: [("orders".to_owned(), capacity)].into(), ..Learnt::default() };
     State::restored(learnt, None)
 }
 
@@ -199,11 +181,7 @@ fn an_outage_is_drained_by_one_right_sized_step_and_taken_back() {
     assert_eq!(plant.writes, [], "steady before the outage");
     let during = plant.run(&policy, &mut state, 119.0);
     assert_eq!(during.last().unwrap().state, ScalerState::Stuck);
-    assert_eq!(
-        plant.writes,
-        [],
-        "more replicas cannot help while nothing is processed"
-    );
+    assert_eq!(plant.writes, [], "more replicas cannot help while nothing is processed");
     plant.run(&policy, &mut state, 300.0);
     let [(up_at, 2, up), (_, _, 2)] = plant.writes[..] else {
         panic!("one step up, one back to 2, not {:?}", plant.writes);
@@ -227,26 +205,16 @@ fn the_backlog_is_gone_within_the_objective() {
             let mut plant = Plant::new(replicas, move |_| arrival, |t| !(60.0..120.0).contains(&t));
             plant.start_up = start_up;
             let all = plant.run(&policy, &mut state, 400.0);
-            let late = all
-                .iter()
-                .filter(|d| d.at > 120.0 && d.numbers.delay > Some(policy.max_delay))
-                .map(|d| d.at);
+            let late =
+                all.iter().filter(|d| d.at > 120.0 && d.numbers.delay > Some(policy.max_delay)).map(|d| d.at);
             let recovered = late.fold(120.0, f64::max);
             assert!(
                 recovered <= 120.0 + policy.recover_within,
                 "start-up {start_up}, arrival {arrival}: late until {recovered}, {:?}",
                 plant.writes
             );
-            let ups = plant
-                .writes
-                .iter()
-                .filter(|(_, from, to)| to > from)
-                .count();
-            assert!(
-                ups <= 2,
-                "start-up {start_up}, arrival {arrival}: {:?}",
-                plant.writes
-            );
+            let ups = plant.writes.iter().filter(|(_, from, to)| to > from).count();
+            assert!(ups <= 2, "start-up {start_up}, arrival {arrival}: {:?}", plant.writes);
         }
     }
 }
@@ -256,20 +224,11 @@ fn constant_load_is_left_alone() {
     let policy = policy();
     for arrival in [0.0, 10.0, 60.0, 69.0, 80.0] {
         let mut state = knows(50.0);
-        let mut plant = Plant::new(
-            2,
-            move |t| arrival + (t * 1.3).sin() * arrival * 0.1,
-            |_| true,
-        );
+        let mut plant = Plant::new(2, move |t| arrival + (t * 1.3).sin() * arrival * 0.1, |_| true);
         plant.run(&policy, &mut state, 100.0);
         let settled = plant.writes.len();
         plant.run(&policy, &mut state, 2000.0);
-        assert_eq!(
-            plant.writes.len(),
-            settled,
-            "at {arrival}/s: {:?}",
-            plant.writes
-        );
+        assert_eq!(plant.writes.len(), settled, "at {arrival}/s: {:?}", plant.writes);
         assert!(settled <= 1, "at {arrival}/s: {:?}", plant.writes);
     }
 }
@@ -280,12 +239,7 @@ fn a_permanent_rise_is_carried_before_messages_are_late() {
     let mut state = knows(50.0);
     let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 130.0 }, |_| true);
     plant.run(&policy, &mut state, 200.0);
-    assert!(
-        plant.peak_delay <= policy.max_delay,
-        "{} {:?}",
-        plant.peak_delay,
-        plant.writes
-    );
+    assert!(plant.peak_delay <= policy.max_delay, "{} {:?}", plant.peak_delay, plant.writes);
     assert_eq!(plant.asked, 4, "{:?}", plant.writes);
 }
 
@@ -298,25 +252,12 @@ fn an_unknown_capacity_is_tried_out_then_known() {
     let learnt = state.learnt.capacity_per_replica["orders"];
     assert!((45.0..55.0).contains(&learnt), "{learnt}");
     assert!(plant.asked >= 3, "{:?}", plant.writes);
-    assert!(
-        plant
-            .committed
-            .iter()
-            .zip(&plant.ends)
-            .all(|(c, e)| e - c < 100.0),
-        "the backlog is gone"
-    );
+    assert!(plant.committed.iter().zip(&plant.ends).all(|(c, e)| e - c < 100.0), "the backlog is gone");
 }
 
 #[test]
 fn blind_keeps_replicas_then_falls_back_and_never_lower() {
-    let policy = Policy {
-        fallback: Some(FallbackPolicy {
-            after: 60.0,
-            replicas: 6,
-        }),
-        ..policy()
-    };
+    let policy = Policy { fallback: Some(FallbackPolicy { after: 60.0, replicas: 6 }), ..policy() };
     for (replicas, expected) in [(2, 6), (9, 9)] {
         let mut state = knows(50.0);
         let mut plant = Plant::new(replicas, |_| 300.0, |_| true);
@@ -325,18 +266,12 @@ fn blind_keeps_replicas_then_falls_back_and_never_lower() {
         let asked = plant.asked;
         for second in 1..=120 {
             let mut seen = plant.see();
-            seen.groups = vec![GroupObservation::unseen(
-                "orders",
-                "broker kafka-0:9092 refused the connection",
-            )];
+            seen.groups =
+                vec![GroupObservation::unseen("orders", "broker kafka-0:9092 refused the connection")];
             let (decision, next) = decide(&policy, state, &seen, 10.0 + f64::from(second));
             state = next;
             if second < 60 {
-                assert_eq!(
-                    (decision.to, decision.write),
-                    (Some(asked), false),
-                    "after {second}s"
-                );
+                assert_eq!((decision.to, decision.write), (Some(asked), false), "after {second}s");
             }
             if second > 4 {
                 assert_eq!(decision.state, ScalerState::Blind);
@@ -360,10 +295,7 @@ fn a_new_process_looks_before_it_acts() {
     assert!(asked > 2);
     let mut state = State::restored(state.learnt, Some(state.state));
     let first = plant.run(&policy, &mut state, 132.0);
-    assert!(
-        first.iter().all(|d| d.rule == Rule::WarmingUp && !d.write),
-        "{first:?}"
-    );
+    assert!(first.iter().all(|d| d.rule == Rule::WarmingUp && !d.write), "{first:?}");
     plant.run(&policy, &mut state, 150.0);
     assert_eq!(
         (plant.asked, plant.writes.len()),
@@ -372,47 +304,24 @@ fn a_new_process_looks_before_it_acts() {
         plant.writes
     );
     plant.run(&policy, &mut state, 400.0);
-    assert_eq!(
-        plant.asked, 2,
-        "and the job is finished: {:?}",
-        plant.writes
-    );
+    assert_eq!(plant.asked, 2, "and the job is finished: {:?}", plant.writes);
 }
 
 #[test]
 fn modes_hold_what_they_say() {
     let outage = |t: f64| !(60.0..120.0).contains(&t);
-    for (mode, writes_up) in [
-        (Mode::Paused, false),
-        (Mode::DryRun, false),
-        (Mode::PausedScaleDown, true),
-    ] {
+    for (mode, writes_up) in [(Mode::Paused, false), (Mode::DryRun, false), (Mode::PausedScaleDown, true)] {
         let policy = Policy { mode, ..policy() };
         let mut state = knows(50.0);
         let mut plant = Plant::new(2, |_| 60.0, outage);
         let all = plant.run(&policy, &mut state, 400.0);
-        assert_eq!(
-            !plant.writes.is_empty(),
-            writes_up,
-            "{mode:?}: {:?}",
-            plant.writes
-        );
-        assert!(
-            plant.writes.iter().all(|(_, from, to)| to > from),
-            "{mode:?}: {:?}",
-            plant.writes
-        );
+        assert_eq!(!plant.writes.is_empty(), writes_up, "{mode:?}: {:?}", plant.writes);
+        assert!(plant.writes.iter().all(|(_, from, to)| to > from), "{mode:?}: {:?}", plant.writes);
         if mode == Mode::DryRun {
-            assert!(
-                all.iter()
-                    .any(|d| d.to > d.from && d.limits.contains(&Limit::DryRun))
-            );
+            assert!(all.iter().any(|d| d.to > d.from && d.limits.contains(&Limit::DryRun)));
         }
         if mode == Mode::Paused {
-            assert!(
-                all.iter()
-                    .all(|d| d.state == ScalerState::Paused && d.to == d.from)
-            );
+            assert!(all.iter().all(|d| d.state == ScalerState::Paused && d.to == d.from));
         }
     }
 }
@@ -433,11 +342,7 @@ fn another_template_is_another_consumer() {
 #[test]
 fn outside_its_bounds_it_is_brought_back() {
     for (replicas, expected) in [(1, 3), (9, 6)] {
-        let policy = Policy {
-            min_replicas: 3,
-            max_replicas: 6,
-            ..policy()
-        };
+        let policy = Policy { min_replicas: 3, max_replicas: 6, ..policy() };
         let mut state = knows(50.0);
         let mut plant = Plant::new(replicas, |_| 140.0, |_| true);
         plant.run(&policy, &mut state, 10.0);
@@ -448,19 +353,12 @@ fn outside_its_bounds_it_is_brought_back() {
 
 #[test]
 fn to_zero_when_idle_and_awake_at_the_first_message() {
-    let policy = Policy {
-        min_replicas: 0,
-        ..policy()
-    };
+    let policy = Policy { min_replicas: 0, ..policy() };
     let mut state = knows(50.0);
     let mut plant = Plant::new(
         1,
         |t| {
-            if (50.0..400.0).contains(&t) {
-                0.0
-            } else {
-                20.0
-            }
+            if (50.0..400.0).contains(&t) { 0.0 } else { 20.0 }
         },
         |_| true,
     );
@@ -473,24 +371,17 @@ fn to_zero_when_idle_and_awake_at_the_first_message() {
 
 fn any_partition() -> impl Strategy<Value = PartitionObservation> {
     let offset = prop_oneof![Just(0i64), 0..1000i64, Just(i64::MAX), Just(-1i64)];
-    let committed = prop_oneof![
-        Just(Committed::Unknown),
-        Just(Committed::None),
-        offset.clone().prop_map(Committed::At)
-    ];
-    (
-        committed,
-        prop::option::of(offset.clone()),
-        prop::option::of(offset),
-        0..4i32,
-    )
-        .prop_map(|(committed, end, start, partition)| PartitionObservation {
+    let committed =
+        prop_oneof![Just(Committed::Unknown), Just(Committed::None), offset.clone().prop_map(Committed::At)];
+    (committed, prop::option::of(offset.clone()), prop::option::of(offset), 0..4i32).prop_map(
+        |(committed, end, start, partition)| PartitionObservation {
             topic: "t".into(),
             partition,
             committed,
             end,
             start,
-        })
+        },
+    )
 }
 
 fn any_observation() -> impl Strategy<Value = (f64, Observation)> {
@@ -519,11 +410,7 @@ fn any_observation() -> impl Strategy<Value = (f64, Observation)> {
         any::<bool>(),
     )
         .prop_map(|(after, partitions, phase, workload, partial, unread)| {
-            let problems = if partial {
-                vec!["partial".to_owned()]
-            } else {
-                Vec::new()
-            };
+            let problems = if partial { vec!["partial".to_owned()] } else { Vec::new() };
             let group = GroupObservation {
                 group: "orders".into(),
                 taken_at: (!unread).then_some(0.0),
@@ -532,13 +419,7 @@ fn any_observation() -> impl Strategy<Value = (f64, Observation)> {
                 members: Vec::new(),
                 partitions,
             };
-            (
-                after,
-                Observation {
-                    groups: vec![group],
-                    workload,
-                },
-            )
+            (after, Observation { groups: vec![group], workload })
         })
 }
 

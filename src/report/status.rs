@@ -1,0 +1,337 @@
+//! From a decision to the status of a ConsumerScaler, and whether it is worth a write.
+//!
+//! Pure. A status is for people: it is written at once when a word of it changes (state,
+//! replicas, a condition), at most every [`REFRESH`] seconds for numbers, and not at all for
+//! numbers while the group keeps up.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
+
+use super::sentence::{rounded, sentence, span};
+use crate::api::{ConsumerScalerStatus, DecisionReport};
+use crate::clock::timestamp;
+use crate::decide::{Decision, Learnt, Limit, ScalerState, Time};
+
+/// Shortest time between two writes for the sake of numbers, s.
+pub const REFRESH: f64 = 30.0;
+
+/// Why the workload cannot be scaled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// One CamelCase word.
+    pub reason: String,
+    /// What, where, and what to do.
+    pub message: String,
+}
+
+/// What the status says beside the decision.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Name of the workload.
+    pub target: String,
+    /// Generation of the spec that was decided on.
+    pub generation: Option<i64>,
+    /// Why the workload cannot be scaled, if so.
+    pub blocked: Option<Blocked>,
+    /// Why Kafka cannot be read, if so.
+    pub connection: Option<Blocked>,
+}
+
+/// The status that says what `decision` says, on top of the one there is.
+pub fn status(
+    old: &ConsumerScalerStatus,
+    decision: &Decision,
+    learnt: &Learnt,
+    context: &Context,
+) -> ConsumerScalerStatus {
+    let state = decision.state.as_str().to_owned();
+    let n = &decision.numbers;
+    let seen = decision.problems.is_empty();
+    let message = sentence(&context.target, decision);
+    let acted = decision.from.is_some() && decision.to.is_some() && decision.from != decision.to;
+    let changed = old.state.as_deref() != Some(decision.state.as_str());
+    let last_decision = if acted || changed || old.last_decision.is_none() {
+        Some(report(decision, &message))
+    } else {
+        old.last_decision.clone()
+    };
+    let behind = !matches!(decision.state, ScalerState::Idle | ScalerState::KeepingUp);
+    ConsumerScalerStatus {
+        observed_generation: context.generation,
+        state: Some(state),
+        message: Some(match (&context.blocked, &context.connection) {
+            (Some(b), _) | (None, Some(b)) => b.message.clone(),
+            _ => message,
+        }),
+        conditions: conditions(&old.conditions, decision, context),
+        lag: if seen { n.lag } else { old.lag },
+        delay: if seen { n.delay.map(|d| span(rounded(d))) } else { old.delay.clone() },
+        eta: n.eta.filter(|_| behind && seen).map(|e| span(rounded(e))),
+        current_replicas: decision.from.or(old.current_replicas),
+        desired_replicas: decision.to.or(old.desired_replicas),
+        last_decision,
+        learnt: Some(learnt.clone()).filter(|l| *l != Learnt::default()),
+    }
+}
+
+/// The status of a resource that cannot be acted on at all.
+pub fn invalid(
+    old: &ConsumerScalerStatus,
+    generation: Option<i64>,
+    reason: &str,
+    message: &str,
+    now: Time,
+) -> ConsumerScalerStatus {
+    let mut conditions = old.conditions.clone();
+    for (kind, value, reason) in [
+        ("Ready", "False", reason),
+        ("AbleToScale", "False", reason),
+        ("ScalingLimited", "Unknown", "Invalid"),
+        ("KeepingUp", "Unknown", "Invalid"),
+    ] {
+        set(&mut conditions, kind, value, reason, message, generation, now);
+    }
+    ConsumerScalerStatus {
+        observed_generation: generation,
+        state: Some(ScalerState::Invalid.as_str().to_owned()),
+        message: Some(message.to_owned()),
+        conditions,
+        eta: None,
+        ..old.clone()
+    }
+}
+
+fn report(decision: &Decision, message: &str) -> DecisionReport {
+    let n = &decision.numbers;
+    let tenths = |v: Option<f64>| v.map(|v| (v * 10.0).round() / 10.0);
+    DecisionReport {
+        time: timestamp(decision.at).to_string(),
+        from: decision.from.unwrap_or_default(),
+        to: decision.to.unwrap_or_default(),
+        rule: decision.rule.as_str().to_owned(),
+        message: message.to_owned(),
+        lag: n.lag,
+        delay_seconds: tenths(n.delay),
+        arrival_rate: tenths(n.arrival),
+        service_rate: tenths(n.service),
+        capacity_per_replica: tenths(n.capacity),
+        demand: n.demand,
+        eta_seconds: tenths(n.eta),
+        limits: decision.limits.iter().map(|l| l.as_str().to_owned()).collect(),
+    }
+}
+
+fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<Condition> {
+    let mut all = old.to_vec();
+    let mut put = |kind: &str, value: &str, reason: &str, message: &str| {
+        set(&mut all, kind, value, reason, message, context.generation, decision.at);
+    };
+    match (&context.blocked, &context.connection, decision.state) {
+        (Some(b), _, _) => put("Ready", "False", &b.reason, &b.message),
+        (None, Some(b), _) => put("Ready", "False", &b.reason, &b.message),
+        (None, None, ScalerState::Blind) => {
+            let why = decision.problems.first().map_or("Not enough was seen yet", String::as_str);
+            put("Ready", "False", "Blind", why);
+        }
+        (None, None, ScalerState::Paused) => put("Ready", "True", "Paused", "Observing only, as mode says"),
+        _ => put("Ready", "True", "Observed", "Kafka and the workload are seen"),
+    }
+    match &context.blocked {
+        Some(b) => put("AbleToScale", "False", &b.reason, &b.message),
+        None => {
+            put("AbleToScale", "True", "ReadyForNewScale", "The replicas of the workload can be read and set")
+        }
+    }
+    let limit = decision.limits.iter().find_map(|limit| match limit {
+        Limit::MaxReplicas => Some(("TooManyReplicas", "More replicas are needed than maxReplicas allows")),
+        Limit::Partitions => {
+            Some(("PartitionsExhausted", "More consumers are needed than there are partitions"))
+        }
+        Limit::HotPartition => {
+            Some(("HotPartition", "One partition alone needs more than one consumer can process"))
+        }
+        Limit::PausedScaleDown => {
+            Some(("PausedScaleDown", "Fewer replicas would do; mode says scale up only"))
+        }
+        Limit::DryRun => Some(("DryRun", "mode says write nothing")),
+        Limit::MinReplicas | Limit::DownStep | Limit::DownWindow => None,
+    });
+    match limit {
+        Some((reason, message)) => put("ScalingLimited", "True", reason, message),
+        None => put(
+            "ScalingLimited",
+            "False",
+            "DesiredWithinRange",
+            "The wanted replicas are within what is allowed",
+        ),
+    }
+    let objective = span(decision.numbers.max_delay);
+    match decision.state {
+        ScalerState::Idle | ScalerState::KeepingUp => {
+            put("KeepingUp", "True", "InTime", &format!("Messages are processed within {objective}"));
+        }
+        ScalerState::Blind | ScalerState::Paused | ScalerState::Invalid => {
+            put("KeepingUp", "Unknown", decision.state.as_str(), "Not known");
+        }
+        late => put(
+            "KeepingUp",
+            "False",
+            late.as_str(),
+            &format!("Messages wait longer than {objective}, or a backlog is left of it"),
+        ),
+    }
+    all
+}
+
+/// Sets a condition as the Kubernetes conventions ask: its transition time moves only with its status.
+pub fn set(
+    all: &mut Vec<Condition>,
+    kind: &str,
+    value: &str,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: Time,
+) {
+    let old = all.iter().position(|c| c.type_ == kind);
+    let since = match old.map(|i| &all[i]) {
+        Some(c) if c.status == value => c.last_transition_time.clone(),
+        _ => MetaTime(timestamp(now)),
+    };
+    let condition = Condition {
+        type_: kind.to_owned(),
+        status: value.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: since,
+    };
+    match old {
+        Some(i) => all[i] = condition,
+        None => all.push(condition),
+    }
+}
+
+/// Whether the difference is worth a write, `since_write` seconds after the last one.
+pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, since_write: f64) -> bool {
+    let words = |s: &ConsumerScalerStatus| -> Vec<(String, String, String)> {
+        s.conditions.iter().map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone())).collect()
+    };
+    let urgent = old.observed_generation != new.observed_generation
+        || old.state != new.state
+        || old.current_replicas != new.current_replicas
+        || old.desired_replicas != new.desired_replicas
+        || words(old) != words(new);
+    if urgent {
+        return true;
+    }
+    if since_write < REFRESH {
+        return false;
+    }
+    let quiet = matches!(new.state.as_deref(), Some("Idle" | "KeepingUp" | "Paused" | "Invalid"));
+    let numbers = old.lag != new.lag || old.delay != new.delay || old.eta != new.eta;
+    let texts = |s: &ConsumerScalerStatus| -> Vec<String> {
+        s.conditions.iter().map(|c| c.message.clone()).collect()
+    };
+    (!quiet && numbers) || texts(old) != texts(new) || materially(old.learnt.as_ref(), new.learnt.as_ref())
+}
+
+/// Whether what was learnt differs by more than a quarter anywhere.
+fn materially(old: Option<&Learnt>, new: Option<&Learnt>) -> bool {
+    let none = Learnt::default();
+    let (old, new) = (old.unwrap_or(&none), new.unwrap_or(&none));
+    let differs = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() > 0.25 * a.abs().max(b.abs()),
+        (a, b) => a.is_some() != b.is_some(),
+    };
+    old.template != new.template
+        || old.topics != new.topics
+        || !old.capacity_per_replica.keys().eq(new.capacity_per_replica.keys())
+        || new
+            .capacity_per_replica
+            .iter()
+            .any(|(g, c)| differs(old.capacity_per_replica.get(g).copied(), Some(*c)))
+        || differs(old.start_up_seconds, new.start_up_seconds)
+        || differs(old.rebalance_pause_seconds, new.rebalance_pause_seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{Numbers, Rule};
+
+    fn decision(state: ScalerState, lag: i64) -> Decision {
+        Decision {
+            at: 1000.0,
+            from: Some(2),
+            to: Some(2),
+            write: false,
+            state,
+            rule: Rule::Enough,
+            limits: Vec::new(),
+            numbers: Numbers {
+                lag: Some(lag),
+                delay: Some(lag as f64 / 10.0),
+                max_delay: 30.0,
+                ..Numbers::default()
+            },
+            problems: Vec::new(),
+            next_look: 5.0,
+        }
+    }
+
+    fn next(old: &ConsumerScalerStatus, decision: &Decision) -> ConsumerScalerStatus {
+        status(
+            old,
+            decision,
+            &Learnt::default(),
+            &Context { target: "orders".into(), generation: Some(1), ..Context::default() },
+        )
+    }
+
+    fn condition<'a>(status: &'a ConsumerScalerStatus, kind: &str) -> (&'a str, &'a str) {
+        let c = status.conditions.iter().find(|c| c.type_ == kind).unwrap();
+        (&c.status, &c.reason)
+    }
+
+    #[test]
+    fn numbers_alone_wait_and_while_keeping_up_never_count() {
+        let first = next(&ConsumerScalerStatus::default(), &decision(ScalerState::Recovering, 1000));
+        let second = next(&first, &decision(ScalerState::Recovering, 500));
+        assert!(!worth_writing(&first, &second, 10.0));
+        assert!(worth_writing(&first, &second, REFRESH));
+        let calm = next(&second, &decision(ScalerState::KeepingUp, 5));
+        assert!(worth_writing(&second, &calm, 0.0), "a change of state is written at once");
+        let calmer = next(&calm, &decision(ScalerState::KeepingUp, 9));
+        assert!(!worth_writing(&calm, &calmer, 1e6), "steady state writes nothing");
+    }
+
+    #[test]
+    fn conditions_follow_the_conventions() {
+        let mut s = next(&ConsumerScalerStatus::default(), &decision(ScalerState::FallingBehind, 1000));
+        assert_eq!(condition(&s, "KeepingUp"), ("False", "FallingBehind"));
+        assert_eq!(condition(&s, "Ready"), ("True", "Observed"));
+        let since = |s: &ConsumerScalerStatus, kind: &str| {
+            s.conditions.iter().find(|c| c.type_ == kind).unwrap().last_transition_time.clone()
+        };
+        let before = since(&s, "KeepingUp");
+        let mut later = decision(ScalerState::Recovering, 900);
+        later.at = 2000.0;
+        s = next(&s, &later);
+        assert_eq!(since(&s, "KeepingUp"), before, "the status did not change, so its time does not");
+        later.state = ScalerState::KeepingUp;
+        s = next(&s, &later);
+        assert_ne!(since(&s, "KeepingUp"), before);
+        assert_eq!(s.conditions.len(), 4);
+    }
+
+    #[test]
+    fn blind_keeps_the_last_numbers_and_says_why() {
+        let seen = next(&ConsumerScalerStatus::default(), &decision(ScalerState::Recovering, 1000));
+        let mut blind = decision(ScalerState::Blind, 0);
+        blind.problems = vec!["broker kafka-0:9092 refused the connection".into()];
+        let s = next(&seen, &blind);
+        assert_eq!((s.lag, s.eta.as_deref()), (Some(1000), None));
+        assert_eq!(condition(&s, "Ready"), ("False", "Blind"));
+        assert!(s.message.unwrap().contains("refused the connection"));
+    }
+}

@@ -1,0 +1,135 @@
+//! From a resource to what `decide` works on: every problem in one pass, in words.
+//!
+//! Most of it is refused by the API server already; an object may be older than a rule,
+//! though, or a server may not check it. No I/O.
+
+use crate::api::{self, ConsumerScalerSpec, Span};
+use crate::decide::{FallbackPolicy, GroupPolicy, Mode, Policy, StartFrom, Tuning};
+
+/// Sweep interval of a connection given by `bootstrapServers` alone, s.
+pub const DEFAULT_SWEEP: f64 = 5.0;
+
+/// What the owner asks for, in plain numbers.
+///
+/// `sweep_interval` is the longest of the connections the scaler uses, s.
+///
+/// # Errors
+/// Every problem, one entry each, naming the field and what to write.
+pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, Vec<String>> {
+    let mut problems = Vec::new();
+    let mut seconds = |field: &str, span: &Span, low: f64, high: f64| match span.seconds() {
+        Ok(seconds) if (low..=high).contains(&seconds) => seconds,
+        Ok(_) => {
+            problems.push(format!("{field}: {} is not between {low}s and {high}s", span.0));
+            low
+        }
+        Err(why) => {
+            problems.push(format!("{field}: {why}"));
+            low
+        }
+    };
+    const WEEK: f64 = 7.0 * 86_400.0;
+    let max_delay = seconds("objective.maxDelay", &spec.objective.max_delay, 1.0, WEEK);
+    let recover_within = seconds("objective.recoverWithin", &spec.objective.recover_within, 10.0, WEEK);
+    let down_window = seconds("behavior.scaleDown.window", &spec.behavior.scale_down.window, 0.0, WEEK);
+    let fallback = spec.fallback.as_ref().map(|f| FallbackPolicy {
+        after: seconds("fallback.after", &f.after, 0.0, WEEK),
+        replicas: f.replicas,
+    });
+
+    if spec.min_replicas > spec.max_replicas {
+        problems.push(format!(
+            "minReplicas ({}) is above maxReplicas ({}): lower minReplicas or raise maxReplicas",
+            spec.min_replicas, spec.max_replicas
+        ));
+    }
+    if spec.min_replicas < 0 || spec.max_replicas < 1 {
+        problems.push("minReplicas must be at least 0 and maxReplicas at least 1".to_owned());
+    }
+    if spec.threads_per_replica < 1 {
+        problems.push("threadsPerReplica must be at least 1".to_owned());
+    }
+    if !(1..=100).contains(&spec.behavior.scale_down.max_step_percent) {
+        problems.push("behavior.scaleDown.maxStepPercent must be between 1 and 100".to_owned());
+    }
+    if spec.consumer_groups.is_empty() || spec.consumer_groups.len() > 16 {
+        problems.push("consumerGroups must have 1 to 16 entries".to_owned());
+    }
+    for group in &spec.consumer_groups {
+        if group.connection.is_some() == group.bootstrap_servers.is_some() {
+            problems.push(format!(
+                "consumer group {}: give exactly one of connection (a KafkaConnection, for TLS and login) and bootstrapServers (a plain listener)",
+                group.group
+            ));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Policy {
+        groups: spec
+            .consumer_groups
+            .iter()
+            .map(|g| GroupPolicy {
+                group: g.group.clone(),
+                start_from: match g.start_from {
+                    api::StartFrom::Earliest => StartFrom::Earliest,
+                    api::StartFrom::Latest => StartFrom::Latest,
+                },
+            })
+            .collect(),
+        min_replicas: spec.min_replicas,
+        max_replicas: spec.max_replicas,
+        threads_per_replica: spec.threads_per_replica,
+        max_delay,
+        recover_within,
+        fallback,
+        down_window,
+        down_max_step: f64::from(spec.behavior.scale_down.max_step_percent) / 100.0,
+        mode: match spec.mode {
+            api::Mode::Active => Mode::Active,
+            api::Mode::DryRun => Mode::DryRun,
+            api::Mode::Paused => Mode::Paused,
+            api::Mode::PausedScaleDown => Mode::PausedScaleDown,
+        },
+        sweep_interval,
+        tuning: Tuning::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(yaml: &str) -> ConsumerScalerSpec {
+        serde_yaml::from_str(yaml).unwrap()
+    }
+
+    #[test]
+    fn the_least_spec_has_sensible_defaults() {
+        let spec = spec(
+            "{scaleTargetRef: {name: orders}, maxReplicas: 8, consumerGroups: [{group: orders, bootstrapServers: ['k:9092']}]}",
+        );
+        let policy = policy(&spec, 5.0).unwrap();
+        assert_eq!((policy.min_replicas, policy.max_replicas, policy.threads_per_replica), (1, 8, 1));
+        assert_eq!((policy.max_delay, policy.recover_within, policy.down_window), (60.0, 600.0, 600.0));
+        assert_eq!((policy.down_max_step, policy.mode, policy.fallback), (0.5, Mode::Active, None));
+        assert_eq!(policy.groups, [GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }]);
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let spec = spec(
+            "{scaleTargetRef: {name: orders}, minReplicas: 9, maxReplicas: 8, objective: {maxDelay: soon, recoverWithin: 1s}, consumerGroups: [{group: orders}]}",
+        );
+        assert_eq!(
+            policy(&spec, 5.0).unwrap_err(),
+            [
+                "objective.maxDelay: \"soon\" is not a duration: write for instance 30s, 10m or 1h30m",
+                "objective.recoverWithin: 1s is not between 10s and 604800s",
+                "minReplicas (9) is above maxReplicas (8): lower minReplicas or raise maxReplicas",
+                "consumer group orders: give exactly one of connection (a KafkaConnection, for TLS and login) and bootstrapServers (a plain listener)",
+            ]
+        );
+    }
+}
