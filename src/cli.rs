@@ -1,0 +1,183 @@
+//! The command line: flags and environment to settings, subcommands, exit codes.
+//!
+//! 0: done; 1: it failed while running; 2: it was called wrongly. Every error is one line on
+//! standard error that says what, where, and what to do.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{crd, reconcile};
+
+/// Scales Kafka consumers so that messages are processed on time.
+#[derive(Parser, Debug)]
+#[command(name = "spillway", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the operator.
+    Run(Run),
+    /// Print the custom resource definitions as YAML.
+    Crd,
+}
+
+/// Settings of the operator.
+#[derive(Args, Debug)]
+struct Run {
+    /// Address that /livez, /readyz and /metrics are served on.
+    #[arg(long, value_name = "IP:PORT", env = "SPILLWAY_LISTEN_ADDRESS", default_value = "0.0.0.0:8080")]
+    listen_address: SocketAddr,
+
+    /// Namespaces to work in, separated by commas. Default: all.
+    #[arg(long, value_name = "NAMES", env = "SPILLWAY_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
+    watch_namespaces: Vec<String>,
+
+    /// Namespace of the Lease that keeps one operator active. Default: the operator's own, or `default`.
+    #[arg(long, value_name = "NAME", env = "SPILLWAY_LEASE_NAMESPACE", value_parser = namespace)]
+    lease_namespace: Option<String>,
+
+    /// Name of the Lease that keeps one operator active.
+    #[arg(long, value_name = "NAME", env = "SPILLWAY_LEASE_NAME", default_value = "spillway", value_parser = namespace)]
+    lease_name: String,
+
+    /// How long a Lease is held without renewal, for instance 15s. Another operator takes over after that.
+    #[arg(long, value_name = "DURATION", env = "SPILLWAY_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
+    lease_duration: Duration,
+
+    /// What to log: error, warn, info, debug or trace, or a filter such as `info,spillway=debug`.
+    #[arg(long, value_name = "FILTER", env = "SPILLWAY_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
+    log_level: String,
+
+    /// How to log.
+    #[arg(long, value_name = "FORMAT", env = "SPILLWAY_LOG_FORMAT", default_value = "json")]
+    log_format: LogFormat,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty()
+        && text.len() <= 63
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if fits { Ok(text.to_owned()) } else { Err("a name has lower case letters, digits and '-' only".to_owned()) }
+}
+
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let seconds = crate::api::Span(text.to_owned()).seconds()?;
+    if (3.0..=300.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("it must be between 3s and 5m".to_owned())
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| "write error, warn, info, debug or trace, or a filter such as info,spillway=debug".to_owned())
+}
+
+/// Runs the command; returns the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{}", one_line(&error));
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match cli.command {
+        Command::Crd => {
+            let mut out = std::io::stdout().lock();
+            // A reader that has seen enough (`| head`) is no failure.
+            let _ = out.write_all(crd::yaml().as_bytes());
+            Ok(())
+        }
+        Command::Run(run) => start(run),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("spillway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What was wrong with the command line, in one line.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let first: Vec<&str> =
+        text.lines().take_while(|l| !l.trim().is_empty()).map(|l| l.trim().trim_start_matches("error: ")).collect();
+    let said = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no subcommand given".to_owned(),
+        _ => first.join(" "),
+    };
+    format!("spillway: {said} (spillway --help says more)")
+}
+
+fn start(run: Run) -> anyhow::Result<()> {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_new(&run.log_level)?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match run.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Text => builder.init(),
+    }
+    let own_namespace = std::env::var("POD_NAMESPACE").ok().filter(|n| !n.is_empty());
+    let settings = reconcile::Settings {
+        listen_address: run.listen_address,
+        namespaces: run.watch_namespaces,
+        lease_namespace: run.lease_namespace.or(own_namespace).unwrap_or_else(|| "default".to_owned()),
+        lease_name: run.lease_name,
+        lease_duration: run.lease_duration,
+        identity: std::env::var("POD_NAME")
+            .ok()
+            .filter(|n| !n.is_empty())
+            .unwrap_or_else(|| format!("spillway-{}", std::process::id())),
+    };
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(reconcile::run(settings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&["run", "--listen-address", "8080"], "'8080' for '--listen-address")]
+    #[case(&["run", "--lease-duration", "1s"], "between 3s and 5m")]
+    #[case(&["run", "--lease-duration", "soon"], "is not a duration")]
+    #[case(&["run", "--log-level", "lots=of=it"], "write error, warn, info")]
+    #[case(&["run", "--watch-namespaces", "Team A"], "lower case letters")]
+    #[case(&["run", "--frobnicate"], "'--frobnicate'")]
+    #[case(&["crdd"], "'crdd'")]
+    #[case(&[], "no subcommand")]
+    fn a_bad_call_is_told_in_one_line(#[case] args: &[&str], #[case] expected: &str) {
+        let error = Cli::try_parse_from(["spillway"].iter().chain(args)).unwrap_err();
+        let line = one_line(&error);
+        assert!(line.contains(expected), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The invariants of ARCHITECTURE.md that a reader of the source can check.
+
+use std::path::{Path, PathBuf};
+
+fn sources(under: &str) -> Vec<(PathBuf, String)> {
+    fn walk(dir: &Path, out: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
+            let path = entry.expect("a directory entry").path();
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("source is UTF-8");
+                out.push((path, text));
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(under), &mut out);
+    assert!(!out.is_empty(), "no sources under {under}");
+    out
+}
+
+/// Lines of code that contain one of the words, comments left out.
+fn naming(under: &str, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in sources(under) {
+        for (i, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in words {
+                if code.contains(word) {
+                    found.push(format!("{}:{}: {}", path.display(), i + 1, line.trim()));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn none(found: Vec<String>, why: &str) {
+    assert!(found.is_empty(), "{why}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn deciding_is_pure() {
+    let words =
+        ["kube", "rdkafka", "tokio", "prometheus", "tracing", "Instant", "SystemTime", "crate::clock", "async ", "std::env"];
+    none(naming("src/decide", &words), "decide names no Kubernetes, Kafka, clock, async or logging");
+}
+
+#[test]
+fn kafka_and_cluster_do_not_know_each_other() {
+    none(naming("src/kafka", &["crate::cluster", "kube::", "crate::reconcile"]), "kafka knows nothing of Kubernetes");
+    none(naming("src/cluster", &["crate::kafka", "rdkafka", "crate::reconcile"]), "cluster knows nothing of Kafka");
+}
+
+#[test]
+fn reporting_decides_nothing_and_talks_to_nobody() {
+    none(naming("src/report", &["kube::Client", "rdkafka", "tokio::", "crate::kafka", "crate::cluster"]), "report is pure");
+}
+
+#[test]
+fn unsafe_code_is_in_one_file() {
+    let found: Vec<String> = naming("src", &["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "allow(unsafe_code)"])
+        .into_iter()
+        .filter(|line| !line.contains("src/kafka/admin.rs:"))
+        .collect();
+    none(found, "unsafe code is in src/kafka/admin.rs only");
+    let testbed = naming("tests", &["allow(unsafe_code)"]);
+    let own = format!("{}:", file!());
+    none(testbed.into_iter().filter(|l| !l.contains(&own)).collect(), "the tests need no unsafe code");
+}
+
+#[test]
+fn files_say_what_they_are_for_and_stay_small() {
+    let mut wrong = Vec::new();
+    for under in ["src", "tests"] {
+        for (path, text) in sources(under) {
+            if !text.starts_with("//!") {
+                wrong.push(format!("{}: no header that says what it does and does not do", path.display()));
+            }
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines().count();
+            let limit = if path.ends_with("tests.rs") { 700 } else { 500 };
+            if code > limit {
+                wrong.push(format!("{}: {code} lines; split it by idea (limit {limit})", path.display()));
+            }
+        }
+    }
+    none(wrong, "structure");
+}
