@@ -5,4 +5,6 @@
 //! ARCHITECTURE.md.
 
 pub mod api;
+pub mod crd;
 pub mod decide;
+pub mod report;
