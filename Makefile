@@ -28,7 +28,7 @@ unit: prepare ## Tests without a cluster
 e2e: prepare ## The end-to-end suite on the test bed
 
 generate: prepare ## Write what is made from something else: definitions, plain manifests, the chart's README
-	SPILLWAY_REGENERATE=1 cargo test --quiet -p spillway --test generated -- the_
+	SPILLWAY_REGENERATE=1 cargo test --quiet -p spillway --test generated -- --test-threads=1 current::
 
 prepare: ## Build and fetch the parts of the test bed (once)
 	cargo run --quiet -p spillway-testbed --bin testbed -- prepare

@@ -100,6 +100,39 @@ impl Sum {
     }
 }
 
+impl Whole<'_> {
+    /// The sum over all topics, when the whole group was read.
+    fn total(&self) -> Option<Sum> {
+        let known = !self.incomplete && !self.topics.is_empty();
+        known.then(|| {
+            self.topics
+                .values()
+                .fold(Sum::ZERO, |all, topic| all.and(topic.lag, topic.largest))
+        })
+    }
+}
+
+type OfGroup = (&'static str, &'static str, fn(&Whole<'_>) -> Option<f64>);
+
+/// Families with one series a group.
+const GROUP: &[OfGroup] = &[
+    (
+        "kafka_consumergroup_group_sum_lag",
+        "Messages that the group is behind, over all its partitions. Absent unless known for every partition.",
+        |g| Some(g.total()?.lag? as f64),
+    ),
+    (
+        "kafka_consumergroup_group_max_lag",
+        "Messages that the group is behind on its worst partition. Absent unless known for every partition.",
+        |g| Some(g.total()?.largest? as f64),
+    ),
+    (
+        "kafka_consumergroup_group_max_lag_seconds",
+        "How long the group's oldest unread message has waited, in seconds.",
+        |g| g.delay,
+    ),
+];
+
 /// Writes the families.
 pub(super) fn write(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
     let groups: Vec<&GroupRecord> = records
@@ -179,32 +212,7 @@ fn write_groups(page: &mut Page, groups: &[&GroupRecord], rows: &[Row<'_>]) {
             family.series(&labels, sum.lag.map(|v| v as f64));
         }
     }
-    let total = |whole: &Whole<'_>| {
-        (!whole.incomplete && !whole.topics.is_empty()).then(|| {
-            whole
-                .topics
-                .values()
-                .fold(Sum::ZERO, |all, topic| all.and(topic.lag, topic.largest))
-        })
-    };
-    let families: [(&str, &str, &dyn Fn(&Whole<'_>) -> Option<f64>); 3] = [
-        (
-            "kafka_consumergroup_group_sum_lag",
-            "Messages that the group is behind, over all its partitions. Absent unless known for every partition.",
-            &|w| Some(total(w)?.lag? as f64),
-        ),
-        (
-            "kafka_consumergroup_group_max_lag",
-            "Messages that the group is behind on its worst partition. Absent unless known for every partition.",
-            &|w| Some(total(w)?.largest? as f64),
-        ),
-        (
-            "kafka_consumergroup_group_max_lag_seconds",
-            "How long the group's oldest unread message has waited, in seconds.",
-            &|w| w.delay,
-        ),
-    ];
-    for (name, help, value) in families {
+    for (name, help, value) in GROUP {
         let mut family = page.family(name, Kind::Gauge, help);
         for ((cluster, group), whole) in &wholes {
             family.series(

@@ -1,91 +1,11 @@
-//! What is made from something else equals what it is made from, and the chart is sound.
-//!
-//! `make generate` runs these tests with `SPILLWAY_REGENERATE=1`, which writes the files
-//! instead of comparing them: what makes them and what checks them is the same code. Whether
-//! an API server accepts them is for the end-to-end suite.
-#![allow(missing_docs)]
+//! The chart as Helm renders it: its values, its definitions, its roles.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
 
 use serde_json::Value;
-use spillway::api::{ConsumerScaler, KafkaConnection};
 use spillway::crd;
 
-const CHART: &str = "charts/spillway";
-
-#[test]
-fn the_definitions_are_those_of_the_types() {
-    generate_definitions();
-}
-
-#[test]
-fn the_manifest_is_the_chart_with_its_defaults() {
-    if regenerating() {
-        // The chart holds the definitions, so these come first.
-        generate_definitions();
-    }
-    let rendered = helm(&[
-        "template",
-        "spillway",
-        CHART,
-        "--namespace",
-        "spillway-system",
-        "--kube-version",
-        "1.29.0",
-        // kubectl has no use for the annotation.
-        "--set",
-        "crds.keep=false",
-    ]);
-    // Helm does not manage what kubectl applies.
-    let rendered: String = rendered
-        .lines()
-        .filter(|l| !l.contains("app.kubernetes.io/managed-by:") && !l.contains("helm.sh/"))
-        .filter(|l| !l.starts_with("# Source:"))
-        .flat_map(|l| [l, "\n"])
-        .collect();
-    current(
-        "deploy/install.yaml",
-        &format!("{MANIFEST_HEADER}{rendered}"),
-    );
-}
-
-const MANIFEST_HEADER: &str = "\
-# Spillway with its defaults, for a cluster without Helm: kubectl apply --server-side -f install.yaml
-# Made from charts/spillway by `make generate`. Don't edit: change the chart.
----
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: spillway-system
-  labels:
-    app.kubernetes.io/name: spillway
-    pod-security.kubernetes.io/enforce: restricted
-";
-
-#[test]
-fn the_charts_readme_lists_the_values() {
-    let path = format!("{CHART}/README.md");
-    let readme = read(&path);
-    let (before, rest) = readme
-        .split_once("<!-- values -->\n")
-        .expect("a place for the table");
-    let (_, after) = rest
-        .split_once("<!-- /values -->")
-        .expect("an end of the table");
-    let table: String = documented_values()
-        .iter()
-        .map(|(key, default, text)| format!("| `{key}` | `{default}` | {text} |\n"))
-        .collect();
-    current(
-        &path,
-        &format!(
-            "{before}<!-- values -->\n| Value | Default | Meaning |\n|---|---|---|\n{table}<!-- /values -->{after}"
-        ),
-    );
-}
+use super::{CHART, documents, helm, lost, read, run_helm, yaml};
 
 #[test]
 fn every_value_is_documented_and_in_the_schema() {
@@ -207,73 +127,8 @@ fn the_operator_may_not_read_or_change_more_than_it_must() {
     }
 }
 
-#[test]
-fn the_examples_are_resources_as_they_are_now() {
-    let mut seen = 0;
-    let folder = root().join("deploy/examples");
-    for file in fs::read_dir(&folder).expect("examples") {
-        let path = file.expect("an entry").path();
-        let text = fs::read_to_string(&path).expect("a file");
-        assert!(
-            text.starts_with("# "),
-            "{} does not say what it is for",
-            path.display()
-        );
-        for document in documents(&text) {
-            let kept = match document["kind"].as_str() {
-                Some("ConsumerScaler") => round_trip::<ConsumerScaler>(&document),
-                Some("KafkaConnection") => round_trip::<KafkaConnection>(&document),
-                _ => continue,
-            };
-            seen += 1;
-            let lost = lost(&document, &kept, "");
-            assert!(
-                lost.is_empty(),
-                "{}: not in the type: {lost:?}",
-                path.display()
-            );
-        }
-    }
-    assert!(seen >= 4, "only {seen} examples");
-}
-
-/// What an object becomes when it is read into its type and written again.
-fn round_trip<K: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) -> Value {
-    let read: K = serde_json::from_value(object.clone())
-        .unwrap_or_else(|e| panic!("{}: {e}", object["metadata"]["name"]));
-    serde_json::to_value(read).expect("an object")
-}
-
-/// Where `kept` does not hold what `all` does.
-fn lost(all: &Value, kept: &Value, at: &str) -> Vec<String> {
-    match (all, kept) {
-        (Value::Object(all), Value::Object(kept)) => all
-            .iter()
-            .flat_map(|(key, value)| match kept.get(key) {
-                Some(kept) => lost(value, kept, &format!("{at}.{key}")),
-                None => vec![format!("{at}.{key} is missing")],
-            })
-            .collect(),
-        (Value::Array(all), Value::Array(kept)) if all.len() == kept.len() => all
-            .iter()
-            .zip(kept)
-            .enumerate()
-            .flat_map(|(i, (all, kept))| lost(all, kept, &format!("{at}[{i}]")))
-            .collect(),
-        // 10 and 10.0 are the same number.
-        (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => Vec::new(),
-        _ if all == kept => Vec::new(),
-        _ => vec![format!("{at}: {kept} instead of {all}")],
-    }
-}
-
-fn generate_definitions() {
-    current("deploy/crds.yaml", &crd::yaml());
-    current(&format!("{CHART}/files/crds.yaml"), &crd::yaml());
-}
-
 /// The values with a `# --` comment above them: key, default, meaning.
-fn documented_values() -> Vec<(String, String, String)> {
+pub fn documented_values() -> Vec<(String, String, String)> {
     let text = read(&format!("{CHART}/values.yaml"));
     let defaults: Value = yaml(&text);
     let (mut found, mut path, mut comment) = (Vec::new(), Vec::<(usize, String)>::new(), None);
@@ -345,83 +200,4 @@ fn join(at: &str, key: &str) -> String {
     } else {
         format!("{at}.{key}")
     }
-}
-
-/// Fails when the file is not what it is to be; writes it when regenerating.
-fn current(path: &str, expected: &str) {
-    let full = root().join(path);
-    if regenerating() {
-        fs::write(&full, expected).unwrap_or_else(|e| panic!("{path}: {e}"));
-        return;
-    }
-    let seen =
-        fs::read_to_string(&full).unwrap_or_else(|e| panic!("{path}: {e}: run `make generate`"));
-    if seen == expected {
-        return;
-    }
-    let line = seen
-        .lines()
-        .zip(expected.lines())
-        .take_while(|(a, b)| a == b)
-        .count();
-    panic!(
-        "{path} is not up to date: run `make generate`. First difference in line {}:\n  there:    {}\n  expected: {}",
-        line + 1,
-        seen.lines().nth(line).unwrap_or("(end)"),
-        expected.lines().nth(line).unwrap_or("(end)"),
-    );
-}
-
-fn regenerating() -> bool {
-    env::var("SPILLWAY_REGENERATE").is_ok_and(|v| v == "1")
-}
-
-/// Runs helm and returns what it printed. Fails when it does.
-fn helm(args: &[&str]) -> String {
-    let output = run_helm(args);
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "helm {} failed:\n{}{}",
-        args.join(" "),
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
-
-fn run_helm(args: &[&str]) -> std::process::Output {
-    let cache = env::var_os("SPILLWAY_TESTBED_CACHE")
-        .map_or_else(|| root().join("target/testbed"), PathBuf::from);
-    let helm = cache.join("bin/helm");
-    Command::new(&helm)
-        .args(args)
-        .current_dir(root())
-        .output()
-        .unwrap_or_else(|e| {
-            panic!(
-                "{}: {e}: the test bed builds it with `cargo run -p spillway-testbed --bin testbed -- prepare`",
-                helm.display()
-            )
-        })
-}
-
-fn documents(text: &str) -> Vec<Value> {
-    use serde::Deserialize;
-    serde_yaml::Deserializer::from_str(text)
-        .map(|d| Value::deserialize(d).expect("a YAML document"))
-        .filter(|d| !d.is_null())
-        .collect()
-}
-
-fn yaml(text: &str) -> Value {
-    serde_yaml::from_str(text).expect("YAML")
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
