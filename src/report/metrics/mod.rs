@@ -7,6 +7,8 @@
 //! no figure that a decision does not hold.
 
 mod consumergroups;
+#[cfg(test)]
+mod fixture;
 mod process;
 mod record;
 mod scalers;
