@@ -5,7 +5,13 @@
 //! ARCHITECTURE.md.
 
 pub mod api;
+<<<<<<< HEAD
 pub mod clock;
 pub mod decide;
 pub mod report;
 pub mod validate;
+=======
+pub mod crd;
+pub mod decide;
+pub mod report;
+>>>>>>> chart

@@ -77,4 +77,12 @@ impl State {
     pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
         Self { learnt, state: state.unwrap_or_default(), ..Self::default() }
     }
+
+    /// Whether the workload should be read at every look: replicas are on their way, more are
+    /// being considered, or things are not as they should be.
+    pub fn attentive(&self) -> bool {
+        self.scaling.is_some_and(|s| !s.done)
+            || self.up_votes > 0
+            || !matches!(self.state, ScalerState::Idle | ScalerState::KeepingUp)
+    }
 }

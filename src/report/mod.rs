@@ -2,5 +2,8 @@
 //!
 //! Everything here is made from a `Decision`; nothing decides, nothing talks to a server.
 
+pub mod metrics;
 pub mod sentence;
 pub mod status;
+
+pub use metrics::{CONTENT_TYPE, Look, Metrics, ScalerKey};

@@ -75,7 +75,8 @@ fn held_back(limits: &[Limit]) -> String {
     if words.is_empty() { String::new() } else { format!("; {}", words.join("; ")) }
 }
 
-fn state_sentence(decision: &Decision) -> String {
+/// What the state means now, in a sentence.
+pub fn state_sentence(decision: &Decision) -> String {
     let n = &decision.numbers;
     let replicas = plural(decision.from.unwrap_or(0), "replica");
     let behind = format!(

@@ -1,0 +1,92 @@
+{{- define "spillway.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "spillway.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains (include "spillway.name" .) .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "spillway.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "spillway.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "spillway.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "spillway.labels" -}}
+{{ include "spillway.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "spillway.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "spillway.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "spillway.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{/* What Spillway may do where it looks after scalers. Each rule names the call it is there for. */}}
+{{- define "spillway.rules" -}}
+# Its own resources: read and followed, never created, changed or deleted.
+- apiGroups: [spillway.dev]
+  resources: [consumerscalers, kafkaconnections]
+  verbs: [get, list, watch]
+# What it reports in them.
+- apiGroups: [spillway.dev]
+  resources: [consumerscalers/status, kafkaconnections/status]
+  verbs: [patch, update]
+# Replicas, through the scale subresource alone: it cannot change a pod template.
+- apiGroups: [apps]
+  resources: [deployments/scale, statefulsets/scale]
+  verbs: [get, patch, update]
+{{- range .Values.rbac.extraScaleTargets }}
+- apiGroups: [{{ .apiGroup | quote }}]
+  resources: [{{ printf "%s/scale" .resource | quote }}]
+  verbs: [get, patch, update]
+{{- end }}
+# Pod template and readiness: what was learnt belongs to a template.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get]
+# Other autoscalers: two on one workload would fight, so it refuses.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list]
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [list]
+# What it says on `kubectl describe`.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- if .Values.rbac.allSecrets }}
+# Logins and certificates: rbac.allSecrets.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- else if .Values.rbac.secretNames }}
+# Logins and certificates: rbac.secretNames.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: {{ toJson .Values.rbac.secretNames }}
+  verbs: [get]
+{{- end }}
+{{- end }}

@@ -1,0 +1,163 @@
+//! Whether something else scales the same workload.
+//!
+//! Two autoscalers on one workload fight. It only looks; what follows is the caller's.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, ResourceExt};
+use tracing::debug;
+
+use super::scale::Target;
+use super::within;
+use crate::api::ConsumerScaler;
+
+/// How long a list is kept when nothing is about to be written.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// An autoscaler and what it scales: kind and name of both.
+#[derive(Clone, Debug)]
+struct Other {
+    what: String,
+    kind: String,
+    name: String,
+}
+
+type Lists = HashMap<String, (Instant, Arc<Vec<Other>>)>;
+
+/// Looks for other autoscalers.
+pub struct Conflicts {
+    client: Client,
+    lists: Mutex<Lists>,
+}
+
+impl Conflicts {
+    /// In the cluster of `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client, lists: Mutex::default() }
+    }
+
+    /// Who else scales `target`, in words. `fresh`: do not believe an earlier look.
+    ///
+    /// What cannot be looked up does not count as an autoscaler: a missing right to list them
+    /// must not keep a backlog from being drained.
+    pub async fn other_autoscaler(&self, target: &Target, fresh: bool) -> Option<String> {
+        let kept = self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(&target.namespace).cloned();
+        let all = match kept {
+            Some((at, list)) if !fresh && at.elapsed() < KEPT => list,
+            kept => match self.look(&target.namespace).await {
+                Some(list) => {
+                    let list = Arc::new(list);
+                    let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+                    lists.insert(target.namespace.clone(), (Instant::now(), list.clone()));
+                    list
+                }
+                None => kept?.1,
+            },
+        };
+        // A ScaledObject makes an HPA of its own: the one a person wrote is named first.
+        all.iter().find(|o| o.kind == target.kind && o.name == target.name).map(|o| o.what.clone())
+    }
+
+    async fn look(&self, namespace: &str) -> Option<Vec<Other>> {
+        let mut all = self.scaled_objects(namespace).await;
+        let hpas: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), namespace);
+        match within(hpas.list(&ListParams::default())).await {
+            Ok(list) => all.extend(list.items.into_iter().filter_map(|hpa| {
+                let of = &hpa.spec.as_ref()?.scale_target_ref;
+                Some(Other {
+                    what: format!("HorizontalPodAutoscaler {}", hpa.name_any()),
+                    kind: of.kind.clone(),
+                    name: of.name.clone(),
+                })
+            })),
+            Err(error) => {
+                debug!(namespace, "listing HorizontalPodAutoscalers: {error}");
+                return if all.is_empty() { None } else { Some(all) };
+            }
+        }
+        Some(all)
+    }
+
+    async fn scaled_objects(&self, namespace: &str) -> Vec<Other> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"));
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+        let list = match within(api.list(&ListParams::default())).await {
+            Ok(list) => list.items,
+            Err(error) => {
+                // 404: KEDA is not installed.
+                if error.code() != Some(404) {
+                    debug!(namespace, "listing ScaledObjects: {error}");
+                }
+                return Vec::new();
+            }
+        };
+        list.into_iter()
+            .filter_map(|object| {
+                let of = object.data.pointer("/spec/scaleTargetRef")?;
+                Some(Other {
+                    what: format!("ScaledObject {}", object.name_any()),
+                    kind: of.get("kind").and_then(|k| k.as_str()).unwrap_or("Deployment").to_owned(),
+                    name: of.get("name")?.as_str()?.to_owned(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// The ConsumerScalers that come second on a workload, with what to tell their owner. The
+/// oldest scales; of two equally old the first by name.
+pub fn second_scalers(all: &[Arc<ConsumerScaler>]) -> BTreeMap<(String, String), String> {
+    let mut by_target: HashMap<(String, &str, &str), Vec<&Arc<ConsumerScaler>>> = HashMap::new();
+    for scaler in all {
+        let of = &scaler.spec.scale_target_ref;
+        // The API version does not count: two versions of a kind are one workload.
+        let key = (scaler.namespace().unwrap_or_default(), of.kind.as_str(), of.name.as_str());
+        by_target.entry(key).or_default().push(scaler);
+    }
+    let mut second = BTreeMap::new();
+    for ((namespace, kind, name), mut scalers) in by_target {
+        scalers.sort_by_key(|s| (s.creation_timestamp(), s.name_any()));
+        let Some((first, others)) = scalers.split_first() else { continue };
+        for other in others {
+            second.insert(
+                (namespace.clone(), other.name_any()),
+                format!(
+                    "ConsumerScaler {} scales {kind} {name} already, and two would fight: put the consumer groups of both into one, or delete one",
+                    first.name_any()
+                ),
+            );
+        }
+    }
+    second
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scaler(name: &str, target: &str, created: &str) -> Arc<ConsumerScaler> {
+        let yaml = format!(
+            "{{apiVersion: spillway.dev/v1alpha1, kind: ConsumerScaler, metadata: {{name: {name}, namespace: shop, creationTimestamp: '{created}'}}, spec: {{scaleTargetRef: {{name: {target}}}, maxReplicas: 8, consumerGroups: [{{group: g, bootstrapServers: ['k:9092']}}]}}}}"
+        );
+        Arc::new(serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    #[test]
+    fn the_oldest_scales() {
+        let all = [
+            scaler("b", "orders", "2026-01-02T00:00:00Z"),
+            scaler("c", "orders", "2026-01-01T00:00:00Z"),
+            scaler("a", "orders", "2026-01-02T00:00:00Z"),
+            scaler("d", "bills", "2026-01-03T00:00:00Z"),
+        ];
+        let second = second_scalers(&all);
+        let names: Vec<&str> = second.keys().map(|(_, n)| n.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(second.values().all(|m| m.starts_with("ConsumerScaler c scales Deployment orders already")), "{second:?}");
+    }
+}

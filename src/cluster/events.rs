@@ -1,0 +1,88 @@
+//! Events that people read with `kubectl describe` and `kubectl get events`.
+//!
+//! Each is an Event of its own: two sentences are never folded into one. Nothing waits for
+//! them, and when the API server is away they are dropped: the status and the log say it too.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::within;
+use crate::api::MANAGER;
+
+/// Events being sent at a time; more are dropped.
+const PENDING: usize = 64;
+/// The API server refuses longer notes.
+const LONGEST: usize = 1000;
+
+/// How an event is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As it should be.
+    Normal,
+    /// Somebody may want to look.
+    Warning,
+}
+
+/// Sends events.
+pub struct Events {
+    client: Client,
+    pending: Arc<Semaphore>,
+    instance: String,
+}
+
+impl Events {
+    /// A sender that signs as `instance`.
+    pub fn new(client: Client, instance: &str) -> Self {
+        Self { client, pending: Arc::new(Semaphore::new(PENDING)), instance: instance.to_owned() }
+    }
+
+    /// Sends one about `object`, in the background.
+    pub fn publish<K>(&self, object: &K, kind: Kind, reason: &str, action: &str, note: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let Ok(slot) = self.pending.clone().try_acquire_owned() else {
+            warn!(reason, "an event was dropped: too many wait for the API server");
+            return;
+        };
+        let namespace = object.namespace().unwrap_or_default();
+        let now = jiff::Timestamp::now();
+        let mut note = note.to_owned();
+        while note.len() > LONGEST {
+            note.pop();
+        }
+        let event = Event {
+            metadata: ObjectMeta {
+                // The scheme of the Go clients: unique as long as the clock moves.
+                name: Some(format!("{}.{:x}", object.name_any(), now.as_nanosecond())),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            regarding: Some(object.object_ref(&())),
+            reason: Some(reason.to_owned()),
+            note: Some(note),
+            type_: Some(match kind {
+                Kind::Normal => "Normal".into(),
+                Kind::Warning => "Warning".into(),
+            }),
+            action: Some(action.to_owned()),
+            event_time: Some(MicroTime(now)),
+            reporting_controller: Some(MANAGER.into()),
+            reporting_instance: Some(self.instance.clone()),
+            ..Event::default()
+        };
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        tokio::spawn(async move {
+            let _slot = slot;
+            if let Err(error) = within(api.create(&PostParams::default(), &event)).await {
+                debug!("an event was not taken: {error}");
+            }
+        });
+    }
+}

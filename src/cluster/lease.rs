@@ -1,0 +1,215 @@
+//! One active operator: a Lease, held by one process at a time.
+//!
+//! The holder renews it every third of its duration. All waiting is done on the monotonic
+//! clock, counted from before the call that renewed it, so a process whose API server does not
+//! answer knows by itself, and before anybody else may take over, that it does not lead any
+//! more ([`Leadership::holds_for`]). Clocks of two machines are never compared: another holder
+//! is given the whole duration from when its last renewal was *seen* here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::{CallError, within};
+use crate::api::MANAGER;
+
+/// Kept from the end of the lease: a write begun before it must be over before another may lead.
+const MARGIN: Duration = Duration::from_secs(1);
+
+struct Held {
+    /// Until when it is surely ours.
+    until: Mutex<Option<Instant>>,
+    released: std::sync::atomic::AtomicBool,
+}
+
+/// The lease as seen by this process. Cloning gives the same.
+#[derive(Clone)]
+pub struct Leadership {
+    held: Arc<Held>,
+    leads: watch::Receiver<bool>,
+    elector: Arc<Elector>,
+}
+
+struct Elector {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    duration: Duration,
+}
+
+impl Leadership {
+    /// Starts to stand for the lease, in the background, for as long as the process lives.
+    pub fn start(client: Client, namespace: &str, name: &str, identity: &str, duration: Duration) -> Self {
+        let elector = Arc::new(Elector {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+            duration,
+        });
+        let held = Arc::new(Held { until: Mutex::new(None), released: false.into() });
+        let (sender, leads) = watch::channel(false);
+        tokio::spawn(stand(elector.clone(), held.clone(), sender));
+        Self { held, leads, elector }
+    }
+
+    /// Whether this process leads now.
+    pub fn is_leader(&self) -> bool {
+        self.holds_for(Duration::ZERO)
+    }
+
+    /// Whether the lease is surely ours for that much longer: a write that ends within is safe.
+    pub fn holds_for(&self, time: Duration) -> bool {
+        let until = *self.held.until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() + time < until)
+    }
+
+    /// Waits until this process leads.
+    pub async fn gained(&self) {
+        let mut leads = self.leads.clone();
+        // The sender lives as long as the process.
+        let _ = leads.wait_for(|leads| *leads).await;
+    }
+
+    /// Waits until this process does not lead any more.
+    pub async fn lost(&self) {
+        let mut leads = self.leads.clone();
+        let _ = leads.wait_for(|leads| !*leads).await;
+    }
+
+    /// Gives the lease up, so that another need not wait for its end.
+    pub async fn release(&self) {
+        self.held.released.store(true, std::sync::atomic::Ordering::SeqCst);
+        let held = self.held.until.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        if held && let Err(error) = self.elector.give_up().await {
+            warn!("giving up the lease: {error}; it runs out by itself");
+        }
+    }
+}
+
+/// Another's claim: what its lease said, and when that was first seen here.
+struct Seen {
+    spec: LeaseSpec,
+    at: Instant,
+}
+
+async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool>) {
+    let mut seen: Option<Seen> = None;
+    let mut complained: Option<String> = None;
+    loop {
+        if held.released.load(std::sync::atomic::Ordering::SeqCst) {
+            leads.send_replace(false);
+            return;
+        }
+        let before = Instant::now();
+        let until = *held.until.lock().unwrap_or_else(PoisonError::into_inner);
+        // Our own lease must not be believed longer than it lasts, however long the call takes.
+        let attempt = elector.attempt(&mut seen);
+        let outcome = match until {
+            Some(until) => tokio::time::timeout_at(until.into(), attempt)
+                .await
+                .unwrap_or_else(|_| Err(CallError::Unavailable("no answer before the lease ran out".into()))),
+            None => attempt.await,
+        };
+        if held.released.load(std::sync::atomic::Ordering::SeqCst) {
+            continue;
+        }
+        match outcome {
+            Ok(ours) => {
+                complained = None;
+                let until = ours.then(|| before + elector.duration.saturating_sub(MARGIN));
+                *held.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if complained.as_ref() != Some(&text) {
+                    warn!("lease {}: {text}; trying again", elector.name);
+                    complained = Some(text);
+                }
+                let mut until = held.until.lock().unwrap_or_else(PoisonError::into_inner);
+                if until.is_some_and(|until| Instant::now() >= until) {
+                    *until = None;
+                }
+            }
+        }
+        let ours = held.until.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if leads.send_replace(ours) != ours {
+            info!(identity = elector.identity, lease = elector.name, leads = ours, "leadership");
+        }
+        tokio::time::sleep(elector.duration / if ours { 3 } else { 5 }).await;
+    }
+}
+
+impl Elector {
+    /// Takes or renews the lease if it may; tells whether it is ours.
+    async fn attempt(&self, seen: &mut Option<Seen>) -> Result<bool, CallError> {
+        let now = MicroTime(jiff::Timestamp::now());
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let Some(mut lease) = within(self.api.get_opt(&self.name)).await? else {
+            let lease = Lease {
+                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                spec: Some(self.claim(now, 0)),
+            };
+            return taken(within(self.api.create(&params, &lease)).await);
+        };
+        let spec = lease.spec.take().unwrap_or_default();
+        let holder = spec.holder_identity.clone().unwrap_or_default();
+        let transitions = spec.lease_transitions.unwrap_or(0);
+        if holder == self.identity {
+            lease.spec = Some(LeaseSpec { renew_time: Some(now.clone()), ..self.claim(spec.acquire_time.unwrap_or(now), transitions) });
+        } else {
+            if !holder.is_empty() {
+                if seen.as_ref().is_none_or(|s| s.spec != spec) {
+                    *seen = Some(Seen { spec: spec.clone(), at: Instant::now() });
+                }
+                let lasts = Duration::from_secs(spec.lease_duration_seconds.unwrap_or(15).max(1).unsigned_abs().into());
+                if seen.as_ref().is_none_or(|s| s.at.elapsed() <= lasts) {
+                    return Ok(false);
+                }
+            }
+            lease.spec = Some(self.claim(now, transitions + 1));
+        }
+        // The resourceVersion read above goes with it: of two that try, one gets a conflict.
+        taken(within(self.api.replace(&self.name, &params, &lease)).await)
+    }
+
+    fn claim(&self, now: MicroTime, transitions: i32) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: Some(self.duration.as_secs_f64().ceil() as i32),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        }
+    }
+
+    async fn give_up(&self) -> Result<(), CallError> {
+        let Some(mut lease) = within(self.api.get_opt(&self.name)).await? else { return Ok(()) };
+        let Some(spec) = &mut lease.spec else { return Ok(()) };
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            return Ok(());
+        }
+        spec.holder_identity = None;
+        spec.lease_duration_seconds = Some(1);
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        match taken(within(self.api.replace(&self.name, &params, &lease)).await) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A conflict means that another was faster.
+fn taken(outcome: Result<Lease, CallError>) -> Result<bool, CallError> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some(409) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,70 @@
+//! Kubernetes: what is read of it and written to it.
+//!
+//! Every call has a time limit, and every error says what, where, and what to do. It knows
+//! nothing of Kafka and decides nothing.
+
+pub mod conflict;
+pub mod events;
+pub mod http;
+pub mod lease;
+pub mod scale;
+pub mod secrets;
+pub mod status;
+pub mod watch;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kube::{Client, Config};
+
+/// Time limit of a call to the API server.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+
+/// A client from the pod's service account, or from `KUBECONFIG`.
+///
+/// # Errors
+/// When neither is there or usable.
+pub async fn client() -> Result<Client> {
+    let mut config = Config::infer()
+        .await
+        .context("no Kubernetes API server: run in a pod with a service account, or set KUBECONFIG")?;
+    config.connect_timeout = Some(LIMIT);
+    let at = config.cluster_url.to_string();
+    Client::try_from(config).with_context(|| format!("the settings for the API server {at} cannot be used"))
+}
+
+/// Runs a call within the time limit; what did not answer is an error like any other.
+pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    match tokio::time::timeout(LIMIT, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(kube::Error::Api(status))) => Err(CallError::Api { code: status.code, message: status.message.clone() }),
+        Ok(Err(other)) => Err(CallError::Unavailable(other.to_string())),
+        Err(_) => Err(CallError::Unavailable(format!("no answer within {}s", LIMIT.as_secs()))),
+    }
+}
+
+/// Why a call to the API server failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It answered with an error.
+    #[error("the API server said {code}: {message}")]
+    Api {
+        /// HTTP status.
+        code: u16,
+        /// What it said.
+        message: String,
+    },
+    /// It did not answer.
+    #[error("the API server cannot be reached: {0}")]
+    Unavailable(String),
+}
+
+impl CallError {
+    /// HTTP status, when it answered.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api { code, .. } => Some(*code),
+            Self::Unavailable(_) => None,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Values out of Secrets, read when asked for and kept for a moment.
+//!
+//! It never logs a value, and no error carries one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+
+use super::{CallError, within};
+
+/// How long a Secret is kept before it is read again.
+const KEPT: Duration = Duration::from_secs(30);
+/// How long the absence of one is believed.
+const ABSENT: Duration = Duration::from_secs(5);
+
+/// Why a value could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// There is no such Secret.
+    #[error("Secret {0:?} is not in namespace {1}: create it, or correct secretKeyRef.name")]
+    NotFound(String, String),
+    /// It has no such key.
+    #[error("Secret {name:?} in namespace {namespace} has no key {key:?}; it has {present}")]
+    NoKey {
+        /// The Secret.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+        /// The key asked for.
+        key: String,
+        /// The keys it has.
+        present: String,
+    },
+    /// The value is not text.
+    #[error("key {1:?} of Secret {0:?} is not UTF-8 text")]
+    NotText(String, String),
+    /// Not allowed to read it.
+    #[error("not allowed to read Secret {0:?} in namespace {1}: list it in the chart's rbac.secretNames")]
+    Forbidden(String, String),
+    /// The API server failed.
+    #[error("reading Secret {0:?}: {1}")]
+    Call(String, CallError),
+}
+
+impl SecretError {
+    /// One CamelCase word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound(..) => "SecretNotFound",
+            Self::NoKey { .. } => "SecretKeyNotFound",
+            Self::NotText(..) => "SecretNotText",
+            Self::Forbidden(..) => "SecretForbidden",
+            Self::Call(..) => "SecretUnreadable",
+        }
+    }
+}
+
+type Kept = (Instant, Result<Arc<Secret>, SecretError>);
+
+/// Reads Secrets.
+pub struct Secrets {
+    client: Client,
+    kept: Mutex<HashMap<(String, String), Kept>>,
+}
+
+impl Secrets {
+    /// A reader with an empty memory.
+    pub fn new(client: Client) -> Self {
+        Self { client, kept: Mutex::default() }
+    }
+
+    /// The value of a key of a Secret.
+    ///
+    /// # Errors
+    /// Says which Secret and key, and what to do. While the API server is away the last value
+    /// read is given instead.
+    pub async fn read(&self, namespace: &str, name: &str, key: &str) -> Result<String, SecretError> {
+        let secret = self.secret(namespace, name).await?;
+        let Some(value) = secret.data.as_ref().and_then(|d| d.get(key)) else {
+            let present: Vec<&str> = secret.data.iter().flatten().map(|(k, _)| k.as_str()).collect();
+            let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
+            return Err(SecretError::NoKey { name: name.into(), namespace: namespace.into(), key: key.into(), present });
+        };
+        String::from_utf8(value.0.clone()).map_err(|_| SecretError::NotText(name.into(), key.into()))
+    }
+
+    async fn secret(&self, namespace: &str, name: &str) -> Result<Arc<Secret>, SecretError> {
+        let at = (namespace.to_owned(), name.to_owned());
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned();
+        if let Some((read, outcome)) = &kept
+            && read.elapsed() < if outcome.is_ok() { KEPT } else { ABSENT }
+        {
+            return outcome.clone();
+        }
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let outcome = match within(api.get_opt(name)).await {
+            Ok(Some(secret)) => Ok(Arc::new(secret)),
+            Ok(None) => Err(SecretError::NotFound(name.into(), namespace.into())),
+            Err(e) if e.code() == Some(403) => Err(SecretError::Forbidden(name.into(), namespace.into())),
+            // An API server that is away says nothing about the Secret.
+            Err(e) => match kept {
+                Some((_, Ok(secret))) => return Ok(secret),
+                _ => Err(SecretError::Call(name.into(), e)),
+            },
+        };
+        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(at, (Instant::now(), outcome.clone()));
+        outcome
+    }
+}

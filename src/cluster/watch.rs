@@ -1,0 +1,215 @@
+//! The objects of a kind as they are now, those that cannot be decoded too.
+//!
+//! One bad object does not stop the others; an API server that is away, or a definition that
+//! is not installed yet, is waited for. It does not act on anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use futures::StreamExt as _;
+use futures::stream::select_all;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+/// An object that cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: Option<String>,
+    /// Generation of its spec.
+    pub generation: Option<i64>,
+    /// What is wrong with it.
+    pub error: String,
+}
+
+type Key = (String, String);
+
+#[derive(Debug)]
+struct Inner<K> {
+    objects: BTreeMap<Key, Result<Arc<K>, Undecodable>>,
+    /// By watched namespace: what its first list gave so far, and whether it is through.
+    listing: Vec<(BTreeMap<Key, Result<Arc<K>, Undecodable>>, bool)>,
+    problem: Option<String>,
+}
+
+/// A live view of all objects of a kind. Cloning it is cheap and gives the same view.
+#[derive(Debug)]
+pub struct Watched<K> {
+    inner: Arc<RwLock<Inner<K>>>,
+    changed: Arc<Notify>,
+}
+
+impl<K> Clone for Watched<K> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), changed: self.changed.clone() }
+    }
+}
+
+/// Watches a kind in the namespaces given; none given: in all. The future drives it and never ends.
+pub fn watch<K>(client: Client, namespaces: &[String]) -> (Watched<K>, impl Future<Output = ()> + Send + 'static + use<K>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let names: BTreeSet<&String> = namespaces.iter().collect();
+    let apis: Vec<Api<DeserializeGuard<K>>> = if names.is_empty() {
+        vec![Api::all(client)]
+    } else {
+        names.into_iter().map(|ns| Api::namespaced(client.clone(), ns)).collect()
+    };
+    let watched = Watched {
+        inner: Arc::new(RwLock::new(Inner {
+            objects: BTreeMap::new(),
+            listing: apis.iter().map(|_| (BTreeMap::new(), false)).collect(),
+            problem: None,
+        })),
+        changed: Arc::new(Notify::new()),
+    };
+    let streams = apis.into_iter().enumerate().map(|(i, api)| {
+        let back_off = watcher::ExponentialBackoff::default();
+        watcher(api, watcher::Config::default()).backoff(back_off).map(move |event| (i, event)).boxed()
+    });
+    let mut events = select_all(streams);
+    let to = watched.clone();
+    let driver = async move {
+        while let Some((i, event)) = events.next().await {
+            to.take_in(i, event);
+        }
+    };
+    (watched, driver)
+}
+
+impl<K> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug,
+{
+    fn take_in(&self, of: usize, event: Result<Event<DeserializeGuard<K>>, watcher::Error>) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Err(error) => {
+                let text = problem(&error, &K::plural(&()));
+                // Once a change, not once a try.
+                if inner.problem.as_ref() != Some(&text) {
+                    warn!("{text}");
+                    inner.problem = Some(text);
+                }
+                return;
+            }
+            Ok(event) => {
+                if inner.problem.take().is_some() {
+                    info!("watching {} again", K::plural(&()));
+                }
+                match event {
+                    Event::Init => inner.listing[of].0.clear(),
+                    Event::InitApply(object) => {
+                        let (key, value) = entry(object);
+                        inner.listing[of].0.insert(key, value);
+                    }
+                    Event::InitDone => {
+                        let listed = std::mem::take(&mut inner.listing[of].0);
+                        inner.listing[of].1 = true;
+                        if inner.listing.len() == 1 {
+                            inner.objects = listed;
+                        } else if let Some((namespace, _)) = listed.keys().next().cloned() {
+                            inner.objects.retain(|(ns, _), _| *ns != namespace);
+                            inner.objects.extend(listed);
+                        }
+                    }
+                    Event::Apply(object) => {
+                        let (key, value) = entry(object);
+                        // A change of the status is our own: it would wake us for nothing.
+                        let same = match (inner.objects.get(&key), &value) {
+                            (Some(Ok(old)), Ok(new)) => {
+                                old.meta().generation == new.meta().generation && old.meta().uid == new.meta().uid
+                            }
+                            _ => false,
+                        };
+                        inner.objects.insert(key, value);
+                        if same {
+                            return;
+                        }
+                    }
+                    Event::Delete(object) => {
+                        inner.objects.remove(&entry(object).0);
+                    }
+                }
+            }
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// The objects that could be decoded.
+    pub fn list(&self) -> Vec<Arc<K>> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.values().filter_map(|o| o.as_ref().ok().cloned()).collect()
+    }
+
+    /// The objects that could not.
+    pub fn invalid(&self) -> Vec<Undecodable> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.objects.values().filter_map(|o| o.as_ref().err().cloned()).collect()
+    }
+
+    /// Whether everything there is has been seen once.
+    pub fn synced(&self) -> bool {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.listing.iter().all(|(_, through)| *through)
+    }
+
+    /// Waits for a change since the last call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+fn entry<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> (Key, Result<Arc<K>, Undecodable>) {
+    match object.0 {
+        Ok(object) => {
+            let key = (object.namespace().unwrap_or_default(), object.name_any());
+            (key, Ok(Arc::new(object)))
+        }
+        Err(bad) => {
+            let key = (bad.metadata.namespace.clone().unwrap_or_default(), bad.metadata.name.clone().unwrap_or_default());
+            let bad = Undecodable {
+                namespace: key.0.clone(),
+                name: key.1.clone(),
+                uid: bad.metadata.uid.clone(),
+                generation: bad.metadata.generation,
+                error: bad.error,
+            };
+            (key, Err(bad))
+        }
+    }
+}
+
+fn problem(error: &watcher::Error, plural: &str) -> String {
+    let inner = match error {
+        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) | watcher::Error::WatchFailed(e) => e,
+        other => return format!("watching {plural}: {other}"),
+    };
+    match inner {
+        kube::Error::Api(status) if status.code == 404 => format!(
+            "the definition of {plural} is not installed; waiting for it (helm installs it, or kubectl apply -f deploy/crds.yaml)"
+        ),
+        kube::Error::Api(status) if status.code == 403 => {
+            format!("not allowed to list or watch {plural}: {}; the chart's roles allow it", status.message)
+        }
+        other => format!("watching {plural}: {other}; trying again"),
+    }
+}

@@ -1,0 +1,254 @@
+//! Keeps the plan and the loops in step with the resources, while this process leads.
+//!
+//! It reads no Kafka and scales nothing: the loops do.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use kube::ResourceExt;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::plan::{Broken, ConnectionId, Ids, Plan, Resolved, plan};
+use super::step::{self, Memory};
+use super::{Hands, connect, sweep};
+use crate::api::{ConsumerScaler, KafkaConnection};
+use crate::cluster::conflict;
+use crate::cluster::secrets::Secrets;
+use crate::cluster::watch::Watched;
+use crate::decide::GroupObservation;
+use crate::report::metrics::ScalerKey;
+use crate::report::status::Blocked;
+
+/// Time between two looks at the resources when nothing changed: secrets may have.
+const REFRESH: Duration = Duration::from_secs(10);
+/// Changes that come together are taken together.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A loop that has not moved for this long stands still.
+const STALLED: Duration = Duration::from_secs(300);
+
+/// The memories of all scalers.
+pub(super) type Memories = Mutex<HashMap<ScalerKey, Arc<tokio::sync::Mutex<Memory>>>>;
+/// The last answer to each question, by connection.
+pub(super) type Answers = Mutex<HashMap<ConnectionId, HashMap<super::plan::Question, GroupObservation>>>;
+
+/// What the probes tell.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    beats: Mutex<HashMap<String, Instant>>,
+    ready: std::sync::atomic::AtomicBool,
+}
+
+impl Health {
+    /// A loop moves.
+    pub fn beat(&self, who: &str) {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned(), Instant::now());
+    }
+
+    /// A loop ended as it should.
+    pub fn gone(&self, who: &str) {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
+    }
+
+    /// Why the process should be restarted, if it should.
+    pub fn stalled(&self) -> Option<String> {
+        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
+        let (who, at) = beats.iter().find(|(_, at)| at.elapsed() > STALLED)?;
+        Some(format!("{who} has stood still for {}s", at.elapsed().as_secs()))
+    }
+
+    /// Whether the machinery is up; neither Kafka nor the resources' definitions are part of it.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.ready.load(std::sync::atomic::Ordering::Relaxed) { Ok(()) } else { Err("starting".into()) }
+    }
+}
+
+/// What the loops share.
+pub(super) struct Shared {
+    pub hands: Arc<Hands>,
+    pub memories: Memories,
+    pub answers: Answers,
+    pub health: Arc<Health>,
+}
+
+impl Shared {
+    /// The memory of a scaler; a new one when there is none, or only one of an earlier object of that name.
+    pub fn memory(&self, key: &ScalerKey, object: &ConsumerScaler) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memories.get(key) {
+            // Being looked at: it is the one of the object now being looked at, or is replaced later.
+            if known.try_lock().map_or(true, |m| m.is_of(object)) {
+                return known.clone();
+            }
+        }
+        let fresh = Arc::new(tokio::sync::Mutex::new(Memory::restored(object)));
+        memories.insert(key.clone(), fresh.clone());
+        fresh
+    }
+}
+
+/// Keeps plan and loops.
+pub(super) struct Manager {
+    shared: Arc<Shared>,
+    secrets: Secrets,
+    scalers: Watched<ConsumerScaler>,
+    connections: Watched<KafkaConnection>,
+}
+
+struct Running {
+    task: tokio::task::JoinHandle<()>,
+    plan: watch::Sender<Arc<super::plan::ConnectionPlan>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Manager {
+    pub fn new(
+        hands: Arc<Hands>,
+        secrets: Secrets,
+        scalers: Watched<ConsumerScaler>,
+        connections: Watched<KafkaConnection>,
+        health: Arc<Health>,
+    ) -> Self {
+        let shared =
+            Arc::new(Shared { hands, memories: Mutex::default(), answers: Mutex::default(), health });
+        Self { shared, secrets, scalers, connections }
+    }
+
+    /// Leads whenever the lease is held; returns never.
+    pub async fn run(self) {
+        self.shared.health.ready.store(true, std::sync::atomic::Ordering::Relaxed);
+        let leadership = self.shared.hands.leadership.clone();
+        loop {
+            self.shared.health.beat("manager");
+            if leadership.is_leader() {
+                self.shared.hands.metrics.leader(true);
+                info!("leading");
+                tokio::select! {
+                    () = self.lead() => {}
+                    () = leadership.lost() => warn!("the lease was lost: stopped; nothing is written until it is held again"),
+                }
+                self.shared.hands.metrics.leader(false);
+                self.forget_all();
+            }
+            tokio::select! {
+                () = leadership.changed() => {}
+                () = tokio::time::sleep(REFRESH) => {}
+            }
+        }
+    }
+
+    fn forget_all(&self) {
+        let known: Vec<ScalerKey> = {
+            let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
+            memories.drain().map(|(key, _)| key).collect()
+        };
+        for key in known {
+            self.shared.hands.metrics.forget(&key);
+        }
+        self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    async fn lead(&self) {
+        let mut ids = Ids::default();
+        let mut running: BTreeMap<ConnectionId, Running> = BTreeMap::new();
+        loop {
+            self.shared.health.beat("manager");
+            if self.scalers.synced() && self.connections.synced() {
+                let plan = self.plan(&mut ids).await;
+                ids.retain(&plan);
+                self.follow(&plan, &mut running);
+                self.tell_broken(&plan).await;
+                self.forget_deleted();
+            }
+            tokio::select! {
+                () = self.scalers.changed() => {}
+                () = self.connections.changed() => {}
+                () = tokio::time::sleep(REFRESH) => {}
+            }
+            tokio::time::sleep(SETTLE).await;
+        }
+    }
+
+    async fn plan(&self, ids: &mut Ids) -> Plan {
+        let resolved: Vec<Resolved> =
+            join_all(self.connections.list().into_iter().map(|c| connect::resolve(c, &self.secrets))).await;
+        let (taken, free): (Vec<_>, Vec<_>) = {
+            let all = self.scalers.list();
+            let losers = conflict::second_scalers(&all);
+            all.into_iter().partition(|s| losers.contains_key(&(s.namespace().unwrap_or_default(), s.name_any())))
+        };
+        let losers = conflict::second_scalers(&self.scalers.list());
+        let mut plan = plan(&free, &resolved, ids);
+        for object in taken {
+            let key = (object.namespace().unwrap_or_default(), object.name_any());
+            let message = losers.get(&key).cloned().unwrap_or_default();
+            plan.broken.push(Broken { object, why: Blocked { reason: "AnotherAutoscaler".into(), message } });
+        }
+        for resolved in resolved {
+            if let Err(why) = &resolved.settings {
+                sweep::tell_connection(&self.shared.hands, &resolved.object, Err(why), None).await;
+            }
+        }
+        plan
+    }
+
+    /// Starts, updates and stops loops.
+    fn follow(&self, plan: &Plan, running: &mut BTreeMap<ConnectionId, Running>) {
+        running.retain(|id, _| plan.connections.contains_key(id));
+        for (id, connection) in &plan.connections {
+            let alive = running.get(id).is_some_and(|r| !r.task.is_finished());
+            if alive && let Some(loop_) = running.get(id) {
+                loop_.plan.send_replace(connection.clone());
+                continue;
+            }
+            let (sender, receiver) = watch::channel(connection.clone());
+            let task = tokio::spawn(sweep::run(self.shared.clone(), *id, receiver));
+            running.insert(*id, Running { task, plan: sender });
+        }
+        let mut answers = self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(|id, _| plan.connections.contains_key(id));
+    }
+
+    async fn tell_broken(&self, plan: &Plan) {
+        for Broken { object, why } in &plan.broken {
+            let key = ScalerKey::new(object.namespace().unwrap_or_default(), object.name_any());
+            let memory = self.shared.memory(&key, object);
+            let mut memory = memory.lock().await;
+            step::broken(&self.shared.hands, object, &mut memory, why).await;
+            self.shared.hands.metrics.invalid(&key);
+        }
+        for bad in self.scalers.invalid() {
+            let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
+            self.shared.hands.metrics.invalid(&key);
+            self.shared.hands.status.undecodable(&bad).await;
+        }
+    }
+
+    fn forget_deleted(&self) {
+        let present: HashSet<ScalerKey> = self
+            .scalers
+            .list()
+            .iter()
+            .map(|s| ScalerKey::new(s.namespace().unwrap_or_default(), s.name_any()))
+            .chain(self.scalers.invalid().into_iter().map(|bad| ScalerKey::new(bad.namespace, bad.name)))
+            .collect();
+        let gone: Vec<ScalerKey> = {
+            let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let gone: Vec<ScalerKey> = memories.keys().filter(|k| !present.contains(k)).cloned().collect();
+            for key in &gone {
+                memories.remove(key);
+            }
+            gone
+        };
+        for key in gone {
+            self.shared.hands.metrics.forget(&key);
+        }
+    }
+}

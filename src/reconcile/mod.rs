@@ -1,0 +1,119 @@
+//! Where Kafka and Kubernetes meet: the plan, one loop a connection, one look a scaler.
+//!
+//! It wires and keeps time; what is decided is `decide`'s, what is said is `report`'s.
+
+mod connect;
+mod manager;
+mod plan;
+mod step;
+mod sweep;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::api::{ConsumerScaler, KafkaConnection};
+use crate::cluster::conflict::Conflicts;
+use crate::cluster::events::Events;
+use crate::cluster::lease::Leadership;
+use crate::cluster::scale::Scales;
+use crate::cluster::secrets::Secrets;
+use crate::cluster::status::Statuses;
+use crate::cluster::{self, http, watch};
+use crate::report::metrics::Metrics;
+
+/// How the operator is to run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where /livez, /readyz and /metrics are served.
+    pub listen_address: SocketAddr,
+    /// Namespaces to work in; empty: all.
+    pub namespaces: Vec<String>,
+    /// Namespace of the Lease.
+    pub lease_namespace: String,
+    /// Name of the Lease.
+    pub lease_name: String,
+    /// How long the Lease is held without renewal.
+    pub lease_duration: Duration,
+    /// Name of this process in the Lease: the pod's.
+    pub identity: String,
+}
+
+/// Everything a look needs to act and to tell.
+pub(crate) struct Hands {
+    pub scales: Scales,
+    pub conflicts: Conflicts,
+    pub events: Events,
+    pub status: Statuses,
+    pub leadership: Leadership,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the API server's address or credentials cannot be found, or the HTTP address cannot be bound.
+pub async fn run(settings: Settings) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let client = cluster::client().await?;
+    let metrics = Arc::new(Metrics::new());
+    let (scalers, scaler_watch) = watch::watch::<ConsumerScaler>(client.clone(), &settings.namespaces);
+    let (connections, connection_watch) = watch::watch::<KafkaConnection>(client.clone(), &settings.namespaces);
+    let leadership = Leadership::start(
+        client.clone(),
+        &settings.lease_namespace,
+        &settings.lease_name,
+        &settings.identity,
+        settings.lease_duration,
+    )
+    .await?;
+    let health = Arc::new(manager::Health::default());
+    let server = http::serve(settings.listen_address, probes(health.clone(), metrics.clone())).await?;
+    info!(
+        address = %settings.listen_address,
+        identity = settings.identity,
+        lease = format!("{}/{}", settings.lease_namespace, settings.lease_name),
+        namespaces = if settings.namespaces.is_empty() { "all".into() } else { settings.namespaces.join(",") },
+        version = env!("CARGO_PKG_VERSION"),
+        "started"
+    );
+
+    let hands = Arc::new(Hands {
+        scales: Scales::new(client.clone()),
+        conflicts: Conflicts::new(client.clone()),
+        events: Events::new(client.clone()),
+        status: Statuses::new(client.clone()),
+        leadership: leadership.clone(),
+        metrics,
+    });
+    let manager = manager::Manager::new(hands, Secrets::new(client), scalers, connections, health);
+    let work = tokio::spawn(async move {
+        tokio::join!(scaler_watch, connection_watch, manager.run());
+    });
+    tokio::select! {
+        _ = terminate.recv() => info!("SIGTERM: giving up the lease"),
+        _ = interrupt.recv() => info!("interrupted: giving up the lease"),
+    }
+    // Nothing may be written after the lease is given up.
+    work.abort();
+    let _ = work.await;
+    if tokio::time::timeout(Duration::from_secs(5), leadership.release()).await.is_err() {
+        info!("the lease could not be given up in time: it runs out by itself");
+    }
+    server.stop().await;
+    Ok(())
+}
+
+fn probes(health: Arc<manager::Health>, metrics: Arc<Metrics>) -> http::Probes {
+    let live = health.clone();
+    http::Probes {
+        live: Box::new(move || live.stalled().map_or(Ok(()), Err)),
+        ready: Box::new(move || health.ready()),
+        metrics: Box::new(move || metrics.render()),
+    }
+}

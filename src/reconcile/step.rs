@@ -1,0 +1,296 @@
+//! One look at one scaler: observe its workload, decide, apply, report.
+//!
+//! Kafka was read before; the answers come in. Nothing here computes replicas or writes text.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use tracing::{info, warn};
+
+use super::plan::Work;
+use super::Hands;
+use crate::api::{ConsumerScaler, ConsumerScalerStatus, Mode};
+use crate::clock;
+use crate::cluster::events::Kind;
+use crate::cluster::scale::{Scale, ScaleError, Target};
+use crate::decide::{
+    Decision, GroupObservation, Learnt, Observation, Rule, ScalerState, State, Time, Workload, decide,
+};
+use crate::report::sentence::{sentence, state_sentence};
+use crate::report::status::{self, Blocked, Context};
+
+/// Longest time between two readings of a workload that needs no attention, s.
+const WORKLOAD_AGE: f64 = 60.0;
+/// Time between two tries to read a workload that could not be read, s.
+const RETRY: f64 = 5.0;
+/// Shortest time between two tries to write a status that was refused, s.
+const STATUS_RETRY: f64 = 5.0;
+
+/// What is remembered of one scaler between two looks.
+#[derive(Debug)]
+pub(super) struct Memory {
+    uid: String,
+    pub state: State,
+    workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
+    /// The status as last written, or as found.
+    status: ConsumerScalerStatus,
+    written_at: Time,
+    refused_at: Option<Time>,
+    /// The step last announced without being written (dry run), and the obstacle last announced.
+    announced: Option<(Option<i32>, Option<i32>)>,
+    blocked: Option<Blocked>,
+    /// The state last announced: apart from the status, which an outage can keep from being written.
+    told: Option<String>,
+}
+
+impl Memory {
+    /// Picks up where the status says that things were left.
+    pub fn restored(object: &ConsumerScaler) -> Self {
+        let status = object.status.clone().unwrap_or_default();
+        let status_state = status.state.clone();
+        let state = status.state.as_deref().and_then(|s| ScalerState::ALL.into_iter().find(|a| a.as_str() == s));
+        Self {
+            uid: object.uid().unwrap_or_default(),
+            state: State::restored(status.learnt.clone().unwrap_or_default(), state),
+            workload: None,
+            status,
+            written_at: 0.0,
+            refused_at: None,
+            told: status_state,
+            announced: None,
+            blocked: None,
+        }
+    }
+
+    /// Whether this is the memory of that object, not of an earlier one of the same name.
+    pub fn is_of(&self, object: &ConsumerScaler) -> bool {
+        object.uid().is_none_or(|uid| uid == self.uid)
+    }
+
+    /// The topics a group's members were seen to read.
+    pub fn topics(&self, group: &str) -> Vec<String> {
+        self.state.learnt.topics.get(group).cloned().unwrap_or_default()
+    }
+}
+
+/// The workload of a scaler.
+pub(super) fn target(object: &ConsumerScaler) -> Target {
+    let reference = &object.spec.scale_target_ref;
+    Target {
+        namespace: object.namespace().unwrap_or_default(),
+        api_version: reference.api_version.clone(),
+        kind: reference.kind.clone(),
+        name: reference.name.clone(),
+    }
+}
+
+/// Looks at one scaler. `connection` is why its Kafka cannot be read, if so.
+pub(super) async fn look(
+    hands: &Hands,
+    work: &Work,
+    memory: &mut Memory,
+    groups: Vec<GroupObservation>,
+    connection: Option<Blocked>,
+) {
+    let now = clock::now();
+    let target = target(&work.object);
+    read_workload(hands, &target, memory, now).await;
+    let acts = matches!(work.object.spec.mode, Mode::Active | Mode::PausedScaleDown);
+    let mut blocked = match &memory.workload {
+        Some((_, Err(why))) => Some(why.clone()),
+        _ => None,
+    };
+    if blocked.is_none() && acts {
+        blocked = other_autoscaler(hands, &target, false).await;
+    }
+
+    let workload = match &memory.workload {
+        Some((_, Ok((workload, _)))) => Ok(workload.clone()),
+        Some((_, Err(why))) => Err(why.message.clone()),
+        None => Err("the workload was not read yet".to_owned()),
+    };
+    let seen = Observation { groups, workload };
+    let (mut decision, state) = decide(&work.policy, std::mem::take(&mut memory.state), &seen, now);
+    memory.state = state;
+
+    if decision.write {
+        if blocked.is_none() {
+            blocked = apply(hands, &target, memory, &decision).await;
+        }
+        if blocked.is_some() {
+            (decision.write, decision.to) = (false, decision.from);
+        }
+    }
+    hands.metrics.observe(&work.key, &work.policy, &seen, &decision);
+    let context = Context {
+        target: target.name.clone(),
+        generation: work.object.metadata.generation,
+        blocked,
+        connection: connection.filter(|_| decision.state == ScalerState::Blind),
+    };
+    announce(hands, &work.object, memory, &decision, &context).await;
+    let learnt = memory.state.learnt.clone();
+    let new = status::status(&memory.status, &decision, &rounded(learnt), &context);
+    write_status(hands, &work.object, memory, new, now).await;
+}
+
+/// A scaler that cannot be decided for: says so in its status.
+pub(super) async fn broken(hands: &Hands, object: &Arc<ConsumerScaler>, memory: &mut Memory, why: &Blocked) {
+    let now = clock::now();
+    if memory.blocked.as_ref() != Some(why) {
+        warn!(namespace = object.namespace(), name = object.name_any(), reason = why.reason, "{}", why.message);
+        hands.events.publish(object.as_ref(), Kind::Warning, &why.reason, "Validate", &why.message).await;
+        memory.blocked = Some(why.clone());
+    }
+    memory.state = State::restored(memory.state.learnt.clone(), Some(ScalerState::Invalid));
+    memory.workload = None;
+    let new = status::invalid(&memory.status, object.metadata.generation, &why.reason, &why.message, now);
+    write_status(hands, object, memory, new, now).await;
+}
+
+async fn read_workload(hands: &Hands, target: &Target, memory: &mut Memory, now: Time) {
+    let age = match &memory.workload {
+        None => f64::INFINITY,
+        Some((at, _)) => now - at,
+    };
+    let due = match &memory.workload {
+        Some((_, Err(_))) => age >= RETRY,
+        Some((_, Ok(_))) => memory.state.attentive() || age >= WORKLOAD_AGE,
+        None => true,
+    };
+    if due {
+        let read = hands.scales.workload(target).await.map_err(|e| blocked_by(&e));
+        memory.workload = Some((now, read));
+    }
+}
+
+fn blocked_by(error: &ScaleError) -> Blocked {
+    Blocked { reason: error.reason().to_owned(), message: error.to_string() }
+}
+
+async fn other_autoscaler(hands: &Hands, target: &Target, fresh: bool) -> Option<Blocked> {
+    let other = hands.conflicts.other_autoscaler(target, fresh).await?;
+    Some(Blocked {
+        reason: "AnotherAutoscaler".into(),
+        message: format!(
+            "{} scales {} {} too, and two would fight: delete it, or set mode: DryRun to only watch beside it",
+            other, target.kind, target.name
+        ),
+    })
+}
+
+/// Writes the replicas, fenced by the lease and by what was read just before.
+async fn apply(hands: &Hands, target: &Target, memory: &mut Memory, decision: &Decision) -> Option<Blocked> {
+    let (Some(from), Some(to)) = (decision.from, decision.to) else { return None };
+    if let Some(why) = other_autoscaler(hands, target, true).await {
+        return Some(why);
+    }
+    let read = match hands.scales.workload(target).await {
+        Ok(read) => read,
+        Err(error) => {
+            let why = blocked_by(&error);
+            memory.workload = Some((decision.at, Err(why.clone())));
+            return Some(why);
+        }
+    };
+    if read.0.replicas != from {
+        // Somebody else set it meanwhile: decide anew, on what is.
+        let why = Blocked {
+            reason: "ReplicasChanged".into(),
+            message: format!("{} has {} replicas, not {from} as seen before; decided anew", target.name, read.0.replicas),
+        };
+        memory.workload = Some((decision.at, Ok(read)));
+        return Some(why);
+    }
+    if !hands.leadership.holds_for(Duration::from_secs(1)) {
+        return Some(Blocked {
+            reason: "NotLeader".into(),
+            message: "the lease is not surely held: nothing is written".into(),
+        });
+    }
+    match hands.scales.write(target, &read.1, to).await {
+        Ok(scale) => {
+            hands.metrics.scale_write(from, to, "ok");
+            let workload = Workload { replicas: scale.replicas, ..read.0 };
+            memory.workload = Some((decision.at, Ok((workload, scale))));
+            None
+        }
+        Err(error) => {
+            hands.metrics.scale_write(from, to, error.reason());
+            // What became of a write that was cut off is only known by reading again.
+            memory.workload = None;
+            Some(blocked_by(&error))
+        }
+    }
+}
+
+async fn announce(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, decision: &Decision, context: &Context) {
+    let (namespace, name) = (object.namespace(), object.name_any());
+    let text = sentence(&context.target, decision);
+    let mut told = false;
+    if decision.write {
+        info!(namespace, name, from = decision.from, to = decision.to, rule = decision.rule.as_str(), state = %decision.state, "{text}");
+        let kind = if decision.rule == Rule::Fallback { Kind::Warning } else { Kind::Normal };
+        hands.events.publish(object, kind, "Scaled", decision.rule.as_str(), &text).await;
+        told = true;
+    } else if decision.from != decision.to {
+        let step = (decision.from, decision.to);
+        if memory.announced != Some(step) {
+            info!(namespace, name, from = decision.from, to = decision.to, rule = decision.rule.as_str(), "{text}");
+            hands.events.publish(object, Kind::Normal, "WouldScale", decision.rule.as_str(), &text).await;
+            memory.announced = Some(step);
+            told = true;
+        }
+    } else {
+        memory.announced = None;
+    }
+    if context.blocked != memory.blocked {
+        if let Some(why) = &context.blocked {
+            warn!(namespace, name, reason = why.reason, "{}", why.message);
+            hands.events.publish(object, Kind::Warning, &why.reason, "Scale", &why.message).await;
+        }
+        memory.blocked.clone_from(&context.blocked);
+    }
+    let before = memory.told.replace(decision.state.as_str().to_owned());
+    if before.as_deref() != Some(decision.state.as_str()) && !(told && before.is_none()) {
+        let text = match &context.connection {
+            Some(why) => why.message.clone(),
+            None => state_sentence(decision),
+        };
+        info!(namespace, name, state = %decision.state, before, "{text}");
+        let kind = match decision.state {
+            ScalerState::Idle | ScalerState::KeepingUp | ScalerState::Recovering | ScalerState::Paused => Kind::Normal,
+            _ => Kind::Warning,
+        };
+        hands.events.publish(object, kind, decision.state.as_str(), "Observe", &text).await;
+    }
+}
+
+async fn write_status(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, new: ConsumerScalerStatus, now: Time) {
+    if !status::worth_writing(&memory.status, &new, now - memory.written_at)
+        || memory.refused_at.is_some_and(|at| now - at < STATUS_RETRY)
+    {
+        // Kept apart from what was written, so that the change of a word is seen as one later.
+        return;
+    }
+    match hands.status.scaler(object, &new).await {
+        Ok(()) => {
+            memory.status = new;
+            memory.written_at = now;
+            memory.refused_at = None;
+        }
+        Err(error) => {
+            warn!(namespace = object.namespace(), name = object.name_any(), "writing the status: {error}");
+            memory.refused_at = Some(now);
+        }
+    }
+}
+
+/// What was learnt, rounded to what is worth keeping: otherwise every sample were a change.
+fn rounded(mut learnt: Learnt) -> Learnt {
+    for capacity in learnt.capacity_per_replica.values_mut() {
+        *capacity = (*capacity * 10.0).round() / 10.0;
+    }
+    learnt
+}

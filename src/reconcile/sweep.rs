@@ -1,0 +1,170 @@
+//! The loop of one connection: read it once, look at every scaler on it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, warn};
+
+use super::Hands;
+use super::manager::Shared;
+use super::plan::{ConnectionId, ConnectionPlan, Question, Work};
+use super::step;
+use crate::api::KafkaConnection;
+use crate::decide::GroupObservation;
+use crate::kafka::{ClusterInfo, Connection, GroupRequest};
+use crate::report::status::Blocked;
+
+/// Scalers looked at side by side: each look may wait for the API server.
+const SIDE_BY_SIDE: usize = 16;
+/// A sweep gets two intervals, but at least this.
+const LEAST_LIMIT: Duration = Duration::from_secs(5);
+/// And at most this.
+const MOST_LIMIT: Duration = Duration::from_secs(30);
+
+/// Sweeps until aborted.
+pub(super) async fn run(shared: Arc<Shared>, id: ConnectionId, mut plan: watch::Receiver<Arc<ConnectionPlan>>) {
+    let config = plan.borrow().config.clone();
+    let who = format!("the loop of {}", config.bootstrap.join(","));
+    let _gone = Gone { shared: shared.clone(), who: who.clone() };
+    let mut interval = plan.borrow().interval;
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut connection: Option<Connection> = None;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            // A new scaler should not wait for the next sweep.
+            changed = plan.changed() => if changed.is_err() { return },
+        }
+        let now = plan.borrow_and_update().clone();
+        if now.interval != interval {
+            interval = now.interval;
+            ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        shared.health.beat(&who);
+        if connection.is_none() {
+            match Connection::open(&config) {
+                Ok(opened) => connection = Some(opened),
+                Err(error) => {
+                    let why = Blocked { reason: "Invalid".into(), message: error.to_string() };
+                    warn!(bootstrap = config.bootstrap.join(","), "{}", why.message);
+                    finish(&shared, id, &now, unseen(&now, &why.message), Some(why), None, &who).await;
+                    continue;
+                }
+            }
+        }
+        let Some(connection) = &connection else { continue };
+        let requests = requests(&shared, &now).await;
+        let limit = (interval * 2).clamp(LEAST_LIMIT, MOST_LIMIT);
+        let started = Instant::now();
+        let swept = connection.sweep(requests, limit).await;
+        let took = started.elapsed();
+        let problem = swept.problem.map(|p| Blocked { reason: p.reason.to_owned(), message: p.message });
+        shared.hands.metrics.sweep(&config.bootstrap.join(","), took, problem.as_ref().map(|p| p.reason.as_str()));
+        debug!(bootstrap = config.bootstrap.join(","), took = took.as_secs_f64(), groups = swept.groups.len(), "swept");
+        finish(&shared, id, &now, swept.groups, problem, swept.cluster, &who).await;
+    }
+}
+
+struct Gone {
+    shared: Arc<Shared>,
+    who: String,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.shared.health.gone(&self.who);
+    }
+}
+
+fn unseen(plan: &ConnectionPlan, why: &str) -> Vec<GroupObservation> {
+    plan.questions.iter().map(|(q, _)| GroupObservation::unseen(&q.group, why)).collect()
+}
+
+async fn requests(shared: &Shared, plan: &ConnectionPlan) -> Vec<GroupRequest> {
+    let mut requests = Vec::with_capacity(plan.questions.len());
+    for (question, askers) in &plan.questions {
+        let mut remembered = Vec::new();
+        if question.topics.is_none() {
+            for work in plan.scalers.iter().filter(|w| askers.contains(&w.key)) {
+                let memory = shared.memory(&work.key, &work.object);
+                remembered.extend(memory.lock().await.topics(&question.group));
+            }
+            remembered.sort();
+            remembered.dedup();
+        }
+        requests.push(GroupRequest {
+            group: question.group.clone(),
+            topics: question.topics.clone(),
+            remembered,
+            isolation: question.isolation,
+        });
+    }
+    requests
+}
+
+/// Takes in the answers and looks at every scaler whose home is here.
+async fn finish(
+    shared: &Arc<Shared>,
+    id: ConnectionId,
+    plan: &ConnectionPlan,
+    groups: Vec<GroupObservation>,
+    problem: Option<Blocked>,
+    cluster: Option<ClusterInfo>,
+    who: &str,
+) {
+    {
+        let answers: HashMap<Question, GroupObservation> =
+            plan.questions.iter().map(|(q, _)| q.clone()).zip(groups).collect();
+        shared.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answers);
+    }
+    for object in &plan.objects {
+        let outcome = problem.as_ref().map_or(Ok(()), Err);
+        tell_connection(&shared.hands, object, outcome, cluster.as_ref()).await;
+    }
+    futures::stream::iter(&plan.scalers)
+        .for_each_concurrent(SIDE_BY_SIDE, |work| {
+            let problem = problem.clone();
+            async move {
+                look(shared, work, problem).await;
+                shared.health.beat(who);
+            }
+        })
+        .await;
+}
+
+async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
+    let groups = {
+        let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        work.groups
+            .iter()
+            .map(|(id, question)| match answers.get(id).and_then(|a| a.get(question)) {
+                Some(answer) => answer.clone(),
+                None => GroupObservation::unseen(&question.group, format!("consumer group {} was not read yet", question.group)),
+            })
+            .collect()
+    };
+    let memory = shared.memory(&work.key, &work.object);
+    let mut memory = memory.lock().await;
+    step::look(&shared.hands, work, &mut memory, groups, problem).await;
+}
+
+/// Says in a `KafkaConnection` whether it works, when that changed.
+pub(super) async fn tell_connection(
+    hands: &Hands,
+    object: &KafkaConnection,
+    outcome: Result<(), &Blocked>,
+    cluster: Option<&ClusterInfo>,
+) {
+    let (brokers, cluster_id) = cluster.map_or((None, None), |c| (Some(c.brokers), c.cluster_id.clone()));
+    let (ready, reason, message) = match outcome {
+        Ok(()) => (true, "Connected", "Kafka answers"),
+        Err(why) => (false, why.reason.as_str(), why.message.as_str()),
+    };
+    hands.status.connection(object, ready, reason, message, brokers, cluster_id).await;
+}

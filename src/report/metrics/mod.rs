@@ -1,0 +1,292 @@
+//! What `/metrics` shows.
+//!
+//! Every series of a scaler is made, on each scrape, from its last look alone. So nothing
+//! is left of a scaler, a group or a partition that is gone, and an unknown value is an
+//! absent series, never a zero and never an old figure. Two scalers that watch the same
+//! group of the same cluster share its `kafka_…` series. It serves no HTTP and computes
+//! no figure that a decision does not hold.
+
+mod consumergroups;
+#[cfg(test)]
+mod fixture;
+mod process;
+mod record;
+mod scalers;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus::{
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::decide::{Decision, Observation, Policy, ScalerState, Time};
+use record::Record;
+
+/// The content type of what [`Metrics::render`] returns.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Which ConsumerScaler a figure belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScalerKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl ScalerKey {
+    /// The key of `name` in `namespace`.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for ScalerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// One look at a scaler: what was asked, seen and decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// What its owner asks for.
+    pub policy: &'a Policy,
+    /// What was seen.
+    pub observation: &'a Observation,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// The Kafka cluster of each group of the policy, in its order: the label `cluster_name`.
+    /// Groups of different scalers are the same group when these are the same.
+    pub clusters: &'a [Arc<str>],
+    /// For each group of the observation, in its order, how long the oldest unread message of
+    /// each of its partitions has waited, s. Shorter or empty where that is not known.
+    pub delays: &'a [Vec<Option<f64>>],
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    scalers: Mutex<BTreeMap<ScalerKey, Arc<Record>>>,
+    /// The failure reasons that each connection has series for.
+    reasons: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    sweep_duration: HistogramVec,
+    sweep_failures: IntCounterVec,
+    connection_up: IntGaugeVec,
+    last_contact: GaugeVec,
+    kubernetes_writes: IntCounterVec,
+    leader: IntGauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// No scaler, no connection, not leading.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let build_info = add(
+            &registry,
+            Gauge::with_opts(
+                Opts::new("spillway_build_info", "1, with the version of Spillway.")
+                    .const_label("version", env!("CARGO_PKG_VERSION")),
+            ),
+        );
+        build_info.set(1.0);
+        Self {
+            sweep_duration: add(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "spillway_sweep_duration_seconds",
+                        "How long one reading of a Kafka connection took (all groups on it), in seconds. Failed ones count too.",
+                    )
+                    .buckets(vec![
+                        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+                    ]),
+                    &["connection"],
+                ),
+            ),
+            sweep_failures: add(
+                &registry,
+                counters(
+                    "spillway_sweep_failures_total",
+                    "Readings of a Kafka connection that failed, by reason.",
+                    &["connection", "reason"],
+                ),
+            ),
+            connection_up: add(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "spillway_connection_up",
+                        "1 while Kafka answers on this connection, 0 while its last reading failed.",
+                    ),
+                    &["connection"],
+                ),
+            ),
+            last_contact: add(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "spillway_connection_last_contact_timestamp_seconds",
+                        "When a reading of this connection last succeeded, Unix time in seconds.",
+                    ),
+                    &["connection"],
+                ),
+            ),
+            kubernetes_writes: add(
+                &registry,
+                counters(
+                    "spillway_kubernetes_writes_total",
+                    "Writes to the Kubernetes API, by what was written and how it ended.",
+                    &["kind", "result"],
+                ),
+            ),
+            leader: add(
+                &registry,
+                IntGauge::new(
+                    "spillway_leader",
+                    "1 while this process holds the lease and scales, 0 while it stands by.",
+                ),
+            ),
+            registry,
+            scalers: Mutex::default(),
+            reasons: Mutex::default(),
+        }
+    }
+
+    /// Takes note of a look at a scaler. Replaces all that its last look showed.
+    pub fn observe(&self, key: &ScalerKey, look: &Look<'_>) {
+        let mut scalers = lock(&self.scalers);
+        let record = Record::of(look, scalers.get(key).map(AsRef::as_ref));
+        scalers.insert(key.clone(), Arc::new(record));
+    }
+
+    /// Takes note that a scaler cannot be looked at: only its `state` and its counters remain.
+    pub fn observe_unseen(&self, key: &ScalerKey, state: ScalerState) {
+        let mut scalers = lock(&self.scalers);
+        let record = Record::unseen(state, scalers.get(key).map(AsRef::as_ref));
+        scalers.insert(key.clone(), Arc::new(record));
+    }
+
+    /// Counts a write to `/scale`. `result` is a fixed word such as `ok`, `conflict` or `error`.
+    /// A scaler that was never looked at has no counters.
+    pub fn scale_write(&self, key: &ScalerKey, from: i32, to: i32, result: &'static str) {
+        if let Some(record) = lock(&self.scalers).get_mut(key) {
+            let direction = if to >= from { "up" } else { "down" };
+            let writes = &mut Arc::make_mut(record).scale_writes;
+            *writes.entry((direction, result)).or_default() += 1;
+        }
+    }
+
+    /// Forgets a scaler: every series of it ends, except `kafka_…` series that another scaler shares.
+    pub fn forget(&self, key: &ScalerKey) {
+        lock(&self.scalers).remove(key);
+    }
+
+    /// Takes note of one reading of a connection that ended at `at` and took `seconds`; a failed
+    /// one with its reason, one CamelCase word.
+    pub fn sweep(&self, connection: &str, at: Time, seconds: f64, outcome: Result<(), &str>) {
+        self.sweep_duration
+            .with_label_values(&[connection])
+            .observe(seconds);
+        let up = self.connection_up.with_label_values(&[connection]);
+        match outcome {
+            Ok(()) => {
+                up.set(1);
+                self.last_contact.with_label_values(&[connection]).set(at);
+            }
+            Err(reason) => {
+                up.set(0);
+                lock(&self.reasons)
+                    .entry(connection.to_owned())
+                    .or_default()
+                    .insert(reason.to_owned());
+                self.sweep_failures
+                    .with_label_values(&[connection, reason])
+                    .inc();
+            }
+        }
+    }
+
+    /// Forgets a connection: every series of it ends.
+    pub fn forget_connection(&self, connection: &str) {
+        // An error says that there was no such series, which is what is wanted.
+        let _ = self.sweep_duration.remove_label_values(&[connection]);
+        let _ = self.connection_up.remove_label_values(&[connection]);
+        let _ = self.last_contact.remove_label_values(&[connection]);
+        for reason in lock(&self.reasons).remove(connection).unwrap_or_default() {
+            let _ = self
+                .sweep_failures
+                .remove_label_values(&[connection, &reason]);
+        }
+    }
+
+    /// Counts a write to the Kubernetes API. `kind` says what was written (`scale`, `status`,
+    /// `event`), `result` how it ended (`ok`, `conflict`, `timeout`, `error`).
+    pub fn kubernetes_write(&self, kind: &'static str, result: &'static str) {
+        self.kubernetes_writes
+            .with_label_values(&[kind, result])
+            .inc();
+    }
+
+    /// Takes note of whether this process holds the lease.
+    pub fn leader(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// Everything in the Prometheus text format, see [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    /// When the registry holds a family that cannot be written, which would be a defect here.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        // Cloned so that a scrape of many partitions does not hold up a sweep.
+        let records: Vec<(ScalerKey, Arc<Record>)> = lock(&self.scalers)
+            .iter()
+            .map(|(key, record)| (key.clone(), record.clone()))
+            .collect();
+        let mut page = text::Page::default();
+        scalers::write(&mut page, &records);
+        consumergroups::write(&mut page, &records);
+        process::write(&mut page);
+        let mut text = page.into_text();
+        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+/// Registers a metric. The names are constants of this file, so a clash is a defect that
+/// every start would show.
+fn add<M>(registry: &Registry, metric: Result<M, prometheus::Error>) -> M
+where
+    M: prometheus::core::Collector + Clone + 'static,
+{
+    let metric = metric.expect("the names and labels in this file are well formed");
+    registry
+        .register(Box::new(metric.clone()))
+        .expect("each name in this file is registered once");
+    metric
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is a single insert or remove: a panic elsewhere leaves them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

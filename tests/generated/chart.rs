@@ -1,0 +1,203 @@
+//! The chart as Helm renders it: its values, its definitions, its roles.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use spillway::crd;
+
+use super::{CHART, documents, helm, lost, read, run_helm, yaml};
+
+#[test]
+fn every_value_is_documented_and_in_the_schema() {
+    let values: Value = yaml(&read(&format!("{CHART}/values.yaml")));
+    let schema: Value =
+        serde_json::from_str(&read(&format!("{CHART}/values.schema.json"))).expect("a schema");
+    let mut used = BTreeSet::new();
+    leaves_of_values(&values, "", &schema, &mut used);
+    let mut known = BTreeSet::new();
+    leaves_of_schema(&schema, "", &mut known);
+    known.remove("global");
+    assert_eq!(used, known, "left: values.yaml, right: values.schema.json");
+    let documented: BTreeSet<String> = documented_values().into_iter().map(|(k, ..)| k).collect();
+    assert_eq!(
+        used, documented,
+        "left: values.yaml, right: keys with a `# --` comment above"
+    );
+}
+
+#[test]
+fn the_chart_has_the_version_of_the_crate() {
+    let chart: Value = yaml(&read(&format!("{CHART}/Chart.yaml")));
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn helm_finds_no_fault_with_the_chart() {
+    helm(&["lint", "--strict", CHART]);
+    let all_on = format!("{CHART}/ci/all-on-values.yaml");
+    helm(&["lint", "--strict", CHART, "--values", &all_on]);
+}
+
+#[test]
+fn a_misspelt_value_is_refused() {
+    let output = run_helm(&["template", "x", CHART, "--set", "replicacount=2"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "it was accepted");
+    assert!(
+        said.contains("'replicacount' not allowed"),
+        "it said: {said}"
+    );
+}
+
+#[test]
+fn every_value_reaches_a_template() {
+    let all_on = format!("{CHART}/ci/all-on-values.yaml");
+    let values: Value = yaml(&read(&all_on));
+    for (key, ..) in documented_values() {
+        let set = key.split('.').fold(&values, |at, key| &at[key]);
+        assert!(!set.is_null(), "{key} is not in {all_on}");
+    }
+    let rendered = helm(&["template", "x", CHART, "--values", &all_on]).replace(['"', '\''], "");
+    let mut texts = Vec::new();
+    scalars(&values, "", &mut texts);
+    for (key, text) in texts {
+        // The digest replaces the tag; with every Secret allowed there is no list of names.
+        let replaced = key == "image.tag" || key == "rbac.secretNames";
+        assert_eq!(
+            rendered.contains(&text),
+            !replaced,
+            "{key}: {text}: left: whether it is in the rendered chart"
+        );
+    }
+}
+
+#[test]
+fn the_charts_definitions_are_kept_and_say_the_same() {
+    let rendered = helm(&["template", "x", CHART, "--show-only", "templates/crds.yaml"]);
+    let expected: Vec<Value> = crd::definitions()
+        .iter()
+        .map(|d| serde_json::to_value(d).expect("a definition"))
+        .collect();
+    let mut seen = documents(&rendered);
+    for definition in &mut seen {
+        let metadata = &mut definition["metadata"];
+        assert_eq!(metadata["annotations"]["helm.sh/resource-policy"], "keep");
+        let metadata = metadata.as_object_mut().expect("metadata");
+        metadata.remove("annotations");
+        metadata.remove("labels");
+    }
+    let (seen, expected) = (Value::Array(seen), Value::Array(expected));
+    let differences = [lost(&expected, &seen, ""), lost(&seen, &expected, "")].concat();
+    assert!(differences.is_empty(), "{differences:#?}");
+    let none = helm(&["template", "x", CHART, "--set", "crds.enabled=false"]);
+    assert!(!none.contains("kind: CustomResourceDefinition"));
+}
+
+#[test]
+fn the_operator_may_not_read_or_change_more_than_it_must() {
+    let rendered = documents(&helm(&["template", "x", CHART]));
+    let rules: Vec<&Value> = rendered
+        .iter()
+        .filter(|o| o["kind"] == "ClusterRole" || o["kind"] == "Role")
+        .flat_map(|o| o["rules"].as_array().expect("rules"))
+        .collect();
+    assert!(!rules.is_empty());
+    for rule in rules {
+        let text = rule.to_string();
+        assert!(!text.contains('*'), "a wildcard: {text}");
+        for verb in [
+            "delete",
+            "deletecollection",
+            "escalate",
+            "bind",
+            "impersonate",
+        ] {
+            assert!(!text.contains(&format!("\"{verb}\"")), "{verb}: {text}");
+        }
+        if text.contains("\"secrets\"") {
+            assert_eq!(rule["verbs"], serde_json::json!(["get"]), "{text}");
+            assert!(rule["resourceNames"].is_array(), "every Secret: {text}");
+        }
+        for workload in ["\"deployments\"", "\"statefulsets\""] {
+            if text.contains(workload) {
+                assert_eq!(rule["verbs"], serde_json::json!(["get"]), "{text}");
+            }
+        }
+    }
+}
+
+/// The values with a `# --` comment above them: key, default, meaning.
+pub fn documented_values() -> Vec<(String, String, String)> {
+    let text = read(&format!("{CHART}/values.yaml"));
+    let defaults: Value = yaml(&text);
+    let (mut found, mut path, mut comment) = (Vec::new(), Vec::<(usize, String)>::new(), None);
+    for line in text.lines() {
+        let trimmed = line.trim_start();
+        let indent = line.len() - trimmed.len();
+        if let Some(said) = trimmed.strip_prefix("# -- ") {
+            comment = Some(said.replace('|', "\\|"));
+        } else if let Some(more) = trimmed.strip_prefix("# ") {
+            comment = comment.map(|said| format!("{said} {more}"));
+        } else if let Some((key, _)) = trimmed.split_once(':')
+            && !trimmed.starts_with('-')
+        {
+            path.retain(|(i, _)| *i < indent);
+            path.push((indent, key.to_owned()));
+            if let Some(said) = comment.take() {
+                let keys: Vec<&str> = path.iter().map(|(_, k)| k.as_str()).collect();
+                let default = keys.iter().fold(&defaults, |at, key| &at[*key]);
+                found.push((keys.join("."), default.to_string(), said));
+            }
+        }
+    }
+    found
+}
+
+/// The keys of values.yaml as deep as the schema describes them key by key.
+fn leaves_of_values(value: &Value, at: &str, schema: &Value, into: &mut BTreeSet<String>) {
+    let closed = schema["additionalProperties"] == Value::Bool(false);
+    match value.as_object() {
+        Some(map) if closed => {
+            for (key, value) in map {
+                leaves_of_values(value, &join(at, key), &schema["properties"][key], into);
+            }
+        }
+        _ => {
+            into.insert(at.to_owned());
+        }
+    }
+}
+
+fn leaves_of_schema(schema: &Value, at: &str, into: &mut BTreeSet<String>) {
+    let closed = schema["additionalProperties"] == Value::Bool(false);
+    match schema["properties"].as_object() {
+        Some(map) if closed => {
+            for (key, schema) in map {
+                leaves_of_schema(schema, &join(at, key), into);
+            }
+        }
+        _ => {
+            into.insert(at.to_owned());
+        }
+    }
+}
+
+/// Texts and numbers in a value, with the key they stand under.
+fn scalars(value: &Value, at: &str, into: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(k, v)| scalars(v, &join(at, k), into)),
+        Value::Array(list) => list.iter().for_each(|v| scalars(v, at, into)),
+        Value::String(text) => into.push((at.to_owned(), text.clone())),
+        Value::Number(number) => into.push((at.to_owned(), number.to_string())),
+        Value::Bool(_) | Value::Null => {}
+    }
+}
+
+fn join(at: &str, key: &str) -> String {
+    if at.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{at}.{key}")
+    }
+}

@@ -1,0 +1,113 @@
+//! Files made from something else: compared with it, or written when regenerating.
+
+use std::{env, fs};
+
+use spillway::crd;
+
+use super::chart::documented_values;
+use super::{CHART, helm, read, root};
+
+#[test]
+fn the_definitions_are_those_of_the_types() {
+    generate_definitions();
+}
+
+#[test]
+fn the_manifest_is_the_chart_with_its_defaults() {
+    if regenerating() {
+        // The chart holds the definitions, so these come first.
+        generate_definitions();
+    }
+    let rendered = helm(&[
+        "template",
+        "spillway",
+        CHART,
+        "--namespace",
+        "spillway-system",
+        "--kube-version",
+        "1.29.0",
+        // kubectl has no use for the annotation.
+        "--set",
+        "crds.keep=false",
+    ]);
+    // Helm does not manage what kubectl applies.
+    let rendered: String = rendered
+        .lines()
+        .filter(|l| !l.contains("app.kubernetes.io/managed-by:") && !l.contains("helm.sh/"))
+        .filter(|l| !l.starts_with("# Source:"))
+        .flat_map(|l| [l, "\n"])
+        .collect();
+    current(
+        "deploy/install.yaml",
+        &format!("{MANIFEST_HEADER}{rendered}"),
+    );
+}
+
+const MANIFEST_HEADER: &str = "\
+# Spillway with its defaults, for a cluster without Helm: kubectl apply --server-side -f install.yaml
+# Made from charts/spillway by `make generate`. Don't edit: change the chart.
+---
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: spillway-system
+  labels:
+    app.kubernetes.io/name: spillway
+    pod-security.kubernetes.io/enforce: restricted
+";
+
+#[test]
+fn the_charts_readme_lists_the_values() {
+    let path = format!("{CHART}/README.md");
+    let readme = read(&path);
+    let (before, rest) = readme
+        .split_once("<!-- values -->\n")
+        .expect("a place for the table");
+    let (_, after) = rest
+        .split_once("<!-- /values -->")
+        .expect("an end of the table");
+    let table: String = documented_values()
+        .iter()
+        .map(|(key, default, text)| format!("| `{key}` | `{default}` | {text} |\n"))
+        .collect();
+    current(
+        &path,
+        &format!(
+            "{before}<!-- values -->\n| Value | Default | Meaning |\n|---|---|---|\n{table}<!-- /values -->{after}"
+        ),
+    );
+}
+
+fn generate_definitions() {
+    current("deploy/crds.yaml", &crd::yaml());
+    current(&format!("{CHART}/files/crds.yaml"), &crd::yaml());
+}
+
+/// Fails when the file is not what it is to be; writes it when regenerating.
+fn current(path: &str, expected: &str) {
+    let full = root().join(path);
+    if regenerating() {
+        fs::write(&full, expected).unwrap_or_else(|e| panic!("{path}: {e}"));
+        return;
+    }
+    let seen =
+        fs::read_to_string(&full).unwrap_or_else(|e| panic!("{path}: {e}: run `make generate`"));
+    if seen == expected {
+        return;
+    }
+    let line = seen
+        .lines()
+        .zip(expected.lines())
+        .take_while(|(a, b)| a == b)
+        .count();
+    panic!(
+        "{path} is not up to date: run `make generate`. First difference in line {}:\n  there:    {}\n  expected: {}",
+        line + 1,
+        seen.lines().nth(line).unwrap_or("(end)"),
+        expected.lines().nth(line).unwrap_or("(end)"),
+    );
+}
+
+fn regenerating() -> bool {
+    env::var("SPILLWAY_REGENERATE").is_ok_and(|v| v == "1")
+}
