@@ -76,7 +76,11 @@ fn namespace(text: &str) -> Result<String, String> {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && !text.starts_with('-')
         && !text.ends_with('-');
-    if fits { Ok(text.to_owned()) } else { Err("a name has lower case letters, digits and '-' only".to_owned()) }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has lower case letters, digits and '-' only".to_owned())
+    }
 }
 
 fn lease_duration(text: &str) -> Result<Duration, String> {
@@ -89,9 +93,9 @@ fn lease_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text)
-        .map(|_| text.to_owned())
-        .map_err(|_| "write error, warn, info, debug or trace, or a filter such as info,spillway=debug".to_owned())
+    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
+        "write error, warn, info, debug or trace, or a filter such as info,spillway=debug".to_owned()
+    })
 }
 
 /// Runs the command; returns the exit code.
@@ -128,8 +132,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// What was wrong with the command line, in one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let first: Vec<&str> =
-        text.lines().take_while(|l| !l.trim().is_empty()).map(|l| l.trim().trim_start_matches("error: ")).collect();
+    let first: Vec<&str> = text
+        .lines()
+        .take_while(|l| !l.trim().is_empty())
+        .map(|l| l.trim().trim_start_matches("error: "))
+        .collect();
     let said = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no subcommand given".to_owned(),
         _ => first.join(" "),

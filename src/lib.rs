@@ -5,13 +5,12 @@
 //! ARCHITECTURE.md.
 
 pub mod api;
-<<<<<<< HEAD
+pub mod cli;
 pub mod clock;
-pub mod decide;
-pub mod report;
-pub mod validate;
-=======
+pub mod cluster;
 pub mod crd;
 pub mod decide;
+pub mod kafka;
+pub mod reconcile;
 pub mod report;
->>>>>>> chart
+pub mod validate;

@@ -40,10 +40,9 @@ use super::{Address, ConsumerScalerStatus, Span};
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.message", priority = "1")
 )]
 #[x_kube(
-    validation = Rule::new("self.minReplicas <= self.maxReplicas")
-        .message(Message::Expression("'minReplicas (' + string(self.minReplicas) + ') is above maxReplicas (' + string(self.maxReplicas) + '): lower minReplicas or raise maxReplicas'".into())),
-    validation = Rule::new("!has(self.fallback) || self.fallback.replicas <= self.maxReplicas")
-        .message(Message::Expression("'fallback.replicas (' + string(self.fallback.replicas) + ') is above maxReplicas (' + string(self.maxReplicas) + '): lower it or raise maxReplicas'".into())),
+    // A message with the values in it costs more than the API server's budget for one.
+    validation = ("self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas: lower minReplicas or raise maxReplicas"),
+    validation = ("!has(self.fallback) || self.fallback.replicas <= self.maxReplicas", "fallback.replicas is above maxReplicas: lower it or raise maxReplicas"),
     validation = ("self.consumerGroups.all(a, self.consumerGroups.exists_one(b, a.group == b.group && has(a.connection) == has(b.connection) && (!has(a.connection) || a.connection.name == b.connection.name) && (!has(a.bootstrapServers) || !has(b.bootstrapServers) || a.bootstrapServers == b.bootstrapServers)))", "a consumer group is listed twice: list its topics in one entry")
 )]
 #[serde(rename_all = "camelCase")]

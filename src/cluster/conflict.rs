@@ -158,6 +158,9 @@ mod tests {
         let second = second_scalers(&all);
         let names: Vec<&str> = second.keys().map(|(_, n)| n.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
-        assert!(second.values().all(|m| m.starts_with("ConsumerScaler c scales Deployment orders already")), "{second:?}");
+        assert!(
+            second.values().all(|m| m.starts_with("ConsumerScaler c scales Deployment orders already")),
+            "{second:?}"
+        );
     }
 }

@@ -45,9 +45,9 @@ impl Server {
 /// # Errors
 /// When the address cannot be bound.
 pub async fn serve(address: SocketAddr, probes: Probes) -> Result<Server> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}: is the port taken? --listen-address sets another"))?;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is the port taken? --listen-address sets another")
+    })?;
     let address = listener.local_addr()?;
     let router = Router::new()
         .route("/livez", get(live))
@@ -80,7 +80,9 @@ fn told(outcome: Result<(), String>) -> Response {
 
 async fn metrics(State(probes): State<Arc<Probes>>) -> Response {
     match (probes.metrics)() {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
     }
 }

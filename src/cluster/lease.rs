@@ -161,13 +161,18 @@ impl Elector {
         let holder = spec.holder_identity.clone().unwrap_or_default();
         let transitions = spec.lease_transitions.unwrap_or(0);
         if holder == self.identity {
-            lease.spec = Some(LeaseSpec { renew_time: Some(now.clone()), ..self.claim(spec.acquire_time.unwrap_or(now), transitions) });
+            lease.spec = Some(LeaseSpec {
+                renew_time: Some(now.clone()),
+                ..self.claim(spec.acquire_time.unwrap_or(now), transitions)
+            });
         } else {
             if !holder.is_empty() {
                 if seen.as_ref().is_none_or(|s| s.spec != spec) {
                     *seen = Some(Seen { spec: spec.clone(), at: Instant::now() });
                 }
-                let lasts = Duration::from_secs(spec.lease_duration_seconds.unwrap_or(15).max(1).unsigned_abs().into());
+                let lasts = Duration::from_secs(
+                    spec.lease_duration_seconds.unwrap_or(15).max(1).unsigned_abs().into(),
+                );
                 if seen.as_ref().is_none_or(|s| s.at.elapsed() <= lasts) {
                     return Ok(false);
                 }

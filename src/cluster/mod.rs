@@ -37,7 +37,9 @@ pub async fn client() -> Result<Client> {
 pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
     match tokio::time::timeout(LIMIT, call).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(kube::Error::Api(status))) => Err(CallError::Api { code: status.code, message: status.message.clone() }),
+        Ok(Err(kube::Error::Api(status))) => {
+            Err(CallError::Api { code: status.code, message: status.message.clone() })
+        }
         Ok(Err(other)) => Err(CallError::Unavailable(other.to_string())),
         Err(_) => Err(CallError::Unavailable(format!("no answer within {}s", LIMIT.as_secs()))),
     }

@@ -128,8 +128,13 @@ impl Scales {
                     .map_err(|e| ScaleError::of(target, e))?;
                 let pods = scale.status.as_ref().map_or(0, |s| s.replicas);
                 let scale = from_kube(scale);
-                let workload =
-                    Workload { replicas: scale.replicas, pods, ready: None, template: None, rolling_out: false };
+                let workload = Workload {
+                    replicas: scale.replicas,
+                    pods,
+                    ready: None,
+                    template: None,
+                    rolling_out: false,
+                };
                 Ok((workload, scale))
             }
         }
@@ -149,7 +154,10 @@ impl Scales {
             template: Some(hash(&spec.template.spec)),
             rolling_out: pods > status.updated_replicas.unwrap_or(0),
         };
-        Ok((workload, Scale { replicas, resource_version: object.metadata.resource_version.unwrap_or_default() }))
+        Ok((
+            workload,
+            Scale { replicas, resource_version: object.metadata.resource_version.unwrap_or_default() },
+        ))
     }
 
     async fn stateful_set(&self, target: &Target) -> Result<(Workload, Scale), ScaleError> {
@@ -165,7 +173,10 @@ impl Scales {
             template: Some(hash(&spec.template.spec)),
             rolling_out: status.current_revision != status.update_revision,
         };
-        Ok((workload, Scale { replicas, resource_version: object.metadata.resource_version.unwrap_or_default() }))
+        Ok((
+            workload,
+            Scale { replicas, resource_version: object.metadata.resource_version.unwrap_or_default() },
+        ))
     }
 
     /// Sets the replicas through `/scale`, if the object is still as it was when `read` was read.
@@ -200,7 +211,8 @@ impl Scales {
     async fn resource(&self, target: &Target) -> Result<ApiResource, ScaleError> {
         let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
         let gvk = GroupVersionKind::gvk(group, version, &target.kind);
-        if group == "apps" && version == "v1" && ["Deployment", "StatefulSet"].contains(&target.kind.as_str()) {
+        if group == "apps" && version == "v1" && ["Deployment", "StatefulSet"].contains(&target.kind.as_str())
+        {
             return Ok(ApiResource::from_gvk(&gvk));
         }
         let key = (target.api_version.clone(), target.kind.clone());
@@ -211,12 +223,17 @@ impl Scales {
                 let found = match within(kube::discovery::pinned_kind(&self.client, &gvk)).await {
                     Ok((resource, capabilities)) => {
                         let plural = format!("{}/scale", resource.plural);
-                        let scalable =
-                            capabilities.subresources.iter().any(|(r, _)| r.plural == "scale" || r.plural == plural);
+                        let scalable = capabilities
+                            .subresources
+                            .iter()
+                            .any(|(r, _)| r.plural == "scale" || r.plural == plural);
                         if scalable { Ok(resource) } else { Err(true) }
                     }
                     Err(CallError::Api { code: 404, .. }) => Err(false),
-                    Err(error) if error.to_string().contains("not found") || error.to_string().contains("Missing") => {
+                    Err(error)
+                        if error.to_string().contains("not found")
+                            || error.to_string().contains("Missing") =>
+                    {
                         Err(false)
                     }
                     Err(error) => return Err(ScaleError::of(target, error)),
@@ -246,6 +263,7 @@ fn from_kube(scale: KubeScale) -> Scale {
 /// standard library's hasher; nothing depends on it being hard to forge.
 fn hash(spec: &impl serde::Serialize) -> String {
     let text = serde_json::to_string(spec).unwrap_or_default();
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
 }

@@ -82,7 +82,12 @@ impl Secrets {
         let Some(value) = secret.data.as_ref().and_then(|d| d.get(key)) else {
             let present: Vec<&str> = secret.data.iter().flatten().map(|(k, _)| k.as_str()).collect();
             let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
-            return Err(SecretError::NoKey { name: name.into(), namespace: namespace.into(), key: key.into(), present });
+            return Err(SecretError::NoKey {
+                name: name.into(),
+                namespace: namespace.into(),
+                key: key.into(),
+                present,
+            });
         };
         String::from_utf8(value.0.clone()).map_err(|_| SecretError::NotText(name.into(), key.into()))
     }

@@ -25,7 +25,11 @@ impl Statuses {
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn scaler(&self, object: &ConsumerScaler, status: &ConsumerScalerStatus) -> Result<(), CallError> {
+    pub async fn scaler(
+        &self,
+        object: &ConsumerScaler,
+        status: &ConsumerScalerStatus,
+    ) -> Result<(), CallError> {
         self.apply(object, json!(status)).await
     }
 
@@ -33,7 +37,11 @@ impl Statuses {
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn connection(&self, object: &KafkaConnection, status: &KafkaConnectionStatus) -> Result<(), CallError> {
+    pub async fn connection(
+        &self,
+        object: &KafkaConnection,
+        status: &KafkaConnectionStatus,
+    ) -> Result<(), CallError> {
         self.apply(object, json!(status)).await
     }
 
@@ -41,20 +49,33 @@ impl Statuses {
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn undecodable(&self, bad: &Undecodable, status: &ConsumerScalerStatus) -> Result<(), CallError> {
+    pub async fn undecodable(
+        &self,
+        bad: &Undecodable,
+        status: &ConsumerScalerStatus,
+    ) -> Result<(), CallError> {
         let api: Api<ConsumerScaler> = Api::namespaced(self.client.clone(), &bad.namespace);
         self.patch(&api, &bad.name, bad.uid.as_deref(), json!(status)).await
     }
 
     async fn apply<K>(&self, object: &K, status: serde_json::Value) -> Result<(), CallError>
     where
-        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + serde::de::DeserializeOwned + Clone + std::fmt::Debug,
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + serde::de::DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         self.patch(&api, &object.name_any(), object.uid().as_deref(), status).await
     }
 
-    async fn patch<K>(&self, api: &Api<K>, name: &str, uid: Option<&str>, status: serde_json::Value) -> Result<(), CallError>
+    async fn patch<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        uid: Option<&str>,
+        status: serde_json::Value,
+    ) -> Result<(), CallError>
     where
         K: Resource<DynamicType = ()> + serde::de::DeserializeOwned + Clone + std::fmt::Debug,
     {
@@ -89,7 +110,12 @@ impl<K> PatchStatusOnly for Api<K>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug,
 {
-    async fn patch_metadata_status(&self, name: &str, params: &PatchParams, body: serde_json::Value) -> kube::Result<()> {
+    async fn patch_metadata_status(
+        &self,
+        name: &str,
+        params: &PatchParams,
+        body: serde_json::Value,
+    ) -> kube::Result<()> {
         let request = kube::core::Request::new(self.resource_url())
             .patch_subresource("status", name, params, &Patch::Apply(body))
             .map_err(kube::Error::BuildRequest)?;

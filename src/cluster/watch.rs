@@ -56,7 +56,10 @@ impl<K> Clone for Watched<K> {
 }
 
 /// Watches a kind in the namespaces given; none given: in all. The future drives it and never ends.
-pub fn watch<K>(client: Client, namespaces: &[String]) -> (Watched<K>, impl Future<Output = ()> + Send + 'static + use<K>)
+pub fn watch<K>(
+    client: Client,
+    namespaces: &[String],
+) -> (Watched<K>, impl Future<Output = ()> + Send + 'static + use<K>)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -81,7 +84,7 @@ where
         changed: Arc::new(Notify::new()),
     };
     let streams = apis.into_iter().enumerate().map(|(i, api)| {
-        let back_off = watcher::ExponentialBackoff::default();
+        let back_off = watcher::DefaultBackoff::default();
         watcher(api, watcher::Config::default()).backoff(back_off).map(move |event| (i, event)).boxed()
     });
     let mut events = select_all(streams);
@@ -135,7 +138,8 @@ where
                         // A change of the status is our own: it would wake us for nothing.
                         let same = match (inner.objects.get(&key), &value) {
                             (Some(Ok(old)), Ok(new)) => {
-                                old.meta().generation == new.meta().generation && old.meta().uid == new.meta().uid
+                                old.meta().generation == new.meta().generation
+                                    && old.meta().uid == new.meta().uid
                             }
                             _ => false,
                         };
@@ -185,7 +189,10 @@ fn entry<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> (Key, Re
             (key, Ok(Arc::new(object)))
         }
         Err(bad) => {
-            let key = (bad.metadata.namespace.clone().unwrap_or_default(), bad.metadata.name.clone().unwrap_or_default());
+            let key = (
+                bad.metadata.namespace.clone().unwrap_or_default(),
+                bad.metadata.name.clone().unwrap_or_default(),
+            );
             let bad = Undecodable {
                 namespace: key.0.clone(),
                 name: key.1.clone(),
@@ -200,7 +207,9 @@ fn entry<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> (Key, Re
 
 fn problem(error: &watcher::Error, plural: &str) -> String {
     let inner = match error {
-        watcher::Error::InitialListFailed(e) | watcher::Error::WatchStartFailed(e) | watcher::Error::WatchFailed(e) => e,
+        watcher::Error::InitialListFailed(e)
+        | watcher::Error::WatchStartFailed(e)
+        | watcher::Error::WatchFailed(e) => e,
         other => return format!("watching {plural}: {other}"),
     };
     match inner {

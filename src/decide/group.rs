@@ -304,6 +304,11 @@ impl GroupState {
         }
     }
 
+    /// How long the oldest unread message of a partition has waited, s.
+    pub fn partition_delay(&self, topic: &Arc<str>, partition: i32) -> Option<f64> {
+        self.partitions.get(&(topic.clone(), partition)).and_then(History::delay)
+    }
+
     /// Partitions that count.
     pub fn partition_count(&self) -> usize {
         self.partitions.len()

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group::GroupState;
-use super::{ScalerState, Time};
+use super::{Observation, ScalerState, Time};
 
 /// What was learnt of a workload, kept in the status across restarts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -76,6 +76,17 @@ impl State {
     /// Memory of a scaler that was observed before (by another process), or never.
     pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
         Self { learnt, state: state.unwrap_or_default(), ..Self::default() }
+    }
+
+    /// How long the oldest unread message of each partition seen has waited, s, by group.
+    pub fn delays(&self, seen: &Observation) -> Vec<Vec<Option<f64>>> {
+        self.groups
+            .iter()
+            .zip(&seen.groups)
+            .map(|(group, of)| {
+                of.partitions.iter().map(|p| group.partition_delay(&p.topic, p.partition)).collect()
+            })
+            .collect()
     }
 
     /// Whether the workload should be read at every look: replicas are on their way, more are

@@ -32,10 +32,12 @@ async fn settings(object: &KafkaConnection, secrets: &Secrets) -> Result<(Connec
     let read = async |field: &str, value: &SecretValue| -> Result<String, Blocked> {
         match (&value.value, &value.secret_key_ref) {
             (Some(plain), None) => Ok(plain.clone()),
-            (None, Some(key)) => secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| Blocked {
-                reason: error.reason().to_owned(),
-                message: format!("KafkaConnection {}: {field}: {error}", object.name_any()),
-            }),
+            (None, Some(key)) => {
+                secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| Blocked {
+                    reason: error.reason().to_owned(),
+                    message: format!("KafkaConnection {}: {field}: {error}", object.name_any()),
+                })
+            }
             _ => Err(named(field, "give exactly one of value and secretKeyRef".into())),
         }
     };

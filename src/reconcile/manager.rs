@@ -14,13 +14,14 @@ use tracing::{info, warn};
 use super::plan::{Broken, ConnectionId, Ids, Plan, Resolved, plan};
 use super::step::{self, Memory};
 use super::{Hands, connect, sweep};
-use crate::api::{ConsumerScaler, KafkaConnection};
+use crate::api::{ConsumerScaler, ConsumerScalerStatus, KafkaConnection, KafkaConnectionStatus};
+use crate::clock;
 use crate::cluster::conflict;
 use crate::cluster::secrets::Secrets;
-use crate::cluster::watch::Watched;
-use crate::decide::GroupObservation;
+use crate::cluster::watch::{Undecodable, Watched};
+use crate::decide::{GroupObservation, ScalerState, Time};
 use crate::report::metrics::ScalerKey;
-use crate::report::status::Blocked;
+use crate::report::status::{self, Blocked};
 
 /// Time between two looks at the resources when nothing changed: secrets may have.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -70,6 +71,8 @@ pub(super) struct Shared {
     pub hands: Arc<Hands>,
     pub memories: Memories,
     pub answers: Answers,
+    /// The statuses of connections as last written, by uid, and when.
+    pub connection_statuses: Mutex<HashMap<String, (KafkaConnectionStatus, Time)>>,
     pub health: Arc<Health>,
 }
 
@@ -95,6 +98,8 @@ pub(super) struct Manager {
     secrets: Secrets,
     scalers: Watched<ConsumerScaler>,
     connections: Watched<KafkaConnection>,
+    /// The undecodable objects told of: uid and generation.
+    undecodable: Mutex<HashMap<ScalerKey, (Option<String>, Option<i64>)>>,
 }
 
 struct Running {
@@ -116,9 +121,14 @@ impl Manager {
         connections: Watched<KafkaConnection>,
         health: Arc<Health>,
     ) -> Self {
-        let shared =
-            Arc::new(Shared { hands, memories: Mutex::default(), answers: Mutex::default(), health });
-        Self { shared, secrets, scalers, connections }
+        let shared = Arc::new(Shared {
+            hands,
+            memories: Mutex::default(),
+            answers: Mutex::default(),
+            connection_statuses: Mutex::default(),
+            health,
+        });
+        Self { shared, secrets, scalers, connections, undecodable: Mutex::default() }
     }
 
     /// Leads whenever the lease is held; returns never.
@@ -138,7 +148,7 @@ impl Manager {
                 self.forget_all();
             }
             tokio::select! {
-                () = leadership.changed() => {}
+                () = leadership.gained() => {}
                 () = tokio::time::sleep(REFRESH) => {}
             }
         }
@@ -179,12 +189,11 @@ impl Manager {
     async fn plan(&self, ids: &mut Ids) -> Plan {
         let resolved: Vec<Resolved> =
             join_all(self.connections.list().into_iter().map(|c| connect::resolve(c, &self.secrets))).await;
-        let (taken, free): (Vec<_>, Vec<_>) = {
-            let all = self.scalers.list();
-            let losers = conflict::second_scalers(&all);
-            all.into_iter().partition(|s| losers.contains_key(&(s.namespace().unwrap_or_default(), s.name_any())))
-        };
-        let losers = conflict::second_scalers(&self.scalers.list());
+        let all = self.scalers.list();
+        let losers = conflict::second_scalers(&all);
+        let (taken, free): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|s| losers.contains_key(&(s.namespace().unwrap_or_default(), s.name_any())));
         let mut plan = plan(&free, &resolved, ids);
         for object in taken {
             let key = (object.namespace().unwrap_or_default(), object.name_any());
@@ -193,7 +202,7 @@ impl Manager {
         }
         for resolved in resolved {
             if let Err(why) = &resolved.settings {
-                sweep::tell_connection(&self.shared.hands, &resolved.object, Err(why), None).await;
+                sweep::tell_connection(&self.shared, &resolved.object, Err(why), None).await;
             }
         }
         plan
@@ -222,12 +231,30 @@ impl Manager {
             let memory = self.shared.memory(&key, object);
             let mut memory = memory.lock().await;
             step::broken(&self.shared.hands, object, &mut memory, why).await;
-            self.shared.hands.metrics.invalid(&key);
+            self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
         }
         for bad in self.scalers.invalid() {
-            let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
-            self.shared.hands.metrics.invalid(&key);
-            self.shared.hands.status.undecodable(&bad).await;
+            self.tell_undecodable(&bad).await;
+        }
+    }
+
+    async fn tell_undecodable(&self, bad: &Undecodable) {
+        let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
+        self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
+        let told = (bad.uid.clone(), bad.generation);
+        let before = {
+            let mut all = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(key, told.clone())
+        };
+        if before.as_ref() == Some(&told) {
+            return;
+        }
+        warn!(namespace = bad.namespace, name = bad.name, "it cannot be read: {}", bad.error);
+        let why = format!("the object cannot be read: {}", bad.error);
+        let none = ConsumerScalerStatus::default();
+        let status = status::invalid(&none, bad.generation, "Invalid", &why, clock::now());
+        if let Err(error) = self.shared.hands.status.undecodable(bad, &status).await {
+            warn!(namespace = bad.namespace, name = bad.name, "writing the status: {error}");
         }
     }
 

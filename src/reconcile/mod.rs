@@ -63,15 +63,15 @@ pub async fn run(settings: Settings) -> Result<()> {
     let client = cluster::client().await?;
     let metrics = Arc::new(Metrics::new());
     let (scalers, scaler_watch) = watch::watch::<ConsumerScaler>(client.clone(), &settings.namespaces);
-    let (connections, connection_watch) = watch::watch::<KafkaConnection>(client.clone(), &settings.namespaces);
+    let (connections, connection_watch) =
+        watch::watch::<KafkaConnection>(client.clone(), &settings.namespaces);
     let leadership = Leadership::start(
         client.clone(),
         &settings.lease_namespace,
         &settings.lease_name,
         &settings.identity,
         settings.lease_duration,
-    )
-    .await?;
+    );
     let health = Arc::new(manager::Health::default());
     let server = http::serve(settings.listen_address, probes(health.clone(), metrics.clone())).await?;
     info!(
@@ -86,7 +86,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let hands = Arc::new(Hands {
         scales: Scales::new(client.clone()),
         conflicts: Conflicts::new(client.clone()),
-        events: Events::new(client.clone()),
+        events: Events::new(client.clone(), &settings.identity),
         status: Statuses::new(client.clone()),
         leadership: leadership.clone(),
         metrics,
@@ -114,6 +114,6 @@ fn probes(health: Arc<manager::Health>, metrics: Arc<Metrics>) -> http::Probes {
     http::Probes {
         live: Box::new(move || live.stalled().map_or(Ok(()), Err)),
         ready: Box::new(move || health.ready()),
-        metrics: Box::new(move || metrics.render()),
+        metrics: Box::new(move || Ok(metrics.render()?)),
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Work {
     pub policy: Policy,
     /// Where each of its groups is read, in the order of the policy.
     pub groups: Vec<(ConnectionId, Question)>,
+    /// What people call the cluster of each of them: the connection, or its servers.
+    pub clusters: Vec<Arc<str>>,
 }
 
 /// One connection and what hangs on it.
@@ -190,8 +192,9 @@ fn work(
         groups.push((id, question(group)));
     }
     let policy = validate::policy(&object.spec, longest).map_err(invalid)?;
+    let clusters = object.spec.consumer_groups.iter().map(|g| cluster(g, &namespace)).collect();
     let key = ScalerKey::new(namespace, object.name_any());
-    Ok(Work { key, object: object.clone(), policy, groups })
+    Ok(Work { key, object: object.clone(), policy, groups, clusters })
 }
 
 fn settings(
@@ -213,6 +216,14 @@ fn settings(
                 group.group
             ),
         }),
+    }
+}
+
+fn cluster(group: &ConsumerGroup, namespace: &str) -> Arc<str> {
+    match (&group.connection, &group.bootstrap_servers) {
+        (Some(connection), _) => format!("{namespace}/{}", connection.name).into(),
+        (None, Some(servers)) => servers.iter().map(|a| a.0.as_str()).collect::<Vec<_>>().join(",").into(),
+        (None, None) => "".into(),
     }
 }
 
@@ -250,25 +261,35 @@ mod tests {
     fn one_connection_and_one_question_however_many_ask() {
         let scalers = [
             scaler("a", "[{group: orders, connection: {name: main}}]"),
-            scaler("b", "[{group: orders, bootstrapServers: ['k:9092']}, {group: bills, connection: {name: main}}]"),
+            scaler(
+                "b",
+                "[{group: orders, bootstrapServers: ['k:9092']}, {group: bills, connection: {name: main}}]",
+            ),
         ];
         let plan = plan(&scalers, &[connection("main", "k:9092", 2.0)], &mut Ids::default());
         assert_eq!(plan.connections.len(), 1, "the same servers are one connection");
         let only = plan.connections.values().next().unwrap();
         assert_eq!(only.interval, Duration::from_secs(2));
-        let asked: Vec<(&str, usize)> = only.questions.iter().map(|(q, by)| (q.group.as_str(), by.len())).collect();
+        let asked: Vec<(&str, usize)> =
+            only.questions.iter().map(|(q, by)| (q.group.as_str(), by.len())).collect();
         assert_eq!(asked, [("orders", 2), ("bills", 1)]);
         assert_eq!(only.scalers.len(), 2);
     }
 
     #[test]
     fn a_missing_connection_breaks_only_its_scaler() {
-        let scalers =
-            [scaler("a", "[{group: orders, connection: {name: mian}}]"), scaler("b", "[{group: bills, connection: {name: main}}]")];
+        let scalers = [
+            scaler("a", "[{group: orders, connection: {name: mian}}]"),
+            scaler("b", "[{group: bills, connection: {name: main}}]"),
+        ];
         let plan = plan(&scalers, &[connection("main", "k:9092", 5.0)], &mut Ids::default());
         let [broken] = &plan.broken[..] else { panic!("{:?}", plan.broken) };
         assert_eq!(broken.why.reason, "ConnectionNotFound");
-        assert!(broken.why.message.contains("KafkaConnection \"mian\", which is not in namespace shop"), "{}", broken.why.message);
+        assert!(
+            broken.why.message.contains("KafkaConnection \"mian\", which is not in namespace shop"),
+            "{}",
+            broken.why.message
+        );
         assert_eq!(plan.connections.values().map(|c| c.scalers.len()).sum::<usize>(), 1);
     }
 

@@ -2,14 +2,13 @@
 //!
 //! Kafka was read before; the answers come in. Nothing here computes replicas or writes text.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
 use tracing::{info, warn};
 
-use super::plan::Work;
 use super::Hands;
+use super::plan::Work;
 use crate::api::{ConsumerScaler, ConsumerScalerStatus, Mode};
 use crate::clock;
 use crate::cluster::events::Kind;
@@ -17,6 +16,7 @@ use crate::cluster::scale::{Scale, ScaleError, Target};
 use crate::decide::{
     Decision, GroupObservation, Learnt, Observation, Rule, ScalerState, State, Time, Workload, decide,
 };
+use crate::report::Look;
 use crate::report::sentence::{sentence, state_sentence};
 use crate::report::status::{self, Blocked, Context};
 
@@ -49,7 +49,8 @@ impl Memory {
     pub fn restored(object: &ConsumerScaler) -> Self {
         let status = object.status.clone().unwrap_or_default();
         let status_state = status.state.clone();
-        let state = status.state.as_deref().and_then(|s| ScalerState::ALL.into_iter().find(|a| a.as_str() == s));
+        let state =
+            status.state.as_deref().and_then(|s| ScalerState::ALL.into_iter().find(|a| a.as_str() == s));
         Self {
             uid: object.uid().unwrap_or_default(),
             state: State::restored(status.learnt.clone().unwrap_or_default(), state),
@@ -116,31 +117,47 @@ pub(super) async fn look(
 
     if decision.write {
         if blocked.is_none() {
-            blocked = apply(hands, &target, memory, &decision).await;
+            blocked = apply(hands, work, &target, memory, &decision).await;
         }
         if blocked.is_some() {
             (decision.write, decision.to) = (false, decision.from);
         }
     }
-    hands.metrics.observe(&work.key, &work.policy, &seen, &decision);
+    let delays = memory.state.delays(&seen);
+    hands.metrics.observe(
+        &work.key,
+        &Look {
+            policy: &work.policy,
+            observation: &seen,
+            decision: &decision,
+            clusters: &work.clusters,
+            delays: &delays,
+        },
+    );
     let context = Context {
         target: target.name.clone(),
         generation: work.object.metadata.generation,
         blocked,
         connection: connection.filter(|_| decision.state == ScalerState::Blind),
     };
-    announce(hands, &work.object, memory, &decision, &context).await;
+    announce(hands, &work.object, memory, &decision, &context);
     let learnt = memory.state.learnt.clone();
     let new = status::status(&memory.status, &decision, &rounded(learnt), &context);
     write_status(hands, &work.object, memory, new, now).await;
 }
 
 /// A scaler that cannot be decided for: says so in its status.
-pub(super) async fn broken(hands: &Hands, object: &Arc<ConsumerScaler>, memory: &mut Memory, why: &Blocked) {
+pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, why: &Blocked) {
     let now = clock::now();
     if memory.blocked.as_ref() != Some(why) {
-        warn!(namespace = object.namespace(), name = object.name_any(), reason = why.reason, "{}", why.message);
-        hands.events.publish(object.as_ref(), Kind::Warning, &why.reason, "Validate", &why.message).await;
+        warn!(
+            namespace = object.namespace(),
+            name = object.name_any(),
+            reason = why.reason,
+            "{}",
+            why.message
+        );
+        hands.events.publish(object, Kind::Warning, &why.reason, "Validate", &why.message);
         memory.blocked = Some(why.clone());
     }
     memory.state = State::restored(memory.state.learnt.clone(), Some(ScalerState::Invalid));
@@ -181,7 +198,13 @@ async fn other_autoscaler(hands: &Hands, target: &Target, fresh: bool) -> Option
 }
 
 /// Writes the replicas, fenced by the lease and by what was read just before.
-async fn apply(hands: &Hands, target: &Target, memory: &mut Memory, decision: &Decision) -> Option<Blocked> {
+async fn apply(
+    hands: &Hands,
+    work: &Work,
+    target: &Target,
+    memory: &mut Memory,
+    decision: &Decision,
+) -> Option<Blocked> {
     let (Some(from), Some(to)) = (decision.from, decision.to) else { return None };
     if let Some(why) = other_autoscaler(hands, target, true).await {
         return Some(why);
@@ -198,7 +221,10 @@ async fn apply(hands: &Hands, target: &Target, memory: &mut Memory, decision: &D
         // Somebody else set it meanwhile: decide anew, on what is.
         let why = Blocked {
             reason: "ReplicasChanged".into(),
-            message: format!("{} has {} replicas, not {from} as seen before; decided anew", target.name, read.0.replicas),
+            message: format!(
+                "{} has {} replicas, not {from} as seen before; decided anew",
+                target.name, read.0.replicas
+            ),
         };
         memory.workload = Some((decision.at, Ok(read)));
         return Some(why);
@@ -211,13 +237,13 @@ async fn apply(hands: &Hands, target: &Target, memory: &mut Memory, decision: &D
     }
     match hands.scales.write(target, &read.1, to).await {
         Ok(scale) => {
-            hands.metrics.scale_write(from, to, "ok");
+            hands.metrics.scale_write(&work.key, from, to, "ok");
             let workload = Workload { replicas: scale.replicas, ..read.0 };
             memory.workload = Some((decision.at, Ok((workload, scale))));
             None
         }
         Err(error) => {
-            hands.metrics.scale_write(from, to, error.reason());
+            hands.metrics.scale_write(&work.key, from, to, error.reason());
             // What became of a write that was cut off is only known by reading again.
             memory.workload = None;
             Some(blocked_by(&error))
@@ -225,20 +251,33 @@ async fn apply(hands: &Hands, target: &Target, memory: &mut Memory, decision: &D
     }
 }
 
-async fn announce(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, decision: &Decision, context: &Context) {
+fn announce(
+    hands: &Hands,
+    object: &ConsumerScaler,
+    memory: &mut Memory,
+    decision: &Decision,
+    context: &Context,
+) {
     let (namespace, name) = (object.namespace(), object.name_any());
     let text = sentence(&context.target, decision);
     let mut told = false;
     if decision.write {
         info!(namespace, name, from = decision.from, to = decision.to, rule = decision.rule.as_str(), state = %decision.state, "{text}");
         let kind = if decision.rule == Rule::Fallback { Kind::Warning } else { Kind::Normal };
-        hands.events.publish(object, kind, "Scaled", decision.rule.as_str(), &text).await;
+        hands.events.publish(object, kind, "Scaled", decision.rule.as_str(), &text);
         told = true;
     } else if decision.from != decision.to {
         let step = (decision.from, decision.to);
         if memory.announced != Some(step) {
-            info!(namespace, name, from = decision.from, to = decision.to, rule = decision.rule.as_str(), "{text}");
-            hands.events.publish(object, Kind::Normal, "WouldScale", decision.rule.as_str(), &text).await;
+            info!(
+                namespace,
+                name,
+                from = decision.from,
+                to = decision.to,
+                rule = decision.rule.as_str(),
+                "{text}"
+            );
+            hands.events.publish(object, Kind::Normal, "WouldScale", decision.rule.as_str(), &text);
             memory.announced = Some(step);
             told = true;
         }
@@ -248,7 +287,7 @@ async fn announce(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, d
     if context.blocked != memory.blocked {
         if let Some(why) = &context.blocked {
             warn!(namespace, name, reason = why.reason, "{}", why.message);
-            hands.events.publish(object, Kind::Warning, &why.reason, "Scale", &why.message).await;
+            hands.events.publish(object, Kind::Warning, &why.reason, "Scale", &why.message);
         }
         memory.blocked.clone_from(&context.blocked);
     }
@@ -260,14 +299,22 @@ async fn announce(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, d
         };
         info!(namespace, name, state = %decision.state, before, "{text}");
         let kind = match decision.state {
-            ScalerState::Idle | ScalerState::KeepingUp | ScalerState::Recovering | ScalerState::Paused => Kind::Normal,
+            ScalerState::Idle | ScalerState::KeepingUp | ScalerState::Recovering | ScalerState::Paused => {
+                Kind::Normal
+            }
             _ => Kind::Warning,
         };
-        hands.events.publish(object, kind, decision.state.as_str(), "Observe", &text).await;
+        hands.events.publish(object, kind, decision.state.as_str(), "Observe", &text);
     }
 }
 
-async fn write_status(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, new: ConsumerScalerStatus, now: Time) {
+async fn write_status(
+    hands: &Hands,
+    object: &ConsumerScaler,
+    memory: &mut Memory,
+    new: ConsumerScalerStatus,
+    now: Time,
+) {
     if !status::worth_writing(&memory.status, &new, now - memory.written_at)
         || memory.refused_at.is_some_and(|at| now - at < STATUS_RETRY)
     {
@@ -276,11 +323,13 @@ async fn write_status(hands: &Hands, object: &ConsumerScaler, memory: &mut Memor
     }
     match hands.status.scaler(object, &new).await {
         Ok(()) => {
+            hands.metrics.kubernetes_write("status", "ok");
             memory.status = new;
             memory.written_at = now;
             memory.refused_at = None;
         }
         Err(error) => {
+            hands.metrics.kubernetes_write("status", "error");
             warn!(namespace = object.namespace(), name = object.name_any(), "writing the status: {error}");
             memory.refused_at = Some(now);
         }

@@ -5,18 +5,19 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use kube::ResourceExt;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use super::Hands;
 use super::manager::Shared;
 use super::plan::{ConnectionId, ConnectionPlan, Question, Work};
 use super::step;
 use crate::api::KafkaConnection;
+use crate::clock;
 use crate::decide::GroupObservation;
 use crate::kafka::{ClusterInfo, Connection, GroupRequest};
-use crate::report::status::Blocked;
+use crate::report::status::{self, Blocked};
 
 /// Scalers looked at side by side: each look may wait for the API server.
 const SIDE_BY_SIDE: usize = 16;
@@ -26,7 +27,11 @@ const LEAST_LIMIT: Duration = Duration::from_secs(5);
 const MOST_LIMIT: Duration = Duration::from_secs(30);
 
 /// Sweeps until aborted.
-pub(super) async fn run(shared: Arc<Shared>, id: ConnectionId, mut plan: watch::Receiver<Arc<ConnectionPlan>>) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    id: ConnectionId,
+    mut plan: watch::Receiver<Arc<ConnectionPlan>>,
+) {
     let config = plan.borrow().config.clone();
     let who = format!("the loop of {}", config.bootstrap.join(","));
     let _gone = Gone { shared: shared.clone(), who: who.clone() };
@@ -65,8 +70,14 @@ pub(super) async fn run(shared: Arc<Shared>, id: ConnectionId, mut plan: watch::
         let swept = connection.sweep(requests, limit).await;
         let took = started.elapsed();
         let problem = swept.problem.map(|p| Blocked { reason: p.reason.to_owned(), message: p.message });
-        shared.hands.metrics.sweep(&config.bootstrap.join(","), took, problem.as_ref().map(|p| p.reason.as_str()));
-        debug!(bootstrap = config.bootstrap.join(","), took = took.as_secs_f64(), groups = swept.groups.len(), "swept");
+        let outcome = problem.as_ref().map_or(Ok(()), |p| Err(p.reason.as_str()));
+        shared.hands.metrics.sweep(&config.bootstrap.join(","), clock::now(), took.as_secs_f64(), outcome);
+        debug!(
+            bootstrap = config.bootstrap.join(","),
+            took = took.as_secs_f64(),
+            groups = swept.groups.len(),
+            "swept"
+        );
         finish(&shared, id, &now, swept.groups, problem, swept.cluster, &who).await;
     }
 }
@@ -125,7 +136,7 @@ async fn finish(
     }
     for object in &plan.objects {
         let outcome = problem.as_ref().map_or(Ok(()), Err);
-        tell_connection(&shared.hands, object, outcome, cluster.as_ref()).await;
+        tell_connection(shared, object, outcome, cluster.as_ref()).await;
     }
     futures::stream::iter(&plan.scalers)
         .for_each_concurrent(SIDE_BY_SIDE, |work| {
@@ -145,7 +156,10 @@ async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
             .iter()
             .map(|(id, question)| match answers.get(id).and_then(|a| a.get(question)) {
                 Some(answer) => answer.clone(),
-                None => GroupObservation::unseen(&question.group, format!("consumer group {} was not read yet", question.group)),
+                None => GroupObservation::unseen(
+                    &question.group,
+                    format!("consumer group {} was not read yet", question.group),
+                ),
             })
             .collect()
     };
@@ -156,15 +170,32 @@ async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
 
 /// Says in a `KafkaConnection` whether it works, when that changed.
 pub(super) async fn tell_connection(
-    hands: &Hands,
+    shared: &Shared,
     object: &KafkaConnection,
     outcome: Result<(), &Blocked>,
     cluster: Option<&ClusterInfo>,
 ) {
-    let (brokers, cluster_id) = cluster.map_or((None, None), |c| (Some(c.brokers), c.cluster_id.clone()));
-    let (ready, reason, message) = match outcome {
-        Ok(()) => (true, "Connected", "Kafka answers"),
-        Err(why) => (false, why.reason.as_str(), why.message.as_str()),
+    let now = clock::now();
+    let uid = object.uid().unwrap_or_default();
+    let known = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
+    let (old, written_at) = known.unwrap_or_else(|| (object.status.clone().unwrap_or_default(), 0.0));
+    let new = {
+        let cluster = cluster.map(|c| (c.brokers, c.cluster_id.clone()));
+        status::connection(&old, object.metadata.generation, outcome, cluster, now)
     };
-    hands.status.connection(object, ready, reason, message, brokers, cluster_id).await;
+    if !status::connection_worth_writing(&old, &new, now - written_at) {
+        return;
+    }
+    let (namespace, name) = (object.namespace(), object.name_any());
+    match outcome {
+        Ok(()) => info!(namespace, name, "Kafka answers"),
+        Err(why) => warn!(namespace, name, reason = why.reason, "{}", why.message),
+    }
+    match shared.hands.status.connection(object, &new).await {
+        Ok(()) => {
+            let mut all = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(uid, (new, now));
+        }
+        Err(error) => warn!(namespace, name, "writing the status: {error}"),
+    }
 }

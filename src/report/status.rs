@@ -7,7 +7,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
 
 use super::sentence::{rounded, sentence, span};
-use crate::api::{ConsumerScalerStatus, DecisionReport};
+use crate::api::{ConsumerScalerStatus, DecisionReport, KafkaConnectionStatus};
 use crate::clock::timestamp;
 use crate::decide::{Decision, Learnt, Limit, ScalerState, Time};
 
@@ -252,6 +252,56 @@ fn materially(old: Option<&Learnt>, new: Option<&Learnt>) -> bool {
             .any(|(g, c)| differs(old.capacity_per_replica.get(g).copied(), Some(*c)))
         || differs(old.start_up_seconds, new.start_up_seconds)
         || differs(old.rebalance_pause_seconds, new.rebalance_pause_seconds)
+}
+
+/// The status of a connection that works, or does not.
+pub fn connection(
+    old: &KafkaConnectionStatus,
+    generation: Option<i64>,
+    outcome: Result<(), &Blocked>,
+    cluster: Option<(i32, Option<String>)>,
+    now: Time,
+) -> KafkaConnectionStatus {
+    let mut conditions = old.conditions.clone();
+    match outcome {
+        Ok(()) => set(&mut conditions, "Ready", "True", "Connected", "Kafka answers", generation, now),
+        Err(why) => set(&mut conditions, "Ready", "False", &why.reason, &why.message, generation, now),
+    }
+    let (brokers, cluster_id) = match cluster {
+        Some((brokers, id)) => (Some(brokers), id.or_else(|| old.cluster_id.clone())),
+        None => (old.brokers, old.cluster_id.clone()),
+    };
+    let worked = outcome.is_ok();
+    let changed = ready(old) != Some(worked);
+    KafkaConnectionStatus {
+        conditions,
+        observed_generation: generation,
+        brokers,
+        cluster_id,
+        last_contact: if worked && changed {
+            Some(timestamp(now).to_string())
+        } else {
+            old.last_contact.clone()
+        },
+    }
+}
+
+fn ready(status: &KafkaConnectionStatus) -> Option<bool> {
+    status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.status == "True")
+}
+
+/// Whether the difference is worth a write, `since_write` seconds after the last one.
+pub fn connection_worth_writing(
+    old: &KafkaConnectionStatus,
+    new: &KafkaConnectionStatus,
+    since_write: f64,
+) -> bool {
+    let word = |s: &KafkaConnectionStatus| {
+        s.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.reason.clone())
+    };
+    word(old) != word(new)
+        || old.observed_generation != new.observed_generation
+        || (since_write >= REFRESH && old != new)
 }
 
 #[cfg(test)]

@@ -19,10 +19,7 @@ fn every_value_is_documented_and_in_the_schema() {
     known.remove("global");
     assert_eq!(used, known, "left: values.yaml, right: values.schema.json");
     let documented: BTreeSet<String> = documented_values().into_iter().map(|(k, ..)| k).collect();
-    assert_eq!(
-        used, documented,
-        "left: values.yaml, right: keys with a `# --` comment above"
-    );
+    assert_eq!(used, documented, "left: values.yaml, right: keys with a `# --` comment above");
 }
 
 #[test]
@@ -44,10 +41,7 @@ fn a_misspelt_value_is_refused() {
     let output = run_helm(&["template", "x", CHART, "--set", "replicacount=2"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "it was accepted");
-    assert!(
-        said.contains("'replicacount' not allowed"),
-        "it said: {said}"
-    );
+    assert!(said.contains("'replicacount' not allowed"), "it said: {said}");
 }
 
 #[test]
@@ -75,10 +69,8 @@ fn every_value_reaches_a_template() {
 #[test]
 fn the_charts_definitions_are_kept_and_say_the_same() {
     let rendered = helm(&["template", "x", CHART, "--show-only", "templates/crds.yaml"]);
-    let expected: Vec<Value> = crd::definitions()
-        .iter()
-        .map(|d| serde_json::to_value(d).expect("a definition"))
-        .collect();
+    let expected: Vec<Value> =
+        crd::definitions().iter().map(|d| serde_json::to_value(d).expect("a definition")).collect();
     let mut seen = documents(&rendered);
     for definition in &mut seen {
         let metadata = &mut definition["metadata"];
@@ -106,13 +98,7 @@ fn the_operator_may_not_read_or_change_more_than_it_must() {
     for rule in rules {
         let text = rule.to_string();
         assert!(!text.contains('*'), "a wildcard: {text}");
-        for verb in [
-            "delete",
-            "deletecollection",
-            "escalate",
-            "bind",
-            "impersonate",
-        ] {
+        for verb in ["delete", "deletecollection", "escalate", "bind", "impersonate"] {
             assert!(!text.contains(&format!("\"{verb}\"")), "{verb}: {text}");
         }
         if text.contains("\"secrets\"") {
@@ -195,9 +181,5 @@ fn scalars(value: &Value, at: &str, into: &mut Vec<(String, String)>) {
 }
 
 fn join(at: &str, key: &str) -> String {
-    if at.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{at}.{key}")
-    }
+    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
 }

@@ -37,10 +37,7 @@ fn the_manifest_is_the_chart_with_its_defaults() {
         .filter(|l| !l.starts_with("# Source:"))
         .flat_map(|l| [l, "\n"])
         .collect();
-    current(
-        "deploy/install.yaml",
-        &format!("{MANIFEST_HEADER}{rendered}"),
-    );
+    current("deploy/install.yaml", &format!("{MANIFEST_HEADER}{rendered}"));
 }
 
 const MANIFEST_HEADER: &str = "\
@@ -60,12 +57,8 @@ metadata:
 fn the_charts_readme_lists_the_values() {
     let path = format!("{CHART}/README.md");
     let readme = read(&path);
-    let (before, rest) = readme
-        .split_once("<!-- values -->\n")
-        .expect("a place for the table");
-    let (_, after) = rest
-        .split_once("<!-- /values -->")
-        .expect("an end of the table");
+    let (before, rest) = readme.split_once("<!-- values -->\n").expect("a place for the table");
+    let (_, after) = rest.split_once("<!-- /values -->").expect("an end of the table");
     let table: String = documented_values()
         .iter()
         .map(|(key, default, text)| format!("| `{key}` | `{default}` | {text} |\n"))
@@ -90,16 +83,11 @@ fn current(path: &str, expected: &str) {
         fs::write(&full, expected).unwrap_or_else(|e| panic!("{path}: {e}"));
         return;
     }
-    let seen =
-        fs::read_to_string(&full).unwrap_or_else(|e| panic!("{path}: {e}: run `make generate`"));
+    let seen = fs::read_to_string(&full).unwrap_or_else(|e| panic!("{path}: {e}: run `make generate`"));
     if seen == expected {
         return;
     }
-    let line = seen
-        .lines()
-        .zip(expected.lines())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let line = seen.lines().zip(expected.lines()).take_while(|(a, b)| a == b).count();
     panic!(
         "{path} is not up to date: run `make generate`. First difference in line {}:\n  there:    {}\n  expected: {}",
         line + 1,

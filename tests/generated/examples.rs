@@ -14,11 +14,7 @@ fn the_examples_are_resources_as_they_are_now() {
     for file in fs::read_dir(&folder).expect("examples") {
         let path = file.expect("an entry").path();
         let text = fs::read_to_string(&path).expect("a file");
-        assert!(
-            text.starts_with("# "),
-            "{} does not say what it is for",
-            path.display()
-        );
+        assert!(text.starts_with("# "), "{} does not say what it is for", path.display());
         for document in documents(&text) {
             let kept = match document["kind"].as_str() {
                 Some("ConsumerScaler") => round_trip::<ConsumerScaler>(&document),
@@ -27,11 +23,7 @@ fn the_examples_are_resources_as_they_are_now() {
             };
             seen += 1;
             let lost = lost(&document, &kept, "");
-            assert!(
-                lost.is_empty(),
-                "{}: not in the type: {lost:?}",
-                path.display()
-            );
+            assert!(lost.is_empty(), "{}: not in the type: {lost:?}", path.display());
         }
     }
     assert!(seen >= 4, "only {seen} examples");

@@ -40,11 +40,9 @@ const PARTITION: &[(&str, &str, Value)] = &[
         "End of the partition: its high watermark, or its last stable offset for a group that reads committed messages only.",
         |p| p.end.map(|v| v as f64),
     ),
-    (
-        "kafka_partition_earliest_offset",
-        "The oldest offset that the partition still holds.",
-        |p| p.start.map(|v| v as f64),
-    ),
+    ("kafka_partition_earliest_offset", "The oldest offset that the partition still holds.", |p| {
+        p.start.map(|v| v as f64)
+    }),
 ];
 
 /// A partition of a group.
@@ -57,11 +55,7 @@ struct Row<'a> {
 impl Row<'_> {
     fn by_partition(&self, other: &Self) -> Ordering {
         let (a, b) = (self.partition, other.partition);
-        (&self.group.cluster, &a.topic, a.partition).cmp(&(
-            &other.group.cluster,
-            &b.topic,
-            b.partition,
-        ))
+        (&self.group.cluster, &a.topic, a.partition).cmp(&(&other.group.cluster, &b.topic, b.partition))
     }
 
     fn by_group(&self, other: &Self) -> Ordering {
@@ -87,10 +81,7 @@ struct Sum {
 }
 
 impl Sum {
-    const ZERO: Self = Self {
-        lag: Some(0),
-        largest: Some(0),
-    };
+    const ZERO: Self = Self { lag: Some(0), largest: Some(0) };
 
     fn and(self, lag: Option<i64>, largest: Option<i64>) -> Self {
         Self {
@@ -104,11 +95,7 @@ impl Whole<'_> {
     /// The sum over all topics, when the whole group was read.
     fn total(&self) -> Option<Sum> {
         let known = !self.incomplete && !self.topics.is_empty();
-        known.then(|| {
-            self.topics
-                .values()
-                .fold(Sum::ZERO, |all, topic| all.and(topic.lag, topic.largest))
-        })
+        known.then(|| self.topics.values().fold(Sum::ZERO, |all, topic| all.and(topic.lag, topic.largest)))
     }
 }
 
@@ -135,11 +122,8 @@ const GROUP: &[OfGroup] = &[
 
 /// Writes the families.
 pub(super) fn write(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
-    let groups: Vec<&GroupRecord> = records
-        .iter()
-        .filter_map(|(_, record)| record.seen.as_ref())
-        .flat_map(|seen| &seen.groups)
-        .collect();
+    let groups: Vec<&GroupRecord> =
+        records.iter().filter_map(|(_, record)| record.seen.as_ref()).flat_map(|seen| &seen.groups).collect();
     let mut rows: Vec<Row<'_>> = groups
         .iter()
         .flat_map(|group| {
@@ -204,21 +188,14 @@ fn write_groups(page: &mut Page, groups: &[&GroupRecord], rows: &[Row<'_>]) {
     );
     for ((cluster, group), whole) in wholes.iter().filter(|(_, w)| !w.incomplete) {
         for (topic, sum) in &whole.topics {
-            let labels = [
-                ("cluster_name", *cluster),
-                ("group", group),
-                ("topic", topic),
-            ];
+            let labels = [("cluster_name", *cluster), ("group", group), ("topic", topic)];
             family.series(&labels, sum.lag.map(|v| v as f64));
         }
     }
     for (name, help, value) in GROUP {
         let mut family = page.family(name, Kind::Gauge, help);
         for ((cluster, group), whole) in &wholes {
-            family.series(
-                &[("cluster_name", *cluster), ("group", group)],
-                value(whole),
-            );
+            family.series(&[("cluster_name", *cluster), ("group", group)], value(whole));
         }
     }
 }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use crate::decide::{
-    Committed, Decision, GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Limit, Member,
-    Mode, Numbers, Observation, PartitionObservation, Policy, Rule, ScalerState, StartFrom, Tuning,
-    Workload,
+    Committed, Decision, GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Limit, Member, Mode,
+    Numbers, Observation, PartitionObservation, Policy, Rule, ScalerState, StartFrom, Tuning, Workload,
 };
 
 use super::{Look, Metrics, ScalerKey};
@@ -37,10 +36,7 @@ impl Case {
         Self {
             clusters: vec!["shop/main".into()],
             policy: Policy {
-                groups: vec![GroupPolicy {
-                    group: group.into(),
-                    start_from: StartFrom::Earliest,
-                }],
+                groups: vec![GroupPolicy { group: group.into(), start_from: StartFrom::Earliest }],
                 min_replicas: 1,
                 max_replicas: 24,
                 threads_per_replica: 1,
@@ -67,7 +63,7 @@ impl Case {
                     }],
                     partitions,
                 }],
-                workload: Some(Workload {
+                workload: Ok(Workload {
                     replicas: 2,
                     pods: 2,
                     ready: Some(2),
@@ -101,6 +97,7 @@ impl Case {
                         delay: Some(74.0),
                         arrival: Some(420.0),
                         service: Some(122.0),
+                        capacity: None,
                         members: Some(1),
                         demand: Some(30),
                     }],

@@ -21,8 +21,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::decide::{Decision, Observation, Policy, ScalerState, Time};
@@ -43,10 +43,7 @@ pub struct ScalerKey {
 impl ScalerKey {
     /// The key of `name` in `namespace`.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 }
 
@@ -201,9 +198,7 @@ impl Metrics {
     /// Takes note of one reading of a connection that ended at `at` and took `seconds`; a failed
     /// one with its reason, one CamelCase word.
     pub fn sweep(&self, connection: &str, at: Time, seconds: f64, outcome: Result<(), &str>) {
-        self.sweep_duration
-            .with_label_values(&[connection])
-            .observe(seconds);
+        self.sweep_duration.with_label_values(&[connection]).observe(seconds);
         let up = self.connection_up.with_label_values(&[connection]);
         match outcome {
             Ok(()) => {
@@ -212,13 +207,8 @@ impl Metrics {
             }
             Err(reason) => {
                 up.set(0);
-                lock(&self.reasons)
-                    .entry(connection.to_owned())
-                    .or_default()
-                    .insert(reason.to_owned());
-                self.sweep_failures
-                    .with_label_values(&[connection, reason])
-                    .inc();
+                lock(&self.reasons).entry(connection.to_owned()).or_default().insert(reason.to_owned());
+                self.sweep_failures.with_label_values(&[connection, reason]).inc();
             }
         }
     }
@@ -230,18 +220,14 @@ impl Metrics {
         let _ = self.connection_up.remove_label_values(&[connection]);
         let _ = self.last_contact.remove_label_values(&[connection]);
         for reason in lock(&self.reasons).remove(connection).unwrap_or_default() {
-            let _ = self
-                .sweep_failures
-                .remove_label_values(&[connection, &reason]);
+            let _ = self.sweep_failures.remove_label_values(&[connection, &reason]);
         }
     }
 
     /// Counts a write to the Kubernetes API. `kind` says what was written (`scale`, `status`,
     /// `event`), `result` how it ended (`ok`, `conflict`, `timeout`, `error`).
     pub fn kubernetes_write(&self, kind: &'static str, result: &'static str) {
-        self.kubernetes_writes
-            .with_label_values(&[kind, result])
-            .inc();
+        self.kubernetes_writes.with_label_values(&[kind, result]).inc();
     }
 
     /// Takes note of whether this process holds the lease.
@@ -255,10 +241,8 @@ impl Metrics {
     /// When the registry holds a family that cannot be written, which would be a defect here.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         // Cloned so that a scrape of many partitions does not hold up a sweep.
-        let records: Vec<(ScalerKey, Arc<Record>)> = lock(&self.scalers)
-            .iter()
-            .map(|(key, record)| (key.clone(), record.clone()))
-            .collect();
+        let records: Vec<(ScalerKey, Arc<Record>)> =
+            lock(&self.scalers).iter().map(|(key, record)| (key.clone(), record.clone())).collect();
         let mut page = text::Page::default();
         scalers::write(&mut page, &records);
         consumergroups::write(&mut page, &records);
@@ -280,9 +264,7 @@ where
     M: prometheus::core::Collector + Clone + 'static,
 {
     let metric = metric.expect("the names and labels in this file are well formed");
-    registry
-        .register(Box::new(metric.clone()))
-        .expect("each name in this file is registered once");
+    registry.register(Box::new(metric.clone())).expect("each name in this file is registered once");
     metric
 }
 

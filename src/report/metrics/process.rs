@@ -23,37 +23,16 @@ pub(super) fn write(page: &mut Page) {
         "Processor time used, user and system, in seconds.",
     )
     .series(&[], user.zip(system).map(|(u, s)| (u + s) / TICKS));
-    page.family(
-        "process_resident_memory_bytes",
-        Kind::Gauge,
-        "Resident memory in bytes.",
-    )
-    .series(&[], status.as_deref().and_then(|s| kib(s, "VmRSS:")));
-    page.family(
-        "process_virtual_memory_bytes",
-        Kind::Gauge,
-        "Virtual memory in bytes.",
-    )
-    .series(&[], status.as_deref().and_then(|s| kib(s, "VmSize:")));
-    page.family("process_threads", Kind::Gauge, "Operating system threads.")
-        .series(&[], threads);
-    page.family("process_open_fds", Kind::Gauge, "Open file descriptors.")
-        .series(&[], open_files());
-    page.family(
-        "process_max_fds",
-        Kind::Gauge,
-        "Most file descriptors the process may open.",
-    )
-    .series(&[], max_files());
-    page.family(
-        "process_start_time_seconds",
-        Kind::Gauge,
-        "When the process started, Unix time in seconds.",
-    )
-    .series(
-        &[],
-        start.zip(boot_time()).map(|(s, boot)| boot + s / TICKS),
-    );
+    page.family("process_resident_memory_bytes", Kind::Gauge, "Resident memory in bytes.")
+        .series(&[], status.as_deref().and_then(|s| kib(s, "VmRSS:")));
+    page.family("process_virtual_memory_bytes", Kind::Gauge, "Virtual memory in bytes.")
+        .series(&[], status.as_deref().and_then(|s| kib(s, "VmSize:")));
+    page.family("process_threads", Kind::Gauge, "Operating system threads.").series(&[], threads);
+    page.family("process_open_fds", Kind::Gauge, "Open file descriptors.").series(&[], open_files());
+    page.family("process_max_fds", Kind::Gauge, "Most file descriptors the process may open.")
+        .series(&[], max_files());
+    page.family("process_start_time_seconds", Kind::Gauge, "When the process started, Unix time in seconds.")
+        .series(&[], start.zip(boot_time()).map(|(s, boot)| boot + s / TICKS));
 }
 
 /// The fields after the command, whose name may itself hold spaces and brackets.
@@ -73,9 +52,7 @@ fn open_files() -> Option<f64> {
 
 fn max_files() -> Option<f64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits
-        .lines()
-        .find_map(|l| l.strip_prefix("Max open files"))?;
+    let line = limits.lines().find_map(|l| l.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 

@@ -68,16 +68,13 @@ impl Record {
     /// The record of a look, with the counters of the record before it.
     pub fn of(look: &Look<'_>, before: Option<&Self>) -> Self {
         let mut record = Self::unseen(look.decision.state, before);
-        *record
-            .decisions
-            .entry(look.decision.rule.as_str())
-            .or_default() += 1;
+        *record.decisions.entry(look.decision.rule.as_str()).or_default() += 1;
         record.observed_at = complete_at(look).or(record.observed_at);
         record.seen = Some(Seen {
             decision: look.decision.clone(),
             min_replicas: look.policy.min_replicas,
             max_replicas: look.policy.max_replicas,
-            ready: look.observation.workload.as_ref().and_then(|w| w.ready),
+            ready: look.observation.workload.as_ref().ok().and_then(|w| w.ready),
             groups: groups(look),
         });
         record
@@ -101,10 +98,7 @@ fn complete_at(look: &Look<'_>) -> Option<Time> {
     if groups.is_empty() || !groups.iter().all(GroupObservation::complete) {
         return None;
     }
-    groups
-        .iter()
-        .filter_map(|g| g.taken_at)
-        .min_by(f64::total_cmp)
+    groups.iter().filter_map(|g| g.taken_at).min_by(f64::total_cmp)
 }
 
 fn groups(look: &Look<'_>) -> Vec<GroupRecord> {
@@ -135,10 +129,7 @@ fn partitions(
 ) -> Vec<PartitionRecord> {
     let mut readers = BTreeMap::new();
     for member in &seen.members {
-        let reader = Arc::new(Reader {
-            id: member.id.clone(),
-            host: member.host.clone(),
-        });
+        let reader = Arc::new(Reader { id: member.id.clone(), host: member.host.clone() });
         for (topic, partition) in &member.assignment {
             readers.insert((topic.as_ref(), *partition), reader.clone());
         }

@@ -20,61 +20,39 @@ const SCALER: &[ScalerGauge] = &[
         "Messages behind, over all groups and partitions of the scaler. Absent while it cannot be known.",
         |s| s.decision.numbers.lag.map(|v| v as f64),
     ),
-    (
-        "spillway_scaler_delay_seconds",
-        "How long the oldest unread message has waited, in seconds.",
-        |s| s.decision.numbers.delay,
-    ),
+    ("spillway_scaler_delay_seconds", "How long the oldest unread message has waited, in seconds.", |s| {
+        s.decision.numbers.delay
+    }),
     (
         "spillway_scaler_eta_seconds",
         "How long until the backlog is gone with the desired replicas, in seconds. Absent without a backlog, or when it is not shrinking.",
         |s| s.decision.numbers.eta,
     ),
-    (
-        "spillway_scaler_arrival_messages_per_second",
-        "Messages arriving per second, over all groups.",
-        |s| s.decision.numbers.arrival,
-    ),
-    (
-        "spillway_scaler_service_messages_per_second",
-        "Messages processed per second, over all groups.",
-        |s| s.decision.numbers.service,
-    ),
+    ("spillway_scaler_arrival_messages_per_second", "Messages arriving per second, over all groups.", |s| {
+        s.decision.numbers.arrival
+    }),
+    ("spillway_scaler_service_messages_per_second", "Messages processed per second, over all groups.", |s| {
+        s.decision.numbers.service
+    }),
     (
         "spillway_scaler_capacity_messages_per_second",
         "Messages per second that one busy, warm replica processes, as learnt.",
         |s| s.decision.numbers.capacity,
     ),
-    (
-        "spillway_scaler_current_replicas",
-        "Replicas that the workload asks for now.",
-        |s| s.decision.from.map(f64::from),
-    ),
-    (
-        "spillway_scaler_desired_replicas",
-        "Replicas that Spillway wants.",
-        |s| s.decision.to.map(f64::from),
-    ),
+    ("spillway_scaler_current_replicas", "Replicas that the workload asks for now.", |s| {
+        s.decision.from.map(f64::from)
+    }),
+    ("spillway_scaler_desired_replicas", "Replicas that Spillway wants.", |s| s.decision.to.map(f64::from)),
     (
         "spillway_scaler_demand_replicas",
         "Replicas that the objective needs, before minReplicas, maxReplicas, partitions and steps limit them.",
         |s| s.decision.numbers.demand.map(f64::from),
     ),
-    (
-        "spillway_scaler_ready_replicas",
-        "Pods of the workload that are ready, where its kind tells.",
-        |s| s.ready.map(f64::from),
-    ),
-    (
-        "spillway_scaler_min_replicas",
-        "minReplicas of the scaler.",
-        |s| Some(s.min_replicas.into()),
-    ),
-    (
-        "spillway_scaler_max_replicas",
-        "maxReplicas of the scaler.",
-        |s| Some(s.max_replicas.into()),
-    ),
+    ("spillway_scaler_ready_replicas", "Pods of the workload that are ready, where its kind tells.", |s| {
+        s.ready.map(f64::from)
+    }),
+    ("spillway_scaler_min_replicas", "minReplicas of the scaler.", |s| Some(s.min_replicas.into())),
+    ("spillway_scaler_max_replicas", "maxReplicas of the scaler.", |s| Some(s.max_replicas.into())),
     (
         "spillway_scaler_objective_max_delay_seconds",
         "objective.maxDelay: how late a message may be, in seconds.",
@@ -104,29 +82,21 @@ const SCALER: &[ScalerGauge] = &[
 
 /// Families with one series a group of a scaler.
 const GROUP: &[GroupGauge] = &[
-    (
-        "spillway_group_lag_messages",
-        "Messages behind, of one group of the scaler.",
-        |g| g.lag.map(|v| v as f64),
-    ),
+    ("spillway_group_lag_messages", "Messages behind, of one group of the scaler.", |g| {
+        g.lag.map(|v| v as f64)
+    }),
     (
         "spillway_group_delay_seconds",
         "How long the oldest unread message of the group has waited, in seconds.",
         |g| g.delay,
     ),
-    (
-        "spillway_group_arrival_messages_per_second",
-        "Messages arriving per second for the group.",
-        |g| g.arrival,
-    ),
-    (
-        "spillway_group_service_messages_per_second",
-        "Messages that the group processes per second.",
-        |g| g.service,
-    ),
-    ("spillway_group_members", "Consumers in the group.", |g| {
-        g.members.map(|v| v as f64)
+    ("spillway_group_arrival_messages_per_second", "Messages arriving per second for the group.", |g| {
+        g.arrival
     }),
+    ("spillway_group_service_messages_per_second", "Messages that the group processes per second.", |g| {
+        g.service
+    }),
+    ("spillway_group_members", "Consumers in the group.", |g| g.members.map(|v| v as f64)),
     (
         "spillway_group_demand_replicas",
         "Replicas that the group needs, before limits. The scaler follows the largest.",
@@ -136,12 +106,8 @@ const GROUP: &[GroupGauge] = &[
 
 /// Writes the families.
 pub(super) fn write(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
-    page.family(
-        "spillway_scalers",
-        Kind::Gauge,
-        "ConsumerScalers that this process looks after.",
-    )
-    .series(&[], Some(records.len() as f64));
+    page.family("spillway_scalers", Kind::Gauge, "ConsumerScalers that this process looks after.")
+        .series(&[], Some(records.len() as f64));
     for (name, help, value) in SCALER {
         let mut family = page.family(name, Kind::Gauge, help);
         for (key, record) in records {
@@ -190,12 +156,8 @@ fn states(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
     );
     for (key, record) in records {
         let [namespace, scaler] = of(key);
-        let mut limits: Vec<&str> = record
-            .seen
-            .iter()
-            .flat_map(|s| &s.decision.limits)
-            .map(|l| l.as_str())
-            .collect();
+        let mut limits: Vec<&str> =
+            record.seen.iter().flat_map(|s| &s.decision.limits).map(|l| l.as_str()).collect();
         limits.sort_unstable();
         limits.dedup();
         for limit in limits {
@@ -224,12 +186,7 @@ fn counters(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
     for (key, record) in records {
         let [namespace, scaler] = of(key);
         for ((direction, result), count) in &record.scale_writes {
-            let labels = [
-                namespace,
-                scaler,
-                ("direction", direction),
-                ("result", result),
-            ];
+            let labels = [namespace, scaler, ("direction", direction), ("result", result)];
             family.series(&labels, Some(*count as f64));
         }
     }

@@ -20,10 +20,7 @@ fn scrape(metrics: &Metrics) -> BTreeMap<String, f64> {
     for line in text.lines() {
         if let Some(header) = line.strip_prefix("# HELP ") {
             let (name, help) = header.split_once(' ').expect("a help text");
-            assert!(
-                help.ends_with('.') && help.len() > 8,
-                "help of {name}: {help}"
-            );
+            assert!(help.ends_with('.') && help.len() > 8, "help of {name}: {help}");
             assert!(!families.contains(&name), "{name} is begun twice");
             families.push(name);
             continue;
@@ -36,20 +33,13 @@ fn scrape(metrics: &Metrics) -> BTreeMap<String, f64> {
         let family = families.last().expect("a header before the first series");
         assert!(name.starts_with(family), "{name} stands under {family}");
         let value = value.parse().expect("a number");
-        assert!(
-            series.insert(id.to_owned(), value).is_none(),
-            "{id} is there twice"
-        );
+        assert!(series.insert(id.to_owned(), value).is_none(), "{id} is there twice");
     }
     series
 }
 
 fn names_with(series: &BTreeMap<String, f64>, part: &str) -> Vec<String> {
-    series
-        .keys()
-        .filter(|k| k.contains(part))
-        .cloned()
-        .collect()
+    series.keys().filter(|k| k.contains(part)).cloned().collect()
 }
 
 #[test]
@@ -57,56 +47,25 @@ fn a_look_shows_its_numbers() {
     let metrics = Metrics::new();
     Case::new("orders", &[("orders", &[5, 0])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
-    let of = |name: &str| {
-        seen.get(&format!("{name}{{namespace=\"shop\",name=\"orders\"}}"))
-            .copied()
-    };
+    let of = |name: &str| seen.get(&format!("{name}{{namespace=\"shop\",name=\"orders\"}}")).copied();
     assert_eq!(of("spillway_scaler_lag_messages"), Some(5.0));
     assert_eq!(of("spillway_scaler_delay_seconds"), Some(74.0));
-    assert_eq!(
-        of("spillway_scaler_arrival_messages_per_second"),
-        Some(420.0)
-    );
-    assert_eq!(
-        of("spillway_scaler_service_messages_per_second"),
-        Some(122.0)
-    );
-    assert_eq!(
-        of("spillway_scaler_capacity_messages_per_second"),
-        Some(61.0)
-    );
+    assert_eq!(of("spillway_scaler_arrival_messages_per_second"), Some(420.0));
+    assert_eq!(of("spillway_scaler_service_messages_per_second"), Some(122.0));
+    assert_eq!(of("spillway_scaler_capacity_messages_per_second"), Some(61.0));
     assert_eq!(of("spillway_scaler_current_replicas"), Some(2.0));
     assert_eq!(of("spillway_scaler_desired_replicas"), Some(9.0));
     assert_eq!(of("spillway_scaler_demand_replicas"), Some(30.0));
     assert_eq!(of("spillway_scaler_max_replicas"), Some(24.0));
-    assert_eq!(
-        of("spillway_scaler_objective_max_delay_seconds"),
-        Some(30.0)
-    );
-    assert_eq!(
-        of("spillway_scaler_observed_timestamp_seconds"),
-        Some(1000.0)
-    );
-    assert_eq!(
-        of("spillway_scaler_eta_seconds"),
-        None,
-        "not known, so not there"
-    );
+    assert_eq!(of("spillway_scaler_objective_max_delay_seconds"), Some(30.0));
+    assert_eq!(of("spillway_scaler_observed_timestamp_seconds"), Some(1000.0));
+    assert_eq!(of("spillway_scaler_eta_seconds"), None, "not known, so not there");
     let id = |rest: &str| format!("{{namespace=\"shop\",name=\"orders\",{rest}}}");
     let state = |s| seen[&format!("spillway_scaler_state{}", id(&format!("state=\"{s}\"")))];
     assert_eq!((state("Recovering"), state("Blind")), (1.0, 0.0));
-    assert_eq!(
-        seen[&format!("spillway_scaler_limited{}", id("limit=\"MaxReplicas\""))],
-        1.0
-    );
-    assert_eq!(
-        seen[&format!("spillway_decisions_total{}", id("rule=\"ScaleUp\""))],
-        1.0
-    );
-    assert_eq!(
-        seen[&format!("spillway_group_members{}", id("group=\"orders\""))],
-        1.0
-    );
+    assert_eq!(seen[&format!("spillway_scaler_limited{}", id("limit=\"MaxReplicas\""))], 1.0);
+    assert_eq!(seen[&format!("spillway_decisions_total{}", id("rule=\"ScaleUp\""))], 1.0);
+    assert_eq!(seen[&format!("spillway_group_members{}", id("group=\"orders\""))], 1.0);
 }
 
 #[test]
@@ -115,44 +74,21 @@ fn lag_has_the_established_names_and_labels() {
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let group = "cluster_name=\"shop/main\",group=\"orders\"";
-    let read =
-        "topic=\"orders\",partition=\"0\",member_host=\"/10.0.0.7\",consumer_id=\"consumer-1\"";
-    assert_eq!(
-        seen[&format!("kafka_consumergroup_group_lag{{{group},{read}}}")],
-        5.0
-    );
-    assert_eq!(
-        seen[&format!("kafka_consumergroup_group_offset{{{group},{read}}}")],
-        100.0
-    );
-    assert_eq!(
-        seen[&format!("kafka_consumergroup_group_lag_seconds{{{group},{read}}}")],
-        1.5
-    );
+    let read = "topic=\"orders\",partition=\"0\",member_host=\"/10.0.0.7\",consumer_id=\"consumer-1\"";
+    assert_eq!(seen[&format!("kafka_consumergroup_group_lag{{{group},{read}}}")], 5.0);
+    assert_eq!(seen[&format!("kafka_consumergroup_group_offset{{{group},{read}}}")], 100.0);
+    assert_eq!(seen[&format!("kafka_consumergroup_group_lag_seconds{{{group},{read}}}")], 1.5);
     let unread = "topic=\"orders\",partition=\"1\"";
-    assert_eq!(
-        seen[&format!("kafka_consumergroup_group_lag{{{group},{unread}}}")],
-        7.0
-    );
-    assert_eq!(
-        seen[&format!("kafka_consumergroup_group_sum_lag{{{group}}}")],
-        13.0
-    );
-    assert_eq!(
-        seen[&format!("kafka_consumergroup_group_max_lag{{{group}}}")],
-        7.0
-    );
-    assert_eq!(
-        seen[&format!("kafka_consumergroup_group_max_lag_seconds{{{group}}}")],
-        74.0
-    );
-    let topic = |t: &str| {
-        seen[&format!("kafka_consumergroup_group_topic_sum_lag{{{group},topic=\"{t}\"}}")]
-    };
+    assert_eq!(seen[&format!("kafka_consumergroup_group_lag{{{group},{unread}}}")], 7.0);
+    assert_eq!(seen[&format!("kafka_consumergroup_group_sum_lag{{{group}}}")], 13.0);
+    assert_eq!(seen[&format!("kafka_consumergroup_group_max_lag{{{group}}}")], 7.0);
+    assert_eq!(seen[&format!("kafka_consumergroup_group_max_lag_seconds{{{group}}}")], 74.0);
+    let topic = |t: &str| seen[&format!("kafka_consumergroup_group_topic_sum_lag{{{group},topic=\"{t}\"}}")];
     assert_eq!((topic("orders"), topic("refunds")), (12.0, 1.0));
     let end = "kafka_partition_latest_offset{cluster_name=\"shop/main\",topic=\"refunds\",partition=\"0\"}";
     assert_eq!(seen[end], 101.0);
-    let start = "kafka_partition_earliest_offset{cluster_name=\"shop/main\",topic=\"refunds\",partition=\"0\"}";
+    let start =
+        "kafka_partition_earliest_offset{cluster_name=\"shop/main\",topic=\"refunds\",partition=\"0\"}";
     assert_eq!(seen[start], 10.0);
 }
 
@@ -164,18 +100,11 @@ fn what_is_unknown_is_absent_and_so_are_its_sums() {
     case.observation.groups[0].problems = vec!["partition orders-1 has no leader".into()];
     case.show(&metrics, &orders());
     let seen = scrape(&metrics);
-    assert_eq!(
-        names_with(&seen, "topic=\"orders\",partition=\"1\"").len(),
-        3,
-        "committed, its delay, start"
-    );
+    assert_eq!(names_with(&seen, "topic=\"orders\",partition=\"1\"").len(), 3, "committed, its delay, start");
     assert_eq!(names_with(&seen, "kafka_consumergroup_group_lag{").len(), 2);
     assert!(names_with(&seen, "sum_lag").is_empty());
     assert!(names_with(&seen, "max_lag{").is_empty());
-    assert!(
-        names_with(&seen, "observed_timestamp").is_empty(),
-        "never seen whole"
-    );
+    assert!(names_with(&seen, "observed_timestamp").is_empty(), "never seen whole");
 }
 
 #[test]
@@ -205,11 +134,7 @@ fn a_blind_look_keeps_the_time_of_the_last_sight_but_no_old_figure() {
     assert!(names_with(&seen, "lag_messages").is_empty());
     let at = names_with(&seen, "observed_timestamp");
     assert_eq!(seen[&at[0]], 1000.0);
-    assert_eq!(
-        names_with(&seen, "decisions_total").len(),
-        2,
-        "ScaleUp and Blind"
-    );
+    assert_eq!(names_with(&seen, "decisions_total").len(), 2, "ScaleUp and Blind");
 }
 
 #[test]
@@ -266,10 +191,7 @@ fn scalers_of_one_group_share_its_series() {
     let sum = format!("kafka_consumergroup_group_sum_lag{group}");
     let worst = format!("kafka_consumergroup_group_max_lag_seconds{group}");
     let seen = scrape(&metrics);
-    assert_eq!(
-        seen[&sum], 13.0,
-        "orders as a sees it, refunds as only b does"
-    );
+    assert_eq!(seen[&sum], 13.0, "orders as a sees it, refunds as only b does");
     assert_eq!(seen[&worst], 80.0);
     assert_eq!(names_with(&seen, "kafka_consumergroup_group_lag{").len(), 3);
     metrics.forget(&a);
@@ -286,10 +208,7 @@ fn the_same_group_name_on_another_cluster_is_another_group() {
     other.clusters = vec!["shop/second".into()];
     other.show(&metrics, &ScalerKey::new("shop", "b"));
     let seen = scrape(&metrics);
-    assert_eq!(
-        names_with(&seen, "kafka_consumergroup_group_sum_lag").len(),
-        2
-    );
+    assert_eq!(names_with(&seen, "kafka_consumergroup_group_sum_lag").len(), 2);
     assert_eq!(names_with(&seen, "kafka_partition_latest_offset").len(), 2);
 }
 
@@ -321,18 +240,9 @@ fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
     metrics.sweep("shop/main", 1000.0, 0.02, Ok(()));
     metrics.sweep("shop/main", 1005.0, 3.0, Err("BrokersUnreachable"));
     let seen = scrape(&metrics);
-    assert_eq!(
-        seen["spillway_connection_up{connection=\"shop/main\"}"],
-        0.0
-    );
-    assert_eq!(
-        seen["spillway_connection_last_contact_timestamp_seconds{connection=\"shop/main\"}"],
-        1000.0
-    );
-    assert_eq!(
-        seen["spillway_sweep_duration_seconds_count{connection=\"shop/main\"}"],
-        2.0
-    );
+    assert_eq!(seen["spillway_connection_up{connection=\"shop/main\"}"], 0.0);
+    assert_eq!(seen["spillway_connection_last_contact_timestamp_seconds{connection=\"shop/main\"}"], 1000.0);
+    assert_eq!(seen["spillway_sweep_duration_seconds_count{connection=\"shop/main\"}"], 2.0);
     assert_eq!(
         seen["spillway_sweep_failures_total{connection=\"shop/main\",reason=\"BrokersUnreachable\"}"],
         1.0
@@ -350,13 +260,7 @@ fn the_process_says_whether_it_leads_and_which_version_it_is() {
     metrics.kubernetes_write("status", "ok");
     let seen = scrape(&metrics);
     assert_eq!(seen["spillway_leader"], 1.0);
-    assert_eq!(
-        seen["spillway_kubernetes_writes_total{kind=\"status\",result=\"ok\"}"],
-        1.0
-    );
-    let version = format!(
-        "spillway_build_info{{version=\"{}\"}}",
-        env!("CARGO_PKG_VERSION")
-    );
+    assert_eq!(seen["spillway_kubernetes_writes_total{kind=\"status\",result=\"ok\"}"], 1.0);
+    let version = format!("spillway_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(seen[&version], 1.0);
 }

@@ -24,13 +24,7 @@ impl Page {
     /// Writes one family. Its header is written with its first series, so a family
     /// without series leaves no trace.
     pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &'a str) -> Family<'a> {
-        Family {
-            page: self,
-            name,
-            kind,
-            help,
-            begun: false,
-        }
+        Family { page: self, name, kind, help, begun: false }
     }
 
     /// The page.
@@ -84,10 +78,7 @@ impl Family<'_> {
             Kind::Counter => "counter",
         };
         let (name, help) = (self.name, self.help);
-        let _ = write!(
-            self.page.text,
-            "# HELP {name} {help}\n# TYPE {name} {kind}\n"
-        );
+        let _ = write!(self.page.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 }
 
@@ -130,11 +121,7 @@ mod tests {
     #[test]
     fn what_would_end_a_label_is_escaped() {
         let mut page = Page::default();
-        page.family("a", Kind::Gauge, "A.")
-            .series(&[("x", "q\"b\\n\nend")], Some(31240.0));
-        assert!(
-            page.into_text()
-                .ends_with("a{x=\"q\\\"b\\\\n\\nend\"} 31240\n")
-        );
+        page.family("a", Kind::Gauge, "A.").series(&[("x", "q\"b\\n\nend")], Some(31240.0));
+        assert!(page.into_text().ends_with("a{x=\"q\\\"b\\\\n\\nend\"} 31240\n"));
     }
 }

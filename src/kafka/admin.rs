@@ -1,0 +1,502 @@
+//! The three admin calls of librdkafka that the `rdkafka` crate does not wrap.
+//!
+//! The only unsafe code: every C object has one owner here that frees it, and everything is
+//! copied out before it is freed. Answers come on one queue, polled by one thread. It judges
+//! nothing.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rdkafka::bindings as c;
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::oneshot;
+
+use super::connection::Context;
+use super::error::CallFailed;
+
+/// An offset or why there is none, by topic and partition.
+pub(super) type Offsets = HashMap<(Arc<str>, i32), Result<i64, CallFailed>>;
+
+/// librdkafka's mark for "no offset" (`RD_KAFKA_OFFSET_INVALID`).
+pub(super) const NO_OFFSET: i64 = -1001;
+
+/// Which offset of a partition is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Earliest,
+    Latest,
+}
+
+/// A group as the broker describes it.
+#[derive(Clone, Debug)]
+pub(super) struct Description {
+    pub group: String,
+    pub error: Option<CallFailed>,
+    pub phase: Phase,
+    /// Whether it uses the protocol of KIP-848.
+    pub new_protocol: bool,
+    pub members: Vec<MemberDescription>,
+}
+
+/// Its state, in librdkafka's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Unknown,
+    Rebalancing,
+    Stable,
+    Dead,
+    Empty,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct MemberDescription {
+    pub id: String,
+    pub host: String,
+    pub assignment: Vec<(Arc<str>, i32)>,
+    /// What it is to have (KIP-848).
+    pub target: Option<Vec<(Arc<str>, i32)>>,
+}
+
+enum Answer {
+    Groups(Vec<Description>),
+    Offsets(Offsets),
+    Failed(CallFailed),
+}
+
+/// Owner of a queue.
+struct Queue(*mut c::rd_kafka_queue_t);
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl Send for Queue {}
+// SAFETY: as above.
+unsafe impl Sync for Queue {}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: made by rd_kafka_queue_new, freed once, here.
+        unsafe { c::rd_kafka_queue_destroy(self.0) }
+    }
+}
+
+/// Owner of an event.
+struct Event(*mut c::rd_kafka_event_t);
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: given to us by rd_kafka_queue_poll, freed once, here.
+        unsafe { c::rd_kafka_event_destroy(self.0) }
+    }
+}
+
+/// Owner of the options of a call.
+struct Options(*mut c::rd_kafka_AdminOptions_t);
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: made by rd_kafka_AdminOptions_new, freed once, here; calls copy them.
+        unsafe { c::rd_kafka_AdminOptions_destroy(self.0) }
+    }
+}
+
+/// Owner of a list of partitions.
+struct Partitions(*mut c::rd_kafka_topic_partition_list_t);
+
+impl Drop for Partitions {
+    fn drop(&mut self) {
+        // SAFETY: made by rd_kafka_topic_partition_list_new, freed once, here; calls copy it.
+        unsafe { c::rd_kafka_topic_partition_list_destroy(self.0) }
+    }
+}
+
+/// Owner of a request for a group's offsets.
+struct GroupOffsets(*mut c::rd_kafka_ListConsumerGroupOffsets_t);
+
+impl Drop for GroupOffsets {
+    fn drop(&mut self) {
+        // SAFETY: made by rd_kafka_ListConsumerGroupOffsets_new, freed once, here; the call copies it.
+        unsafe { c::rd_kafka_ListConsumerGroupOffsets_destroy(self.0) }
+    }
+}
+
+struct Shared {
+    producer: BaseProducer<Context>,
+    queue: Queue,
+    closing: AtomicBool,
+    outstanding: AtomicUsize,
+}
+
+/// Makes admin calls on a client. Dropping it ends its thread once the calls under way have ended.
+pub(super) struct Admin {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Admin {
+    /// Takes over a client and starts the thread that takes in its answers.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn new(producer: BaseProducer<Context>) -> std::io::Result<Self> {
+        // SAFETY: the client is alive, and outlives the queue: both are in `Shared`, and fields
+        // are dropped in order of declaration only after the thread has let go of it.
+        let queue = Queue(unsafe { c::rd_kafka_queue_new(producer.client().native_ptr()) });
+        let shared = Arc::new(Shared {
+            producer,
+            queue,
+            closing: AtomicBool::new(false),
+            outstanding: AtomicUsize::new(0),
+        });
+        let polled = shared.clone();
+        std::thread::Builder::new().name("kafka-admin".into()).spawn(move || poll(&polled))?;
+        Ok(Self { shared })
+    }
+
+    /// The client.
+    pub fn producer(&self) -> &BaseProducer<Context> {
+        &self.shared.producer
+    }
+
+    /// Describes groups.
+    pub async fn describe(&self, groups: &[String], limit: Duration) -> Result<Vec<Description>, CallFailed> {
+        let answer = {
+            let names: Vec<CString> = groups.iter().filter_map(|g| CString::new(g.as_str()).ok()).collect();
+            let mut pointers: Vec<*const c_char> = names.iter().map(|n| n.as_ptr()).collect();
+            let (options, answer) =
+                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, limit)?;
+            // SAFETY: all pointers live until the call returns; it copies what it needs.
+            unsafe {
+                c::rd_kafka_DescribeConsumerGroups(
+                    self.shared.producer.client().native_ptr(),
+                    pointers.as_mut_ptr(),
+                    pointers.len(),
+                    options.0,
+                    self.shared.queue.0,
+                );
+            }
+            answer
+        };
+        match wait(answer, limit).await? {
+            Answer::Groups(groups) => Ok(groups),
+            Answer::Failed(error) => Err(error),
+            Answer::Offsets(_) => Err(CallFailed::internal("an answer to another call")),
+        }
+    }
+
+    /// Every offset a group has committed.
+    pub async fn committed(&self, group: &str, limit: Duration) -> Result<Offsets, CallFailed> {
+        let answer = {
+            let name =
+                CString::new(group).map_err(|_| CallFailed::internal("a group name with a zero byte"))?;
+            let (options, answer) =
+                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limit)?;
+            // SAFETY: the name lives until the call returns, which copies it; NULL means all partitions.
+            let request = GroupOffsets(unsafe {
+                c::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), std::ptr::null())
+            });
+            let mut requests = [request.0];
+            // SAFETY: one request, alive until the call returns; it is copied.
+            unsafe {
+                c::rd_kafka_ListConsumerGroupOffsets(
+                    self.shared.producer.client().native_ptr(),
+                    requests.as_mut_ptr(),
+                    requests.len(),
+                    options.0,
+                    self.shared.queue.0,
+                );
+            }
+            answer
+        };
+        offsets(wait(answer, limit).await?)
+    }
+
+    /// The earliest or latest offset of partitions: one request to each leader.
+    pub async fn list_offsets(
+        &self,
+        partitions: &[(Arc<str>, i32)],
+        which: Which,
+        read_committed: bool,
+        limit: Duration,
+    ) -> Result<Offsets, CallFailed> {
+        if partitions.is_empty() {
+            return Ok(Offsets::new());
+        }
+        let answer = {
+            let (options, answer) =
+                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limit)?;
+            if read_committed {
+                // SAFETY: the options are alive; an error would be ours to free, NULL is none.
+                let error = unsafe {
+                    c::rd_kafka_AdminOptions_set_isolation_level(
+                        options.0,
+                        c::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+                    )
+                };
+                if !error.is_null() {
+                    // SAFETY: given to us, freed once.
+                    unsafe { c::rd_kafka_error_destroy(error) };
+                    return Err(CallFailed::internal("the isolation level was refused"));
+                }
+            }
+            // SAFETY: an allocation; the size is a hint.
+            let list = Partitions(unsafe { c::rd_kafka_topic_partition_list_new(partitions.len() as c_int) });
+            for (topic, partition) in partitions {
+                let Ok(name) = CString::new(topic.as_bytes()) else { continue };
+                // SAFETY: the list is alive, the name is copied; the element returned belongs to the list.
+                unsafe {
+                    let element = c::rd_kafka_topic_partition_list_add(list.0, name.as_ptr(), *partition);
+                    (*element).offset = match which {
+                        Which::Latest => -1,
+                        Which::Earliest => -2,
+                    };
+                }
+            }
+            // SAFETY: list and options are alive until the call returns; it copies them.
+            unsafe {
+                c::rd_kafka_ListOffsets(
+                    self.shared.producer.client().native_ptr(),
+                    list.0,
+                    options.0,
+                    self.shared.queue.0,
+                );
+            }
+            answer
+        };
+        offsets(wait(answer, limit).await?)
+    }
+
+    /// Options with a time limit, and where the answer will come.
+    fn options(
+        &self,
+        call: c::rd_kafka_admin_op_t,
+        limit: Duration,
+    ) -> Result<(Options, oneshot::Receiver<Answer>), CallFailed> {
+        // SAFETY: the client is alive.
+        let options = Options(unsafe {
+            c::rd_kafka_AdminOptions_new(self.shared.producer.client().native_ptr(), call)
+        });
+        let millis = limit.as_millis().clamp(1, 3_600_000) as c_int;
+        let mut text = [0 as c_char; 256];
+        // SAFETY: the options are alive, the buffer is as long as said.
+        let refused = unsafe {
+            c::rd_kafka_AdminOptions_set_request_timeout(options.0, millis, text.as_mut_ptr(), text.len())
+        };
+        if refused != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(CallFailed::internal("the time limit was refused"));
+        }
+        let (sender, receiver) = oneshot::channel::<Answer>();
+        self.shared.outstanding.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: the pointer is taken back exactly once, when the answer comes: librdkafka gives
+        // every call exactly one answer, at the latest when its time limit has passed.
+        unsafe {
+            c::rd_kafka_AdminOptions_set_opaque(options.0, Box::into_raw(Box::new(sender)).cast::<c_void>())
+        };
+        Ok((options, receiver))
+    }
+}
+
+async fn wait(answer: oneshot::Receiver<Answer>, limit: Duration) -> Result<Answer, CallFailed> {
+    // librdkafka keeps the limit itself; this holds should it not.
+    match tokio::time::timeout(limit + Duration::from_secs(1), answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(CallFailed::internal("the client was closed")),
+        Err(_) => Err(CallFailed::timed_out()),
+    }
+}
+
+fn offsets(answer: Answer) -> Result<Offsets, CallFailed> {
+    match answer {
+        Answer::Offsets(offsets) => Ok(offsets),
+        Answer::Failed(error) => Err(error),
+        Answer::Groups(_) => Err(CallFailed::internal("an answer to another call")),
+    }
+}
+
+/// Takes in answers until the owner is gone and nothing is under way.
+fn poll(shared: &Shared) {
+    loop {
+        if shared.closing.load(Ordering::SeqCst) && shared.outstanding.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        // Errors that belong to no call (refused connections, failed logins) come here.
+        shared.producer.poll(Duration::ZERO);
+        // SAFETY: the queue is alive; the event is ours from here.
+        let event = unsafe { c::rd_kafka_queue_poll(shared.queue.0, 100) };
+        if event.is_null() {
+            continue;
+        }
+        let event = Event(event);
+        // SAFETY: the event is alive; its opaque is the one we set, or NULL.
+        let opaque = unsafe { c::rd_kafka_event_opaque(event.0) };
+        if opaque.is_null() {
+            continue;
+        }
+        // SAFETY: made by Box::into_raw in `options`, taken back once.
+        let sender = unsafe { Box::from_raw(opaque.cast::<oneshot::Sender<Answer>>()) };
+        shared.outstanding.fetch_sub(1, Ordering::SeqCst);
+        // SAFETY: the event is alive while it is decoded; everything is copied out.
+        let answer = unsafe { decode(&event) };
+        let _ = sender.send(answer);
+    }
+}
+
+/// Copies an answer out of an event.
+///
+/// # Safety
+/// The event must be one of the three calls of this file.
+unsafe fn decode(event: &Event) -> Answer {
+    // SAFETY: all objects reached belong to the event, which outlives this function; counts come
+    // with their arrays; strings are NUL-terminated or NULL, which `text` checks.
+    unsafe {
+        let code = c::rd_kafka_event_error(event.0);
+        if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Answer::Failed(CallFailed::new(code, text(c::rd_kafka_event_error_string(event.0))));
+        }
+        let mut names = HashMap::new();
+        let mut count: usize = 0;
+        match c::rd_kafka_event_type(event.0) {
+            c::RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT => {
+                let result = c::rd_kafka_event_DescribeConsumerGroups_result(event.0);
+                let groups = c::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+                Answer::Groups((0..count).map(|i| description(*groups.add(i), &mut names)).collect())
+            }
+            c::RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => {
+                let result = c::rd_kafka_event_ListConsumerGroupOffsets_result(event.0);
+                let groups = c::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
+                if count == 0 {
+                    return Answer::Failed(CallFailed::internal("an empty answer"));
+                }
+                let group = *groups;
+                if let Some(error) = failure(c::rd_kafka_group_result_error(group)) {
+                    return Answer::Failed(error);
+                }
+                Answer::Offsets(copied(c::rd_kafka_group_result_partitions(group), &mut names))
+            }
+            c::RD_KAFKA_EVENT_LISTOFFSETS_RESULT => {
+                let result = c::rd_kafka_event_ListOffsets_result(event.0);
+                let infos = c::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+                let mut offsets = Offsets::with_capacity(count);
+                for i in 0..count {
+                    let partition = c::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(i));
+                    let (key, offset) = element(&*partition, &mut names);
+                    offsets.insert(key, offset);
+                }
+                Answer::Offsets(offsets)
+            }
+            _ => Answer::Failed(CallFailed::internal("an event that no call asked for")),
+        }
+    }
+}
+
+type Names = HashMap<String, Arc<str>>;
+
+/// # Safety
+/// The description must be alive.
+unsafe fn description(of: *const c::rd_kafka_ConsumerGroupDescription_t, names: &mut Names) -> Description {
+    use c::rd_kafka_consumer_group_state_t as State;
+    // SAFETY: the description and all it holds are alive.
+    unsafe {
+        let members = (0..c::rd_kafka_ConsumerGroupDescription_member_count(of))
+            .map(|i| {
+                let member = c::rd_kafka_ConsumerGroupDescription_member(of, i);
+                let target = c::rd_kafka_MemberDescription_target_assignment(member);
+                MemberDescription {
+                    id: text(c::rd_kafka_MemberDescription_consumer_id(member)),
+                    host: text(c::rd_kafka_MemberDescription_host(member)),
+                    assignment: assignment(c::rd_kafka_MemberDescription_assignment(member), names),
+                    target: (!target.is_null()).then(|| assignment(target, names)),
+                }
+            })
+            .collect();
+        Description {
+            group: text(c::rd_kafka_ConsumerGroupDescription_group_id(of)),
+            error: failure(c::rd_kafka_ConsumerGroupDescription_error(of)),
+            phase: match c::rd_kafka_ConsumerGroupDescription_state(of) {
+                State::RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE
+                | State::RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE => Phase::Rebalancing,
+                State::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE => Phase::Stable,
+                State::RD_KAFKA_CONSUMER_GROUP_STATE_DEAD => Phase::Dead,
+                State::RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY => Phase::Empty,
+                _ => Phase::Unknown,
+            },
+            new_protocol: matches!(
+                c::rd_kafka_ConsumerGroupDescription_type(of),
+                c::rd_kafka_consumer_group_type_t::RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER
+            ),
+            members,
+        }
+    }
+}
+
+/// # Safety
+/// The assignment must be alive or NULL.
+unsafe fn assignment(of: *const c::rd_kafka_MemberAssignment_t, names: &mut Names) -> Vec<(Arc<str>, i32)> {
+    if of.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: alive, so is the list it holds.
+    let mut all: Vec<_> =
+        unsafe { copied(c::rd_kafka_MemberAssignment_partitions(of), names) }.into_keys().collect();
+    all.sort();
+    all
+}
+
+/// # Safety
+/// The list must be alive or NULL.
+unsafe fn copied(list: *const c::rd_kafka_topic_partition_list_t, names: &mut Names) -> Offsets {
+    if list.is_null() {
+        return Offsets::new();
+    }
+    // SAFETY: the list holds `cnt` elements.
+    unsafe { (0..(*list).cnt as usize).map(|i| element(&*(*list).elems.add(i), names)).collect() }
+}
+
+/// # Safety
+/// The element's topic must be a string that lives.
+unsafe fn element(
+    of: &c::rd_kafka_topic_partition_t,
+    names: &mut Names,
+) -> ((Arc<str>, i32), Result<i64, CallFailed>) {
+    // SAFETY: as promised by the caller.
+    let topic = unsafe { text(of.topic) };
+    let topic = names.entry(topic).or_insert_with_key(|t| Arc::from(t.as_str())).clone();
+    let offset = match of.err {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(of.offset),
+        // SAFETY: err2str gives a static string for every code.
+        code => Err(CallFailed::new(code, unsafe { text(c::rd_kafka_err2str(code)) })),
+    };
+    ((topic, of.partition), offset)
+}
+
+/// # Safety
+/// The error must be alive or NULL.
+unsafe fn failure(error: *const c::rd_kafka_error_t) -> Option<CallFailed> {
+    if error.is_null() {
+        return None;
+    }
+    // SAFETY: alive.
+    unsafe {
+        let code = c::rd_kafka_error_code(error);
+        (code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
+            .then(|| CallFailed::new(code, text(c::rd_kafka_error_string(error))))
+    }
+}
+
+/// # Safety
+/// The string must be NUL-terminated and alive, or NULL.
+unsafe fn text(string: *const c_char) -> String {
+    if string.is_null() {
+        return String::new();
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
+}

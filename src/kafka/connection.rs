@@ -1,0 +1,273 @@
+//! The settings of a connection, the client made of them, and what troubles it.
+//!
+//! It reads nothing of groups or topics.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::error::{ConnectionProblem, KafkaError};
+
+/// How to reach a Kafka cluster. Equal settings are one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionConfig {
+    /// Addresses to start from, `host:port`.
+    pub bootstrap: Vec<String>,
+    /// Encrypt; `None`: plain text.
+    pub tls: Option<TlsConfig>,
+    /// Log in; `None`: no login.
+    pub sasl: Option<SaslConfig>,
+}
+
+/// TLS settings, PEM in clear.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct TlsConfig {
+    /// Authorities the brokers are checked against; `None`: the system's.
+    pub ca_pem: Option<String>,
+    /// Client certificate.
+    pub client_cert_pem: Option<String>,
+    /// Its key.
+    pub client_key_pem: Option<String>,
+    /// Accept any certificate.
+    pub skip_verify: bool,
+}
+
+/// SASL settings.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SaslConfig {
+    /// Mechanism, as Kafka names it.
+    pub mechanism: String,
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConfig")
+            .field("ca_pem", &self.ca_pem.is_some())
+            .field("client_cert_pem", &self.client_cert_pem.is_some())
+            .field("skip_verify", &self.skip_verify)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SaslConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SaslConfig")
+            .field("mechanism", &self.mechanism)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What librdkafka last complained of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
+    code: RDKafkaErrorCode,
+    text: String,
+}
+
+/// Takes in what librdkafka says beside its answers.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    trouble: Mutex<Option<Trouble>>,
+}
+
+impl Context {
+    fn note(&self, code: RDKafkaErrorCode, text: &str) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        // "All brokers are down" follows the reason why; the reason is worth more.
+        if code == RDKafkaErrorCode::AllBrokersDown && trouble.is_some() {
+            return;
+        }
+        *trouble = Some(Trouble { code, text: text.to_owned() });
+    }
+
+    /// It works again.
+    pub fn clear(&self) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Why nothing was answered.
+    pub fn problem(&self, bootstrap: &str) -> ConnectionProblem {
+        use RDKafkaErrorCode as E;
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(Trouble { code, text }) = trouble else {
+            return ConnectionProblem {
+                reason: "TimedOut",
+                message: format!("Kafka at {bootstrap} does not answer in time"),
+            };
+        };
+        let said = tidy(&text);
+        let (reason, message) = match code {
+            E::Authentication | E::SaslAuthenticationFailed => (
+                "AuthenticationFailed",
+                format!(
+                    "Kafka at {bootstrap} refused the login: {said}. Check user name, password and mechanism"
+                ),
+            ),
+            E::SSL => (
+                "TlsFailed",
+                format!(
+                    "no TLS connection to Kafka at {bootstrap}: {said}. Check caCert and the client certificate"
+                ),
+            ),
+            E::Resolve => (
+                "Unreachable",
+                format!("the host of Kafka at {bootstrap} cannot be found: {said}. Check bootstrapServers"),
+            ),
+            _ => (
+                "Unreachable",
+                format!(
+                    "Kafka at {bootstrap} cannot be reached: {said}. Check bootstrapServers, and that Kafka runs"
+                ),
+            ),
+        };
+        ConnectionProblem { reason, message }
+    }
+}
+
+/// librdkafka's text without what changes from one try to the next, so that the same trouble
+/// stays the same text.
+fn tidy(text: &str) -> String {
+    let text = text.split(" (after ").next().unwrap_or(text);
+    let text = match text.split_once("]: ") {
+        Some((_, rest)) if text.starts_with('[') => rest,
+        _ => text,
+    };
+    text.trim().trim_end_matches('.').to_owned()
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        // One line a try would drown everything else: what matters is in status and condition.
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(target: "spillway::kafka", facility, "{text}");
+            }
+            _ => tracing::debug!(target: "spillway::kafka", facility, "{text}"),
+        }
+    }
+
+    fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
+        tracing::debug!(target: "spillway::kafka", "{error}: {reason}");
+        if let Some(code) = error.rdkafka_error_code() {
+            self.note(code, reason);
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+/// Makes the client. It waits for nothing.
+pub(super) fn client(config: &ConnectionConfig) -> Result<BaseProducer<Context>, KafkaError> {
+    let bootstrap = config.bootstrap.join(",");
+    let mut settings = ClientConfig::new();
+    settings
+        .set("bootstrap.servers", &bootstrap)
+        .set("client.id", "spillway")
+        .set("allow.auto.create.topics", "false")
+        .set("socket.timeout.ms", "10000")
+        .set("socket.connection.setup.timeout.ms", "10000")
+        .set("reconnect.backoff.ms", "100")
+        .set("reconnect.backoff.max.ms", "5000")
+        .set("socket.keepalive.enable", "true")
+        .set("topic.metadata.refresh.interval.ms", "-1")
+        .set("enable.metrics.push", "false")
+        .set("log.connection.close", "false");
+    let protocol = match (&config.tls, &config.sasl) {
+        (None, None) => "plaintext",
+        (Some(_), None) => "ssl",
+        (None, Some(_)) => "sasl_plaintext",
+        (Some(_), Some(_)) => "sasl_ssl",
+    };
+    settings.set("security.protocol", protocol);
+    if let Some(tls) = &config.tls {
+        for (name, value) in [
+            ("ssl.ca.pem", &tls.ca_pem),
+            ("ssl.certificate.pem", &tls.client_cert_pem),
+            ("ssl.key.pem", &tls.client_key_pem),
+        ] {
+            if let Some(value) = value {
+                settings.set(name, value);
+            }
+        }
+        if tls.skip_verify {
+            settings.set("enable.ssl.certificate.verification", "false");
+        }
+    }
+    if let Some(sasl) = &config.sasl {
+        settings
+            .set("sasl.mechanism", &sasl.mechanism)
+            .set("sasl.username", &sasl.username)
+            .set("sasl.password", &sasl.password);
+    }
+    settings.set_log_level(RDKafkaLogLevel::Info);
+    settings.create_with_context(Context::default()).map_err(|error| {
+        let mut why = error.to_string();
+        // librdkafka's own text may quote a setting.
+        if let Some(sasl) = config.sasl.as_ref().filter(|s| !s.password.is_empty()) {
+            why = why.replace(&sasl.password, "…");
+        }
+        KafkaError { bootstrap, why }
+    })
+}
+
+/// How long a call may take, given what is left of a sweep.
+pub(super) fn left(deadline: std::time::Instant) -> Duration {
+    deadline.saturating_duration_since(std::time::Instant::now()).max(Duration::from_millis(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = ConnectionConfig {
+            bootstrap: vec!["k:9092".into()],
+            tls: Some(TlsConfig { client_key_pem: Some("KEYKEY".into()), ..TlsConfig::default() }),
+            sasl: Some(SaslConfig {
+                mechanism: "PLAIN".into(),
+                username: "ann".into(),
+                password: "hunter2".into(),
+            }),
+        };
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("KEYKEY"), "{shown}");
+    }
+
+    #[test]
+    fn unusable_settings_are_told_without_the_password() {
+        let sasl =
+            SaslConfig { mechanism: "TELEPATHY".into(), username: "ann".into(), password: "hunter2".into() };
+        let config = ConnectionConfig { bootstrap: vec!["k:9092".into()], tls: None, sasl: Some(sasl) };
+        let error = client(&config).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with("the settings for Kafka at k:9092 cannot be used: "), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn the_same_trouble_is_the_same_text() {
+        let a = tidy(
+            "[thrd:127.0.0.1:1/bootstrap]: 127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+        );
+        let b = tidy(
+            "[thrd:x]: 127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 7ms in state CONNECT, 3 identical error(s) suppressed)",
+        );
+        assert_eq!(a, b);
+        assert_eq!(a, "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused");
+    }
+}

@@ -1,0 +1,102 @@
+//! Why Kafka could not be read, in words that say what, where, and what to do.
+//!
+//! No text here carries a password.
+
+use std::fmt;
+
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+
+/// Settings that no client can be made of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the settings for Kafka at {bootstrap} cannot be used: {why}")]
+pub struct KafkaError {
+    /// The bootstrap servers.
+    pub bootstrap: String,
+    /// What is wrong with them.
+    pub why: String,
+}
+
+/// Why a connection does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionProblem {
+    /// One CamelCase word.
+    pub reason: &'static str,
+    /// What, where, and what to do.
+    pub message: String,
+}
+
+/// Why one call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CallFailed {
+    pub code: Option<RDKafkaErrorCode>,
+    pub text: String,
+}
+
+impl CallFailed {
+    pub fn new(code: RDKafkaRespErr, text: String) -> Self {
+        Self { code: Some(code.into()), text }
+    }
+
+    pub fn internal(text: &str) -> Self {
+        Self { code: None, text: text.to_owned() }
+    }
+
+    pub fn timed_out() -> Self {
+        Self { code: Some(RDKafkaErrorCode::OperationTimedOut), text: "no answer in time".into() }
+    }
+
+    /// Whether the group's coordinator, or nobody, answered: then the connection may be at fault.
+    pub fn unanswered(&self) -> bool {
+        use RDKafkaErrorCode as E;
+        matches!(
+            self.code,
+            Some(
+                E::OperationTimedOut
+                    | E::AllBrokersDown
+                    | E::BrokerTransportFailure
+                    | E::Resolve
+                    | E::Authentication
+                    | E::SaslAuthenticationFailed
+                    | E::SSL
+                    | E::WaitingForCoordinator
+                    | E::TimedOutQueue
+                    | E::RequestTimedOut
+            )
+        )
+    }
+
+    /// Whether the metadata that led here is out of date.
+    pub fn outdated(&self) -> bool {
+        use RDKafkaErrorCode as E;
+        matches!(
+            self.code,
+            Some(
+                E::UnknownTopicOrPartition
+                    | E::UnknownTopic
+                    | E::UnknownPartition
+                    | E::NotLeaderForPartition
+                    | E::LeaderNotAvailable
+                    | E::FencedLeaderEpoch
+                    | E::UnknownLeaderEpoch
+            )
+        )
+    }
+}
+
+impl fmt::Display for CallFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use RDKafkaErrorCode as E;
+        match self.code {
+            Some(E::GroupAuthorizationFailed) => {
+                f.write_str("not allowed to describe it: grant DESCRIBE on the group")
+            }
+            Some(E::TopicAuthorizationFailed) => {
+                f.write_str("not allowed to read it: grant DESCRIBE on the topic")
+            }
+            Some(E::OperationTimedOut | E::RequestTimedOut | E::TimedOutQueue) => {
+                f.write_str("no answer in time")
+            }
+            _ => f.write_str(&self.text),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Kafka: one client a connection, one sweep that reads every group on it.
+//!
+//! It says what was read and what could not be; it judges nothing and knows nothing of
+//! Kubernetes.
+
+mod admin;
+mod connection;
+mod error;
+mod sweep;
+mod topics;
+
+pub use connection::{ConnectionConfig, SaslConfig, TlsConfig};
+pub use error::{ConnectionProblem, KafkaError};
+pub use sweep::{Connection, Sweep};
+
+/// What is read of transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// Up to the high watermark.
+    ReadUncommitted,
+    /// Up to the last stable offset.
+    ReadCommitted,
+}
+
+/// What is asked of one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRequest {
+    /// The group id.
+    pub group: String,
+    /// The topics that count; `None`: those its members read.
+    pub topics: Option<Vec<String>>,
+    /// The topics its members were seen to read, for while it has none.
+    pub remembered: Vec<String>,
+    /// What its consumers read of transactions.
+    pub isolation: Isolation,
+}
+
+/// What a cluster says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterInfo {
+    /// Brokers known.
+    pub brokers: i32,
+    /// Its id.
+    pub cluster_id: Option<String>,
+}
