@@ -3,4 +3,10 @@
 //! It knows nothing of Spillway: an image name is mapped to whatever binary the
 //! caller says.
 
+pub mod controlplane;
+pub mod kafka;
+pub mod kafka_tool;
+pub mod ports;
 pub mod process;
+pub mod tools;
+pub mod wait;

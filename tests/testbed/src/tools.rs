@@ -1,0 +1,222 @@
+//! What the bed is made of: built or fetched once, into a cache.
+//!
+//! Several processes may ask at once: one works, the others wait. What is there and still made
+//! from the same inputs is used as it is. It starts nothing.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::IsTerminal as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+use tokio::process::Command;
+
+/// Kubernetes version of the control plane: that of `controlplane/go.mod`.
+const KUBERNETES: &str = "1.37.2";
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    cache: PathBuf,
+    assets: Option<PathBuf>,
+}
+
+impl Tools {
+    /// Makes sure that everything is there, building and fetching what is not.
+    ///
+    /// # Errors
+    /// One line when a toolchain is missing; the last lines of its output when a build fails.
+    pub async fn prepare() -> Result<Self> {
+        let cache = cache();
+        fs::create_dir_all(cache.join("bin")).with_context(|| format!("creating {}", cache.display()))?;
+        let lock = File::create(cache.join("lock"))?;
+        let waiting = tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock));
+        let _lock = waiting.await??;
+        let tools = Self { cache, assets: std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) };
+        // Maven waits for the network, Go for the processor: side by side.
+        tokio::try_join!(tools.go_parts(), tools.kafka_jars())?;
+        Ok(tools)
+    }
+
+    /// etcd.
+    pub fn etcd(&self) -> PathBuf {
+        self.asset("etcd")
+    }
+
+    /// kube-apiserver.
+    pub fn kube_apiserver(&self) -> PathBuf {
+        self.asset("kube-apiserver")
+    }
+
+    /// kube-controller-manager.
+    pub fn kube_controller_manager(&self) -> PathBuf {
+        self.asset("kube-controller-manager")
+    }
+
+    /// kubectl.
+    pub fn kubectl(&self) -> PathBuf {
+        self.asset("kubectl")
+    }
+
+    /// helm.
+    pub fn helm(&self) -> PathBuf {
+        self.cache.join("bin/helm")
+    }
+
+    /// The folder of Kafka's jars.
+    pub fn kafka_libs(&self) -> PathBuf {
+        self.cache.join("kafka/libs")
+    }
+
+    /// java.
+    pub fn java(&self) -> PathBuf {
+        std::env::var_os("JAVA_HOME")
+            .map(|home| PathBuf::from(home).join("bin/java"))
+            .filter(|java| java.exists())
+            .unwrap_or_else(|| "java".into())
+    }
+
+    /// A folder for beds.
+    pub fn beds(&self) -> PathBuf {
+        self.cache.join("beds")
+    }
+
+    /// A copy that is already on the machine is used for what it holds.
+    fn asset(&self, name: &str) -> PathBuf {
+        let found = self.assets.as_ref().map(|dir| dir.join(name)).filter(|path| path.exists());
+        found.unwrap_or_else(|| self.cache.join("bin").join(name))
+    }
+
+    async fn go_parts(&self) -> Result<()> {
+        let module = here().join("controlplane");
+        let bin = self.cache.join("bin");
+        let stamp = Stamp::of(&bin.join("go.stamp"), &["main.go", "go.mod", "go.sum"].map(|f| module.join(f)))?;
+        if !stamp.fits() || !bin.join("controlplane").exists() || !bin.join("helm").exists() {
+            needs("go", &["version"], "Go 1.26 or later (https://go.dev/dl)").await?;
+            let (major, minor) = KUBERNETES.split_once('.').unwrap_or(("1", "37"));
+            let minor = minor.split('.').next().unwrap_or(minor);
+            let version = "k8s.io/component-base/version";
+            let flags = format!(
+                "-s -w -X {version}.gitVersion=v{KUBERNETES} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+            );
+            let plane = bin.join("controlplane");
+            let plane = plane.to_string_lossy();
+            run("building the Kubernetes control plane", &module, "go", &["build", "-ldflags", &flags, "-o", &plane, "."])
+                .await?;
+            let helm = bin.join("helm");
+            let helm = helm.to_string_lossy();
+            let helm_flags = "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1";
+            run("building Helm", &module, "go", &["build", "-ldflags", helm_flags, "-o", &helm, "helm.sh/helm/v4/cmd/helm"])
+                .await?;
+            stamp.set()?;
+        }
+        for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] {
+            let link = bin.join(name);
+            if !link.exists() {
+                let _ = fs::remove_file(&link);
+                symlink("controlplane", &link).with_context(|| format!("linking {}", link.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn kafka_jars(&self) -> Result<()> {
+        let pom = here().join("kafka/pom.xml");
+        let libs = self.kafka_libs();
+        let stamp = Stamp::of(&self.cache.join("kafka/stamp"), std::slice::from_ref(&pom))?;
+        needs("java", &["-version"], "a JDK, 17 or later (Debian: openjdk-17-jdk-headless)").await?;
+        if stamp.fits() && libs.exists() {
+            return Ok(());
+        }
+        needs("mvn", &["--version"], "Maven (Debian: maven)").await?;
+        let partial = self.cache.join("kafka/partial");
+        let _ = fs::remove_dir_all(&partial);
+        let _ = fs::remove_dir_all(&libs);
+        let out = format!("-DoutputDirectory={}", partial.display());
+        let pom = pom.to_string_lossy();
+        run("fetching Kafka", &self.cache, "mvn", &["-B", "-q", "-f", &pom, "dependency:copy-dependencies", &out]).await?;
+        fs::rename(&partial, &libs)?;
+        stamp.set()
+    }
+}
+
+/// The cache: `SPILLWAY_TESTBED_CACHE`, else `target/testbed` of the workspace.
+fn cache() -> PathBuf {
+    std::env::var_os("SPILLWAY_TESTBED_CACHE").map(PathBuf::from).unwrap_or_else(|| here().join("../../target/testbed"))
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Remembers what something was made from.
+struct Stamp {
+    path: PathBuf,
+    hash: String,
+}
+
+impl Stamp {
+    fn of(path: &Path, inputs: &[PathBuf]) -> Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        KUBERNETES.hash(&mut hasher);
+        for input in inputs {
+            fs::read(input).with_context(|| format!("reading {}", input.display()))?.hash(&mut hasher);
+        }
+        Ok(Self { path: path.to_owned(), hash: format!("{:016x}", hasher.finish()) })
+    }
+
+    fn fits(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|found| found.trim() == self.hash)
+    }
+
+    fn set(&self) -> Result<()> {
+        fs::create_dir_all(self.path.parent().unwrap_or(Path::new("/")))?;
+        Ok(fs::write(&self.path, &self.hash)?)
+    }
+}
+
+/// Says in one line what to install when a program is missing.
+async fn needs(program: &str, args: &[&str], what: &str) -> Result<()> {
+    let found = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+    match found {
+        Ok(status) if status.success() => Ok(()),
+        _ => bail!("the test bed needs `{program}`, which is not on this machine: install {what}"),
+    }
+}
+
+/// Runs a build, telling every few seconds that it goes on.
+async fn run(what: &str, dir: &Path, program: &str, args: &[&str]) -> Result<()> {
+    let start = Instant::now();
+    eprintln!("testbed: {what}…");
+    let child = Command::new(program)
+        .args(args)
+        .current_dir(dir)
+        .env("GOFLAGS", "-buildvcs=false")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {program}"))?;
+    let output = child.wait_with_output();
+    tokio::pin!(output);
+    let every = if std::io::stderr().is_terminal() { Duration::from_secs(5) } else { Duration::from_secs(30) };
+    let output = loop {
+        tokio::select! {
+            output = &mut output => break output?,
+            () = tokio::time::sleep(every) => eprintln!("testbed: {what}, {}s so far…", start.elapsed().as_secs()),
+        }
+    };
+    if !output.status.success() {
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        bail!("{what} failed ({program}: {}):\n{}", output.status, lines[lines.len().saturating_sub(20)..].join("\n"));
+    }
+    eprintln!("testbed: {what} took {}s", start.elapsed().as_secs());
+    Ok(())
+}

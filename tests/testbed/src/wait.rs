@@ -1,0 +1,33 @@
+//! Waiting for a condition, with a time limit and a word on what was last seen.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+
+/// Time between two looks.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Looks until there is something, and returns it. `look` says what it saw instead.
+///
+/// # Errors
+/// When the limit has passed: what was awaited, how long, and what was seen last.
+pub async fn eventually<T, E, F>(what: &str, limit: Duration, mut look: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T, E>>,
+    E: Display,
+{
+    let start = Instant::now();
+    loop {
+        let left = limit.saturating_sub(start.elapsed());
+        let seen = match tokio::time::timeout(left.max(STEP), look()).await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(seen)) => format!("{seen:#}"),
+            Err(_) => "no answer".to_owned(),
+        };
+        if start.elapsed() >= limit {
+            return Err(anyhow!("waited {}s for {what}; last seen: {seen}", limit.as_secs()));
+        }
+        tokio::time::sleep(STEP).await;
+    }
+}
