@@ -3,4 +3,5 @@
 //! It knows nothing of Spillway: an image name is mapped to whatever binary the
 //! caller says.
 
+pub mod kafka;
 pub mod process;

@@ -43,10 +43,7 @@ pub struct Child {
     log: PathBuf,
 }
 
-type Job = (
-    Command,
-    mpsc::SyncSender<std::io::Result<std::process::Child>>,
-);
+type Job = (Command, mpsc::SyncSender<std::io::Result<std::process::Child>>);
 
 fn forker() -> &'static mpsc::SyncSender<Job> {
     static FORKER: OnceLock<mpsc::SyncSender<Job>> = OnceLock::new();
@@ -78,12 +75,7 @@ pub fn spawn(spec: &Spec) -> Result<Child> {
         .open(&spec.log)
         .with_context(|| format!("opening {}", spec.log.display()))?;
     let mut command = Command::new("setpriv");
-    command
-        .arg("--pdeathsig")
-        .arg("KILL")
-        .arg("--")
-        .arg(&spec.program)
-        .args(&spec.args);
+    command.arg("--pdeathsig").arg("KILL").arg("--").arg(&spec.program).args(&spec.args);
     if spec.clear_env {
         command.env_clear();
     }
@@ -91,36 +83,22 @@ pub fn spawn(spec: &Spec) -> Result<Child> {
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
-    command
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
 
     let (reply, answer) = mpsc::sync_channel(1);
-    forker()
-        .send((command, reply))
-        .map_err(|_| anyhow!("the forking thread is gone"))?;
+    forker().send((command, reply)).map_err(|_| anyhow!("the forking thread is gone"))?;
     let mut child = answer.recv()?.with_context(|| {
-        format!(
-            "starting {} (through setpriv, package util-linux)",
-            spec.program.display()
-        )
+        format!("starting {} (through setpriv, package util-linux)", spec.program.display())
     })?;
     let pid = Pid::from_raw(child.id() as i32).context("a child without a pid")?;
     let (tx, status) = watch::channel(None);
     // One waiting thread a child: simple, and it reaps whatever the caller does.
-    std::thread::Builder::new()
-        .name(format!("wait-{}", child.id()))
-        .spawn(move || {
-            if let Ok(status) = child.wait() {
-                let _ = tx.send(Some(status));
-            }
-        })?;
-    Ok(Child {
-        pid,
-        status,
-        log: spec.log.clone(),
-    })
+    std::thread::Builder::new().name(format!("wait-{}", child.id())).spawn(move || {
+        if let Ok(status) = child.wait() {
+            let _ = tx.send(Some(status));
+        }
+    })?;
+    Ok(Child { pid, status, log: spec.log.clone() })
 }
 
 impl Child {
