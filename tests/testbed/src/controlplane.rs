@@ -93,7 +93,7 @@ impl ControlPlane {
                 format!("--client-ca-file={}", path("ca.crt")),
                 format!("--token-auth-file={}", path("tokens.csv")),
                 "--authorization-mode=RBAC".into(),
-                format!("--service-account-key-file={}", path("sa.key")),
+                format!("--service-account-key-file={}", path("sa.pub")),
                 format!("--service-account-signing-key-file={}", path("sa.key")),
                 "--service-account-issuer=https://kubernetes.default.svc".into(),
                 "--service-cluster-ip-range=10.0.0.0/24".into(),
@@ -282,6 +282,7 @@ fn certificates(dir: &Path) -> Result<String> {
     fs::write(dir.join("server.crt"), server.pem())?;
     fs::write(dir.join("server.key"), server_key.serialize_pem())?;
     fs::write(dir.join("sa.key"), account_key.serialize_pem())?;
+    fs::write(dir.join("sa.pub"), account_key.public_key_pem())?;
     Ok(ca_cert.pem())
 }
 

@@ -5,7 +5,6 @@
 
 pub mod controlplane;
 pub mod kafka;
-pub mod kafka_tool;
 pub mod ports;
 pub mod process;
 pub mod tools;

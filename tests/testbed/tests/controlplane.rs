@@ -1,4 +1,4 @@
-//! The parts of the bed, each for real.
+//! The control plane, for real.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,6 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, Config};
 use serde_json::json;
 use spillway_testbed::controlplane::ControlPlane;
-use spillway_testbed::kafka::{Kafka, KafkaOptions};
 use spillway_testbed::tools::Tools;
 use spillway_testbed::wait::eventually;
 
@@ -76,60 +75,5 @@ async fn two_control_planes_side_by_side() -> Result<()> {
     drop((first, second));
     std::fs::remove_dir_all(one)?;
     std::fs::remove_dir_all(two)?;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kafka_that_stops_and_starts_again() -> Result<()> {
-    use rdkafka::ClientConfig;
-    use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
-    use rdkafka::producer::{FutureProducer, FutureRecord};
-    use rdkafka::{Offset, TopicPartitionList};
-
-    let tools = Tools::prepare().await?;
-    let at = dir(&tools, "kafka");
-    let users = vec![("ann".to_owned(), "secret".to_owned())];
-    let kafka = Kafka::start(&tools, &at, &KafkaOptions { sasl: users, ..KafkaOptions::default() }).await?;
-    kafka.create_topic("orders", 2).await?;
-    let producer: FutureProducer = ClientConfig::new().set("bootstrap.servers", kafka.bootstrap()).create()?;
-    for i in 0..10 {
-        let record = FutureRecord::<(), str>::to("orders").partition(0).payload("x");
-        producer.send(record, LIMIT).await.map_err(|(error, _)| anyhow::anyhow!("message {i}: {error}"))?;
-    }
-    let consumer: StreamConsumer =
-        ClientConfig::new().set("bootstrap.servers", kafka.bootstrap()).set("group.id", "g").create()?;
-    let mut commit = TopicPartitionList::new();
-    commit.add_partition_offset("orders", 0, Offset::Offset(4))?;
-    consumer.commit(&commit, CommitMode::Sync)?;
-    let rows = kafka.describe_group("g").await?;
-    let row = &rows[&("orders".to_owned(), 0)];
-    ensure!((row.committed, row.end, row.lag) == (Some(4), Some(10), Some(6)), "{row:?}");
-
-    kafka.stop().await;
-    kafka.start_again().await?;
-    kafka.delete_records("orders", 0, 8).await?;
-    let rows = kafka.describe_group("g").await?;
-    ensure!(rows[&("orders".to_owned(), 0)].committed == Some(4), "{rows:?}");
-
-    for (mechanism, password, works) in
-        [("PLAIN", "secret", true), ("SCRAM-SHA-512", "secret", true), ("SCRAM-SHA-512", "wrong", false)]
-    {
-        let client: rdkafka::producer::BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", kafka.sasl_bootstrap())
-            .set("security.protocol", "sasl_plaintext")
-            .set("sasl.mechanism", mechanism)
-            .set("sasl.username", "ann")
-            .set("sasl.password", password)
-            .set("log_level", "0")
-            .create()?;
-        let answer = tokio::task::spawn_blocking(move || {
-            use rdkafka::producer::Producer as _;
-            client.client().fetch_metadata(None, Duration::from_secs(5)).is_ok()
-        })
-        .await?;
-        ensure!(answer == works, "{mechanism} with {password}: {answer}");
-    }
-    drop(kafka);
-    std::fs::remove_dir_all(at)?;
     Ok(())
 }

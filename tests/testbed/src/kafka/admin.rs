@@ -1,0 +1,267 @@
+//! What tests do inside the cluster: topics, records, groups' offsets.
+//!
+//! Groups are described by Kafka's own command-line tool, so that Spillway's
+//! figures are compared with somebody else's.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::{Kafka, java};
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// A JVM that starts beside a compiler is slow.
+const TOOL_LIMIT: Duration = Duration::from_secs(90);
+
+/// A line of `kafka-consumer-groups --describe --offsets`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ToolRow {
+    /// Topic.
+    pub topic: String,
+    /// Partition number.
+    pub partition: i32,
+    /// Committed offset, if there is one.
+    pub committed: Option<i64>,
+    /// End offset of the partition, if known.
+    pub end: Option<i64>,
+    /// Messages between the two, if both are known.
+    pub lag: Option<i64>,
+    /// Id of the member that has the partition, if any.
+    pub member: Option<String>,
+}
+
+/// Where [`Kafka::reset_offsets`] puts a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetTo {
+    /// The first message kept.
+    Earliest,
+    /// Behind the last message.
+    Latest,
+    /// An offset, the same in every partition.
+    Offset(i64),
+}
+
+impl Kafka {
+    /// Client settings for the listener without authentication.
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.bootstrap());
+        config
+    }
+
+    fn admin(&self) -> Result<(AdminClient<DefaultClientContext>, AdminOptions)> {
+        let options = AdminOptions::new().operation_timeout(Some(LIMIT)).request_timeout(Some(LIMIT));
+        Ok((self.client().create()?, options))
+    }
+
+    /// Creates a topic, on all brokers, and waits until each partition has a leader.
+    ///
+    /// # Errors
+    /// When it exists, or the cluster does not do it in time.
+    pub async fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
+        let (admin, options) = self.admin()?;
+        let replicas = TopicReplication::Fixed(i32::try_from(self.brokers())?);
+        let topic = NewTopic::new(name, partitions, replicas);
+        let answer = admin.create_topics([&topic], &options).await?;
+        for topic in answer {
+            topic.map_err(|(name, error)| anyhow::anyhow!("creating topic {name}: {error}"))?;
+        }
+        self.partitions_are(name, partitions).await
+    }
+
+    /// Gives a topic more partitions: `partitions` in all.
+    ///
+    /// # Errors
+    /// When the cluster refuses or does not do it in time.
+    pub async fn grow_topic(&self, name: &str, partitions: i32) -> Result<()> {
+        let (admin, options) = self.admin()?;
+        let wanted = NewPartitions::new(name, usize::try_from(partitions)?);
+        for topic in admin.create_partitions([&wanted], &options).await? {
+            topic.map_err(|(name, error)| anyhow::anyhow!("growing topic {name}: {error}"))?;
+        }
+        self.partitions_are(name, partitions).await
+    }
+
+    /// Deletes a topic and waits until it is gone.
+    ///
+    /// # Errors
+    /// When there is none, or the cluster does not do it in time.
+    pub async fn delete_topic(&self, name: &str) -> Result<()> {
+        let (admin, options) = self.admin()?;
+        for topic in admin.delete_topics(&[name], &options).await? {
+            topic.map_err(|(name, error)| anyhow::anyhow!("deleting topic {name}: {error}"))?;
+        }
+        self.partitions_are(name, 0).await
+    }
+
+    /// Waits until the topic has exactly this many partitions, all with a leader.
+    async fn partitions_are(&self, name: &str, wanted: i32) -> Result<()> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let (config, topic) = (self.client(), name.to_owned());
+            let seen = tokio::task::spawn_blocking(move || -> Result<usize> {
+                let client: BaseConsumer = config.create()?;
+                let metadata = client.fetch_metadata(Some(&topic), Duration::from_secs(5))?;
+                let partitions = metadata.topics().first().map_or(&[][..], |t| t.partitions());
+                Ok(partitions.iter().filter(|p| p.leader() >= 0).count())
+            })
+            .await?;
+            if seen.as_ref().is_ok_and(|&n| i32::try_from(n) == Ok(wanted)) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("topic {name}: {wanted} partitions expected, {seen:?} after {LIMIT:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Deletes the records of a partition below offset `before`, as retention would.
+    ///
+    /// # Errors
+    /// When the cluster refuses or does not do it in time.
+    pub async fn delete_records(&self, topic: &str, partition: i32, before: i64) -> Result<()> {
+        let (admin, options) = self.admin()?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(before))?;
+        let answer = admin.delete_records(&list, &options).await?;
+        for element in answer.elements() {
+            element.error().with_context(|| format!("deleting records of {topic}/{partition}"))?;
+        }
+        Ok(())
+    }
+
+    /// First kept offset and end offset of a partition.
+    ///
+    /// # Errors
+    /// When the cluster does not answer in time.
+    pub async fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        let (config, topic) = (self.client(), topic.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer = config.create()?;
+            Ok(client.fetch_watermarks(&topic, partition, LIMIT)?)
+        })
+        .await?
+    }
+
+    /// A group's offsets as Kafka's own tool sees them, sorted; empty for a group
+    /// that does not exist.
+    ///
+    /// # Errors
+    /// When the tool fails or its output cannot be read.
+    pub async fn describe_group(&self, group: &str) -> Result<Vec<ToolRow>> {
+        let args = ["--describe", "--offsets", "--group", group];
+        let output = self.group_tool(&args).await?;
+        let mut rows = parse_describe(&output)
+            .with_context(|| format!("reading the description of group {group}:\n{output}"))?;
+        rows.sort();
+        Ok(rows)
+    }
+
+    /// Moves the committed offsets of a group without members.
+    ///
+    /// # Errors
+    /// When the tool fails, for instance because the group has members.
+    pub async fn reset_offsets(&self, group: &str, topic: &str, to: ResetTo) -> Result<()> {
+        let offset;
+        let mut args = vec!["--reset-offsets", "--execute", "--group", group];
+        args.extend(["--topic", topic]);
+        match to {
+            ResetTo::Earliest => args.push("--to-earliest"),
+            ResetTo::Latest => args.push("--to-latest"),
+            ResetTo::Offset(at) => {
+                offset = at.to_string();
+                args.extend(["--to-offset", &offset]);
+            }
+        }
+        let output = self.group_tool(&args).await?;
+        // The tool reports a refusal on its output and exits with 0.
+        ensure!(!output.contains("Error:"), "resetting the offsets of group {group}: {output}");
+        Ok(())
+    }
+
+    async fn group_tool(&self, args: &[&str]) -> Result<String> {
+        let bootstrap = self.bootstrap();
+        let mut all = vec!["--bootstrap-server", &bootstrap, "--timeout", "20000"];
+        all.extend(args);
+        let class = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        self.run_tool(class, &all).await
+    }
+
+    /// Runs one of Kafka's command-line tools by its class and returns its standard
+    /// output.
+    ///
+    /// # Errors
+    /// When it fails or takes more than a minute and a half.
+    pub async fn run_tool(&self, class: &str, args: &[&str]) -> Result<String> {
+        let log4j = self.dir.join("tool-log4j2.properties");
+        let mut command = tokio::process::Command::new(java());
+        command
+            .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+            .arg(format!("-Dlog4j2.configurationFile={}", log4j.display()))
+            .arg("-cp")
+            .arg(format!("{}/*", self.libs.display()))
+            .arg(class)
+            .args(args)
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(TOOL_LIMIT, command.output())
+            .await
+            .with_context(|| format!("{class} took more than {TOOL_LIMIT:?}"))?
+            .with_context(|| format!("running {:?} (is a Java 17 there?)", java()))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "{class} {}: {}\n{text}{}",
+            args.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(text)
+    }
+}
+
+/// Reads the table by its header: columns come and go between versions.
+fn parse_describe(output: &str) -> Result<Vec<ToolRow>> {
+    let mut lines = output.lines().map(str::trim).filter(|l| !l.is_empty());
+    let Some(header) = lines.find(|l| l.starts_with("GROUP ")) else {
+        return Ok(Vec::new());
+    };
+    let header: Vec<&str> = header.split_whitespace().collect();
+    let column = |name: &str| {
+        let found = header.iter().position(|h| *h == name);
+        found.with_context(|| format!("no column {name}"))
+    };
+    let (topic, partition) = (column("TOPIC")?, column("PARTITION")?);
+    let (committed, end) = (column("CURRENT-OFFSET")?, column("LOG-END-OFFSET")?);
+    let (lag, member) = (column("LAG")?, column("CONSUMER-ID")?);
+    let mut rows = Vec::new();
+    for line in lines {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        let cell = |i: usize| {
+            let cell = cells.get(i).with_context(|| format!("short line {line:?}"))?;
+            anyhow::Ok((*cell != "-").then_some(*cell))
+        };
+        let number = |i: usize| -> Result<Option<i64>> {
+            let parsed = cell(i)?.map(str::parse).transpose();
+            parsed.with_context(|| format!("no number in {line:?}"))
+        };
+        // A member without partitions has a line of its own, with no topic.
+        let (Some(topic), Some(partition)) = (cell(topic)?, number(partition)?) else {
+            continue;
+        };
+        rows.push(ToolRow {
+            topic: topic.to_owned(),
+            partition: i32::try_from(partition)?,
+            committed: number(committed)?,
+            end: number(end)?,
+            lag: number(lag)?,
+            member: cell(member)?.map(str::to_owned),
+        });
+    }
+    Ok(rows)
+}
