@@ -5,6 +5,7 @@
 
 pub mod controlplane;
 pub mod kafka;
+pub mod kubelet;
 pub mod ports;
 pub mod process;
 pub mod tools;
