@@ -146,7 +146,8 @@ impl ControlPlane {
     async fn default_account(&self) -> Result<()> {
         use k8s_openapi::api::core::v1::ServiceAccount;
         let accounts: kube::Api<ServiceAccount> = kube::Api::namespaced(self.client.clone(), "default");
-        eventually("the default service account", Duration::from_secs(60), || accounts.get("default")).await?;
+        eventually("the default service account", Duration::from_secs(60), || accounts.get("default"))
+            .await?;
         Ok(())
     }
 
@@ -274,7 +275,8 @@ fn certificates(dir: &Path) -> Result<String> {
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_cert = ca.self_signed(&ca_key)?;
     let issuer = Issuer::from_params(&ca, &ca_key);
-    let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "10.0.0.1"];
+    let names =
+        ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1", "10.0.0.1"];
     let server_key = KeyPair::generate()?;
     let server = CertificateParams::new(names.map(String::from).to_vec())?.signed_by(&server_key, &issuer)?;
     let account_key = KeyPair::generate()?;

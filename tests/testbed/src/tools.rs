@@ -34,7 +34,8 @@ impl Tools {
         let cache = cache();
         fs::create_dir_all(cache.join("bin")).with_context(|| format!("creating {}", cache.display()))?;
         let lock = File::create(cache.join("lock"))?;
-        let waiting = tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock));
+        let waiting =
+            tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock));
         let _lock = waiting.await??;
         let tools = Self { cache, assets: std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) };
         // Maven waits for the network, Go for the processor: side by side.
@@ -94,7 +95,8 @@ impl Tools {
     async fn go_parts(&self) -> Result<()> {
         let module = here().join("controlplane");
         let bin = self.cache.join("bin");
-        let stamp = Stamp::of(&bin.join("go.stamp"), &["main.go", "go.mod", "go.sum"].map(|f| module.join(f)))?;
+        let stamp =
+            Stamp::of(&bin.join("go.stamp"), &["main.go", "go.mod", "go.sum"].map(|f| module.join(f)))?;
         if !stamp.fits() || !bin.join("controlplane").exists() || !bin.join("helm").exists() {
             needs("go", &["version"], "Go 1.26 or later (https://go.dev/dl)").await?;
             let (major, minor) = KUBERNETES.split_once('.').unwrap_or(("1", "37"));
@@ -105,13 +107,23 @@ impl Tools {
             );
             let plane = bin.join("controlplane");
             let plane = plane.to_string_lossy();
-            run("building the Kubernetes control plane", &module, "go", &["build", "-ldflags", &flags, "-o", &plane, "."])
-                .await?;
+            run(
+                "building the Kubernetes control plane",
+                &module,
+                "go",
+                &["build", "-ldflags", &flags, "-o", &plane, "."],
+            )
+            .await?;
             let helm = bin.join("helm");
             let helm = helm.to_string_lossy();
             let helm_flags = "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1";
-            run("building Helm", &module, "go", &["build", "-ldflags", helm_flags, "-o", &helm, "helm.sh/helm/v4/cmd/helm"])
-                .await?;
+            run(
+                "building Helm",
+                &module,
+                "go",
+                &["build", "-ldflags", helm_flags, "-o", &helm, "helm.sh/helm/v4/cmd/helm"],
+            )
+            .await?;
             stamp.set()?;
         }
         for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] {
@@ -138,7 +150,13 @@ impl Tools {
         let _ = fs::remove_dir_all(&libs);
         let out = format!("-DoutputDirectory={}", partial.display());
         let pom = pom.to_string_lossy();
-        run("fetching Kafka", &self.cache, "mvn", &["-B", "-q", "-f", &pom, "dependency:copy-dependencies", &out]).await?;
+        run(
+            "fetching Kafka",
+            &self.cache,
+            "mvn",
+            &["-B", "-q", "-f", &pom, "dependency:copy-dependencies", &out],
+        )
+        .await?;
         fs::rename(&partial, &libs)?;
         stamp.set()
     }
@@ -146,7 +164,9 @@ impl Tools {
 
 /// The cache: `SPILLWAY_TESTBED_CACHE`, else `target/testbed` of the workspace.
 fn cache() -> PathBuf {
-    std::env::var_os("SPILLWAY_TESTBED_CACHE").map(PathBuf::from).unwrap_or_else(|| here().join("../../target/testbed"))
+    std::env::var_os("SPILLWAY_TESTBED_CACHE")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| here().join("../../target/testbed"))
 }
 
 fn here() -> &'static Path {
@@ -204,7 +224,8 @@ async fn run(what: &str, dir: &Path, program: &str, args: &[&str]) -> Result<()>
         .with_context(|| format!("starting {program}"))?;
     let output = child.wait_with_output();
     tokio::pin!(output);
-    let every = if std::io::stderr().is_terminal() { Duration::from_secs(5) } else { Duration::from_secs(30) };
+    let every =
+        if std::io::stderr().is_terminal() { Duration::from_secs(5) } else { Duration::from_secs(30) };
     let output = loop {
         tokio::select! {
             output = &mut output => break output?,
@@ -215,7 +236,11 @@ async fn run(what: &str, dir: &Path, program: &str, args: &[&str]) -> Result<()>
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
-        bail!("{what} failed ({program}: {}):\n{}", output.status, lines[lines.len().saturating_sub(20)..].join("\n"));
+        bail!(
+            "{what} failed ({program}: {}):\n{}",
+            output.status,
+            lines[lines.len().saturating_sub(20)..].join("\n")
+        );
     }
     eprintln!("testbed: {what} took {}s", start.elapsed().as_secs());
     Ok(())

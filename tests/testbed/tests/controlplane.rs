@@ -23,7 +23,8 @@ fn dir(tools: &Tools, name: &str) -> PathBuf {
 async fn two_control_planes_side_by_side() -> Result<()> {
     let tools = Tools::prepare().await?;
     let (one, two) = (dir(&tools, "plane-1"), dir(&tools, "plane-2"));
-    let (first, second) = tokio::try_join!(ControlPlane::start(&tools, &one), ControlPlane::start(&tools, &two))?;
+    let (first, second) =
+        tokio::try_join!(ControlPlane::start(&tools, &one), ControlPlane::start(&tools, &two))?;
     let version = first.client().apiserver_version().await?;
     ensure!(version.git_version.starts_with("v1.37"), "{version:?}");
 

@@ -12,14 +12,10 @@ use spillway_testbed::kafka::{Kafka, KafkaOptions, ResetTo};
 mod common;
 
 async fn send(servers: &str, topic: &str, partition: i32, count: usize) -> Result<()> {
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("linger.ms", "5")
-        .create()?;
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", servers).set("linger.ms", "5").create()?;
     let sends = (0..count).map(|_| {
-        let record = FutureRecord::<(), _>::to(topic)
-            .partition(partition)
-            .payload("x");
+        let record = FutureRecord::<(), _>::to(topic).partition(partition).payload("x");
         producer.send(record, Duration::from_secs(30))
     });
     for sent in futures::future::join_all(sends).await {
@@ -29,10 +25,8 @@ async fn send(servers: &str, topic: &str, partition: i32, count: usize) -> Resul
 }
 
 fn commit(servers: &str, group: &str, topic: &str, partition: i32, offset: i64) -> Result<()> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", servers)
-        .set("group.id", group)
-        .create()?;
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", servers).set("group.id", group).create()?;
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
     consumer.commit(&list, CommitMode::Sync)?;
@@ -49,10 +43,8 @@ fn row(rows: &[spillway_testbed::kafka::ToolRow], partition: i32) -> Result<[Opt
 #[tokio::test(flavor = "multi_thread")]
 async fn one_broker_keeps_data_ports_and_groups() -> Result<()> {
     let dir = common::dir("kafka-one")?;
-    let options = KafkaOptions {
-        sasl: vec![("alice".into(), "alice-secret".into())],
-        ..KafkaOptions::default()
-    };
+    let options =
+        KafkaOptions { sasl: vec![("alice".into(), "alice-secret".into())], ..KafkaOptions::default() };
     let kafka = Kafka::start(&common::libs()?, &dir, options).await?;
     let servers = kafka.bootstrap();
     kafka.create_topic("orders", 3).await?;
@@ -93,11 +85,7 @@ async fn one_broker_keeps_data_ports_and_groups() -> Result<()> {
             .create()?;
         let limit = Duration::from_secs(if welcome { 20 } else { 3 });
         let answer = client.fetch_metadata(Some("orders"), limit);
-        ensure!(
-            answer.is_ok() == welcome,
-            "{mechanism} with {password}: {:?}",
-            answer.err()
-        );
+        ensure!(answer.is_ok() == welcome, "{mechanism} with {password}: {:?}", answer.err());
     }
 
     kafka.kill().await;
@@ -106,15 +94,10 @@ async fn one_broker_keeps_data_ports_and_groups() -> Result<()> {
     ensure!(kafka.watermarks("orders", 1).await? == (0, 7));
 
     kafka.pause();
-    let client: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &servers)
-        .set("log_level", "0")
-        .create()?;
+    let client: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", &servers).set("log_level", "0").create()?;
     let limit = Duration::from_secs(2);
-    ensure!(
-        client.fetch_metadata(None, limit).is_err(),
-        "a frozen broker answered"
-    );
+    ensure!(client.fetch_metadata(None, limit).is_err(), "a frozen broker answered");
     kafka.resume();
     client.fetch_metadata(None, Duration::from_secs(20))?;
 
@@ -128,10 +111,7 @@ async fn one_broker_keeps_data_ports_and_groups() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_brokers_survive_the_loss_of_one() -> Result<()> {
     let dir = common::dir("kafka-three")?;
-    let options = KafkaOptions {
-        brokers: 3,
-        ..KafkaOptions::default()
-    };
+    let options = KafkaOptions { brokers: 3, ..KafkaOptions::default() };
     let kafka = Kafka::start(&common::libs()?, &dir, options).await?;
     let servers = kafka.bootstrap();
     ensure!(servers.split(',').count() == 3, "{servers}");
@@ -151,10 +131,7 @@ async fn three_brokers_survive_the_loss_of_one() -> Result<()> {
 async fn a_node_that_cannot_start_says_why() -> Result<()> {
     let dir = common::dir("kafka-broken")?;
     let properties: Vec<(String, String)> = vec![("num.io.threads".into(), "0".into())];
-    let options = KafkaOptions {
-        properties,
-        ..KafkaOptions::default()
-    };
+    let options = KafkaOptions { properties, ..KafkaOptions::default() };
     let error = match Kafka::start(&common::libs()?, &dir, options).await {
         Ok(_) => anyhow::bail!("it started without I/O threads"),
         Err(error) => format!("{error:#}"),

@@ -11,7 +11,12 @@ use kube::{Api, ResourceExt};
 use super::Shared;
 
 /// Every variable of a container, in order.
-pub(super) async fn variables(shared: &Shared, pod: &Pod, container: &Container, ip: &str) -> Result<Vec<(String, String)>> {
+pub(super) async fn variables(
+    shared: &Shared,
+    pod: &Pod,
+    container: &Container,
+    ip: &str,
+) -> Result<Vec<(String, String)>> {
     let namespace = pod.namespace().unwrap_or_default();
     let mut all: Vec<(String, String)> = vec![
         ("PATH".into(), std::env::var("PATH").unwrap_or_default()),
@@ -45,7 +50,13 @@ pub(super) async fn variables(shared: &Shared, pod: &Pod, container: &Container,
     Ok(all)
 }
 
-async fn from(shared: &Shared, pod: &Pod, namespace: &str, source: &EnvVarSource, ip: &str) -> Result<Option<String>> {
+async fn from(
+    shared: &Shared,
+    pod: &Pod,
+    namespace: &str,
+    source: &EnvVarSource,
+    ip: &str,
+) -> Result<Option<String>> {
     if let Some(field) = &source.field_ref {
         return Ok(Some(self::field(shared, pod, &field.field_path, ip)?));
     }
@@ -60,7 +71,13 @@ async fn from(shared: &Shared, pod: &Pod, namespace: &str, source: &EnvVarSource
     bail!("an environment source that the test bed does not know: {source:?}")
 }
 
-fn picked(mut values: BTreeMap<String, String>, kind: &str, name: &str, key: &str, optional: Option<bool>) -> Result<Option<String>> {
+fn picked(
+    mut values: BTreeMap<String, String>,
+    kind: &str,
+    name: &str,
+    key: &str,
+    optional: Option<bool>,
+) -> Result<Option<String>> {
     match values.remove(key) {
         Some(value) => Ok(Some(value)),
         None if optional == Some(true) => Ok(None),
@@ -96,7 +113,12 @@ pub(super) fn field(shared: &Shared, pod: &Pod, path: &str, ip: &str) -> Result<
 }
 
 /// The data of a Secret as text.
-pub(super) async fn secret(shared: &Shared, namespace: &str, name: &str, optional: Option<bool>) -> Result<BTreeMap<String, String>> {
+pub(super) async fn secret(
+    shared: &Shared,
+    namespace: &str,
+    name: &str,
+    optional: Option<bool>,
+) -> Result<BTreeMap<String, String>> {
     let api: Api<Secret> = Api::namespaced(shared.client.clone(), namespace);
     match api.get_opt(name).await? {
         Some(secret) => Ok(secret
@@ -111,7 +133,12 @@ pub(super) async fn secret(shared: &Shared, namespace: &str, name: &str, optiona
 }
 
 /// The data of a ConfigMap.
-pub(super) async fn config_map(shared: &Shared, namespace: &str, name: &str, optional: Option<bool>) -> Result<BTreeMap<String, String>> {
+pub(super) async fn config_map(
+    shared: &Shared,
+    namespace: &str,
+    name: &str,
+    optional: Option<bool>,
+) -> Result<BTreeMap<String, String>> {
     let api: Api<ConfigMap> = Api::namespaced(shared.client.clone(), namespace);
     match api.get_opt(name).await? {
         Some(map) => Ok(map.data.unwrap_or_default()),

@@ -239,8 +239,14 @@ async fn bind(shared: Arc<Shared>, pod: Pod) {
     let name = pod.name_any();
     let binding = Binding {
         metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
-        target: ObjectReference { kind: Some("Node".into()), name: Some(shared.options.node.clone()), ..ObjectReference::default() },
+        target: ObjectReference {
+            kind: Some("Node".into()),
+            name: Some(shared.options.node.clone()),
+            ..ObjectReference::default()
+        },
     };
     // Bound already, or gone: both are seen in the watch.
-    let _ = pods.create_subresource::<_, serde_json::Value>("binding", &name, &PostParams::default(), &binding).await;
+    let _ = pods
+        .create_subresource::<_, serde_json::Value>("binding", &name, &PostParams::default(), &binding)
+        .await;
 }

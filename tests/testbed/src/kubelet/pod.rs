@@ -76,8 +76,13 @@ impl Life {
                 match self.start().await {
                     Ok(child) => break child,
                     Err(error) => {
-                        let reason = if self.binary().is_none() { "ErrImagePull" } else { "CreateContainerConfigError" };
-                        self.known.state = State::Waiting { reason: reason.into(), message: format!("{error:#}") };
+                        let reason = if self.binary().is_none() {
+                            "ErrImagePull"
+                        } else {
+                            "CreateContainerConfigError"
+                        };
+                        self.known.state =
+                            State::Waiting { reason: reason.into(), message: format!("{error:#}") };
                         self.tell().await;
                         if self.wait_or_deleted(FIRST).await {
                             return self.remove().await;
@@ -136,7 +141,8 @@ impl Life {
             variables.push(("KUBECONFIG".into(), self.kubeconfig()?));
         }
         // `command` replaces the image's entrypoint, which is the binary.
-        let expand = |all: &[String]| -> Vec<String> { all.iter().map(|a| env::expand(a, &variables)).collect() };
+        let expand =
+            |all: &[String]| -> Vec<String> { all.iter().map(|a| env::expand(a, &variables)).collect() };
         let mut words = expand(container.command.as_deref().unwrap_or_default());
         let program = if words.is_empty() { binary } else { PathBuf::from(words.remove(0)) };
         words.extend(expand(container.args.as_deref().unwrap_or_default()));

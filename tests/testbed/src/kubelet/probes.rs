@@ -50,7 +50,8 @@ impl Prober {
         let host = http.host.as_deref().unwrap_or(ip);
         let path = http.path.as_deref().unwrap_or("/");
         let limit = seconds(self.probe.timeout_seconds, 1);
-        let passed = matches!(tokio::time::timeout(limit, get(host, self.port, path)).await, Ok(Ok(200..=399)));
+        let passed =
+            matches!(tokio::time::timeout(limit, get(host, self.port, path)).await, Ok(Ok(200..=399)));
         if passed {
             self.failures = 0;
             self.successes += 1;
@@ -69,7 +70,8 @@ fn seconds(value: Option<i32>, default: i32) -> Duration {
 
 async fn get(host: &str, port: u16, path: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect((host, port)).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kube-probe\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kube-probe\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut head = [0u8; 12];
     stream.read_exact(&mut head).await?;

@@ -32,7 +32,9 @@ pub(super) fn patch(pod: &Pod, container: &Container, known: &Known) -> Value {
         State::Waiting { reason, message } if known.restarts == 0 && known.last.is_none() => {
             ("Pending", json!({"waiting": {"reason": reason, "message": message}}))
         }
-        State::Waiting { reason, message } => ("Running", json!({"waiting": {"reason": reason, "message": message}})),
+        State::Waiting { reason, message } => {
+            ("Running", json!({"waiting": {"reason": reason, "message": message}}))
+        }
         State::Running { since } => ("Running", json!({"running": {"startedAt": since}})),
         State::Terminated { code, since } => (
             if *code == 0 { "Succeeded" } else { "Failed" },
@@ -45,10 +47,14 @@ pub(super) fn patch(pod: &Pod, container: &Container, known: &Known) -> Value {
     let old = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
     let condition = |kind: &str, value: bool| {
         let before = old.into_iter().flatten().find(|c| c.type_ == kind && c.status == truth(value));
-        let since = before.and_then(|c| c.last_transition_time.as_ref()).map_or(now.clone(), |t| t.0.to_string());
+        let since =
+            before.and_then(|c| c.last_transition_time.as_ref()).map_or(now.clone(), |t| t.0.to_string());
         json!({"type": kind, "status": truth(value), "lastTransitionTime": since})
     };
-    let last = known.last.as_ref().map(|(code, at)| json!({"terminated": {"exitCode": code, "reason": "Error", "finishedAt": at}}));
+    let last = known
+        .last
+        .as_ref()
+        .map(|(code, at)| json!({"terminated": {"exitCode": code, "reason": "Error", "finishedAt": at}}));
     json!({"status": {
         "phase": phase,
         "podIP": known.ip,

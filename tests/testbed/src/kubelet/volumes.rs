@@ -26,7 +26,13 @@ pub(super) const RENEW: Duration = Duration::from_secs(1800);
 pub(super) type Mounts = Vec<(PathBuf, String)>;
 
 /// Makes every volume that the container mounts.
-pub(super) async fn make(shared: &Shared, pod: &Pod, container: &Container, dir: &Path, ip: &str) -> Result<Mounts> {
+pub(super) async fn make(
+    shared: &Shared,
+    pod: &Pod,
+    container: &Container,
+    dir: &Path,
+    ip: &str,
+) -> Result<Mounts> {
     let mut mounts = Mounts::new();
     let namespace = pod.namespace().unwrap_or_default();
     for mount in container.volume_mounts.iter().flatten() {
@@ -75,8 +81,10 @@ pub(super) async fn make(shared: &Shared, pod: &Pod, container: &Container, dir:
 
 /// Writes a fresh token.
 pub(super) async fn renew(shared: &Shared, pod: &Pod, dir: &Path) -> Result<()> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(shared.client.clone(), &pod.namespace().unwrap_or_default());
-    let name = pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_else(|| "default".into());
+    let accounts: Api<ServiceAccount> =
+        Api::namespaced(shared.client.clone(), &pod.namespace().unwrap_or_default());
+    let name =
+        pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_else(|| "default".into());
     let request = TokenRequest {
         spec: TokenRequestSpec { expiration_seconds: Some(LASTS), ..TokenRequestSpec::default() },
         ..TokenRequest::default()
@@ -99,7 +107,9 @@ pub(super) fn wrapped(mounts: &Mounts, program: &Path, args: &[String]) -> (Path
     let mut paths = Vec::new();
     for (i, (from, to)) in mounts.iter().enumerate() {
         let (a, b) = (2 * i + 1, 2 * i + 2);
-        script.push_str(&format!("[ -d \"${{{a}}}\" ] && mkdir -p \"${{{b}}}\"; mount --bind \"${{{a}}}\" \"${{{b}}}\"\n"));
+        script.push_str(&format!(
+            "[ -d \"${{{a}}}\" ] && mkdir -p \"${{{b}}}\"; mount --bind \"${{{a}}}\" \"${{{b}}}\"\n"
+        ));
         paths.push(from.to_string_lossy().into_owned());
         paths.push(to.clone());
     }

@@ -8,10 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 fn cache() -> PathBuf {
-    std::env::var_os("SPILLWAY_TESTBED_CACHE").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testbed"),
-        PathBuf::from,
-    )
+    std::env::var_os("SPILLWAY_TESTBED_CACHE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testbed"), PathBuf::from)
 }
 
 /// An empty folder of this name under `target`, for data and logs.
