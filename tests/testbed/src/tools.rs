@@ -200,7 +200,7 @@ impl Stamp {
 }
 
 /// Says in one line what to install when a program is missing.
-async fn needs(program: &str, args: &[&str], what: &str) -> Result<()> {
+pub(crate) async fn needs(program: &str, args: &[&str], what: &str) -> Result<()> {
     let found = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
     match found {
         Ok(status) if status.success() => Ok(()),
@@ -209,7 +209,7 @@ async fn needs(program: &str, args: &[&str], what: &str) -> Result<()> {
 }
 
 /// Runs a build, telling every few seconds that it goes on.
-async fn run(what: &str, dir: &Path, program: &str, args: &[&str]) -> Result<()> {
+pub(crate) async fn run(what: &str, dir: &Path, program: &str, args: &[&str]) -> Result<()> {
     let start = Instant::now();
     eprintln!("testbed: {what}…");
     let child = Command::new(program)
