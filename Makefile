@@ -8,13 +8,13 @@ MAKEFLAGS += --no-print-directory
 KEEP ?=
 export KEEP
 
-.PHONY: help demo test lint unit e2e generate prepare
+.PHONY: help demo test lint unit e2e generate build
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## A backlog on a real cluster and a real Kafka, drained before your eyes (KEEP=1 leaves it running)
-	cargo run --quiet -p spillway-testbed --bin testbed -- demo
+demo: build ## A backlog on a real cluster and a real Kafka, drained before your eyes (KEEP=1 leaves it running)
+	@target/debug/testbed demo
 
 test: lint unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end
 
@@ -22,13 +22,20 @@ lint: ## Format and clippy
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 
-unit: prepare ## Tests without a cluster
-	cargo test --quiet --workspace --locked
+# The end-to-end suite is a test of its own, and has a target of its own.
+unit: build ## Tests without a cluster, and those of the test bed itself
+	cargo test --quiet --workspace --locked --lib --bins \
+	  --test architecture --test generated --test controlplane --test kafka --test prometheus
 
-e2e: prepare ## The end-to-end suite on the test bed
+# The cases wait more than they work: more of them side by side than there are processors.
+e2e: build ## The end-to-end suite on the test bed
+	@rm -rf target/tmp/e2e-times
+	cargo test --quiet --workspace --locked --test e2e -- --test-threads=8
+	@echo "Slowest cases (seconds):"; cat target/tmp/e2e-times/* | sort -rn | head -5
 
-generate: prepare ## Write what is made from something else: definitions, plain manifests, the chart's README
+generate: build ## Write what is made from something else: definitions, plain manifests, the chart's README
 	SPILLWAY_REGENERATE=1 cargo test --quiet -p spillway --test generated -- --test-threads=1 current::
 
-prepare: ## Build and fetch the parts of the test bed (once)
-	cargo run --quiet -p spillway-testbed --bin testbed -- prepare
+build: ## Build everything, and fetch the parts of the test bed (once)
+	cargo run --quiet --locked -p spillway-testbed-tools
+	cargo build --quiet --workspace --bins --locked

@@ -21,6 +21,68 @@ use crate::wait::eventually;
 /// Token of the administrator of every bed; it is worth nothing outside the loopback.
 const TOKEN: &str = "test-bed-admin";
 
+/// Every call of pods is noted, those of the controllers are not.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: None, userGroups: ['system:serviceaccounts:kube-system']}
+- {level: Metadata, userGroups: ['system:serviceaccounts']}
+";
+
+/// A call to the API server, as its audit log has it.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// Who called.
+    pub user: CallUser,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
+    pub verb: String,
+    /// The path.
+    #[serde(rename = "requestURI")]
+    pub uri: String,
+    /// What the call was about; none for paths that are no resource.
+    #[serde(default)]
+    pub object_ref: CallObject,
+    /// What was answered; none while a watch lasts.
+    #[serde(default)]
+    pub response_status: CallStatus,
+    /// When it came in, RFC 3339.
+    pub request_received_timestamp: String,
+}
+
+/// Who made a call.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct CallUser {
+    /// `system:serviceaccount:NAMESPACE:NAME`.
+    pub username: String,
+}
+
+/// What a call was about.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CallObject {
+    /// API group; empty for the core.
+    pub api_group: String,
+    /// Plural name of the kind.
+    pub resource: String,
+    /// `status`, `scale`, …
+    pub subresource: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub struct CallStatus {
+    /// HTTP status.
+    #[serde(default)]
+    pub code: u16,
+}
+
 /// A running control plane. Dropped, it ends.
 pub struct ControlPlane {
     dir: PathBuf,
@@ -58,6 +120,7 @@ impl ControlPlane {
         let [client_port, peer_port, port] = ports::free(3)?[..] else { bail!("three ports") };
         let ca_pem = certificates(dir)?;
         fs::write(dir.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
+        fs::write(dir.join("audit-policy.yaml"), AUDIT_POLICY)?;
         let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
         let kubeconfig = dir.join("kubeconfig");
         fs::write(&kubeconfig, kubeconfig_text(port, &path("ca.crt")))?;
@@ -99,6 +162,8 @@ impl ControlPlane {
                 "--service-cluster-ip-range=10.0.0.0/24".into(),
                 "--allow-privileged=true".into(),
                 "--profiling=false".into(),
+                format!("--audit-policy-file={}", path("audit-policy.yaml")),
+                format!("--audit-log-path={}", path("audit.log")),
                 "--endpoint-reconciler-type=none".into(),
             ]
             .into(),
@@ -174,6 +239,18 @@ impl ControlPlane {
     /// Port of the API server.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The calls that the pods of a service account made so far, in their order.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn calls(&self, namespace: &str, account: &str) -> Result<Vec<Call>> {
+        let user = format!("system:serviceaccount:{namespace}:{account}");
+        let text = fs::read_to_string(self.dir.join("audit.log")).context("reading the audit log")?;
+        // The last line may be half written.
+        let all = text.lines().filter_map(|line| serde_json::from_str::<Call>(line).ok());
+        Ok(all.filter(|call| call.user.username == user).collect())
     }
 
     /// Stops the API server; the data stays.

@@ -1,12 +1,19 @@
 //! The test bed: real Kubernetes, real Kafka, pods as processes, without Docker.
 //!
-//! It knows nothing of Spillway: an image name is mapped to whatever binary the
-//! caller says.
+//! Only `operator` and `demo` know of Spillway; to the rest an image name stands for whatever
+//! binary the caller says.
 
+pub mod account;
+pub mod bed;
 pub mod controlplane;
+pub mod demo;
+pub mod http_client;
 pub mod kafka;
 pub mod kubelet;
+pub mod operator;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
+pub mod sample;
 pub mod tools;
 pub mod wait;

@@ -184,6 +184,21 @@ impl Kafka {
         Ok(())
     }
 
+    /// How often a group of the classic protocol was rebalanced, by the brokers' own logs.
+    ///
+    /// # Errors
+    /// When a log cannot be read.
+    pub fn rebalances(&self, group: &str) -> Result<usize> {
+        let said = format!("Stabilized group {group} generation ");
+        let mut count = 0;
+        for node in &self.nodes {
+            let log = node.dir.join("server.log");
+            let text = std::fs::read_to_string(&log).with_context(|| format!("reading {}", log.display()))?;
+            count += text.lines().filter(|line| line.contains(&said)).count();
+        }
+        Ok(count)
+    }
+
     async fn group_tool(&self, args: &[&str]) -> Result<String> {
         let bootstrap = self.bootstrap();
         let mut all = vec!["--bootstrap-server", &bootstrap, "--timeout", "20000"];

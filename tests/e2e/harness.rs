@@ -1,0 +1,183 @@
+//! What every case needs: its bed, its namespace, ways to look, and a report when it fails.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use kube::Api;
+use spillway::api::{ConsumerScaler, ConsumerScalerStatus};
+use spillway_testbed::bed::{Bed, BedOptions};
+use spillway_testbed::kafka::KafkaOptions;
+use spillway_testbed::kubelet::Images;
+use spillway_testbed::wait::eventually;
+use spillway_testbed::{operator, sample};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+/// User and password of Kafka's listener with a login.
+pub const LOGIN: (&str, &str) = ("alice", "alice-secret");
+
+/// Beds outlive the case that started them: so does what drives them.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime"));
+
+/// A bed that cases share.
+pub struct SharedBed {
+    name: &'static str,
+    /// Values of the chart (YAML).
+    values: &'static str,
+    bed: OnceCell<Bed>,
+}
+
+impl SharedBed {
+    pub const fn new(name: &'static str, values: &'static str) -> Self {
+        Self { name, values, bed: OnceCell::const_new() }
+    }
+
+    async fn get(&'static self) -> Result<&'static Bed> {
+        self.bed
+            .get_or_try_init(|| async {
+                let kafka = KafkaOptions {
+                    sasl: vec![(LOGIN.0.into(), LOGIN.1.into())],
+                    ..KafkaOptions::default()
+                };
+                let images = Images::new()
+                    .map("spillway", env!("CARGO_BIN_EXE_spillway"))
+                    .map(sample::IMAGE, operator::binary("sample")?);
+                let options =
+                    BedOptions { kafka: Some(kafka), images, start_delay: Duration::from_secs(2) };
+                let bed = Bed::start(self.name, options).await?;
+                operator::install(&bed, self.values).await?;
+                operator::leader(&bed, Duration::from_secs(60)).await?;
+                Ok(bed)
+            })
+            .await
+    }
+}
+
+/// A bed that nothing happens to: for everything but outages.
+pub static CALM: SharedBed = SharedBed::new("calm", "{}");
+
+/// Runs a case on a bed; when it fails, says what there was on the bed.
+pub fn case(name: &str, bed: &'static SharedBed, test: impl AsyncFnOnce(Case) -> Result<()>) {
+    let start = Instant::now();
+    RUNTIME.block_on(async {
+        let bed = bed.get().await.unwrap_or_else(|e| panic!("{name}: no bed: {e:#}"));
+        let started = Instant::now();
+        let outcome = match Case::new(name, bed).await {
+            Ok(case) => test(case).await,
+            Err(error) => Err(error),
+        };
+        note_time(name, start, started);
+        if let Err(error) = outcome {
+            let report = bed.report().await;
+            panic!("{name}: {error:#}\n{report}");
+        }
+    });
+}
+
+/// For `make e2e`, which shows the slowest.
+fn note_time(name: &str, start: Instant, started: Instant) {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("e2e-times");
+    let text = format!(
+        "{:.0} {name} ({:.0}s for the bed)\n",
+        start.elapsed().as_secs_f64(),
+        (started - start).as_secs_f64()
+    );
+    let _ = fs::create_dir_all(&dir).and_then(|()| fs::write(dir.join(name), text));
+}
+
+/// One case: a namespace and a folder of its own.
+pub struct Case {
+    pub bed: &'static Bed,
+    pub namespace: String,
+    /// Where the sample's programs write down what they did.
+    pub records: PathBuf,
+}
+
+impl Case {
+    async fn new(name: &str, bed: &'static Bed) -> Result<Self> {
+        let case = Self { bed, namespace: name.to_owned(), records: bed.folder(&format!("records-{name}"))? };
+        bed.apply(&sample::namespace(name)).await?;
+        Ok(case)
+    }
+
+    /// Kafka's plain listener.
+    pub fn servers(&self) -> Result<String> {
+        Ok(self.bed.kafka()?.bootstrap())
+    }
+
+    /// The ConsumerScalers of the namespace.
+    pub fn scalers(&self) -> Api<ConsumerScaler> {
+        Api::namespaced(self.bed.client(), &self.namespace)
+    }
+
+    /// The status of a ConsumerScaler, once it has one.
+    pub async fn status(&self, name: &str) -> Result<ConsumerScalerStatus> {
+        self.scalers().get(name).await?.status.context("no status yet")
+    }
+
+    /// Waits until the status of a ConsumerScaler is as `fits` says, which else tells what it saw.
+    pub async fn until(
+        &self,
+        what: &str,
+        name: &str,
+        limit: Duration,
+        fits: impl Fn(&ConsumerScalerStatus) -> bool,
+    ) -> Result<ConsumerScalerStatus> {
+        eventually(what, limit, || async {
+            let status = self.status(name).await?;
+            ensure!(
+                fits(&status),
+                "state {:?}, lag {:?}, delay {:?}, replicas {:?} of {:?}: {:?}",
+                status.state,
+                status.lag,
+                status.delay,
+                status.current_replicas,
+                status.desired_replicas,
+                status.message
+            );
+            Ok(status)
+        })
+        .await
+    }
+
+    /// The changes of replicas that the operator asked for in this namespace, by its own events,
+    /// in their order: from, to and the sentence.
+    pub async fn scalings(&self) -> Result<Vec<(i32, i32, String)>> {
+        let events = self.events().await?;
+        let scaled = events.into_iter().filter(|(reason, _)| reason == "Scaled");
+        scaled
+            .map(|(_, note)| {
+                let numbers = note.split_once(": ").map_or(note.as_str(), |(head, _)| head);
+                let (from, to) = numbers.split_once(" → ").with_context(|| format!("no arrow in {note:?}"))?;
+                let from = from.rsplit(' ').next().unwrap_or_default();
+                Ok((from.parse()?, to.trim().parse()?, note.clone()))
+            })
+            .collect()
+    }
+
+    /// Reason and sentence of every event of the namespace's scalers, in their order.
+    pub async fn events(&self) -> Result<Vec<(String, String)>> {
+        use k8s_openapi::api::events::v1::Event;
+        let api: Api<Event> = Api::namespaced(self.bed.client(), &self.namespace);
+        let mut all = api.list(&kube::api::ListParams::default()).await?.items;
+        all.retain(|e| e.reporting_controller.as_deref() == Some("spillway"));
+        all.sort_by_key(|e| e.event_time.as_ref().map(|t| t.0));
+        Ok(all.into_iter().map(|e| (e.reason.unwrap_or_default(), e.note.unwrap_or_default())).collect())
+    }
+
+    /// Writes to `/scale` in this namespace that the API server took from the operator.
+    pub fn scale_writes(&self) -> Result<usize> {
+        let calls = self.bed.plane().calls(operator::NAMESPACE, operator::RELEASE)?;
+        let writes = calls.iter().filter(|c| {
+            c.object_ref.subresource == "scale"
+                && c.object_ref.namespace == self.namespace
+                && matches!(c.verb.as_str(), "update" | "patch")
+                && c.response_status.code == 200
+        });
+        Ok(writes.count())
+    }
+}

@@ -1,0 +1,115 @@
+//! The main job: a backlog drained by one right-sized step, and taken back.
+
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use spillway_testbed::account::Account;
+use spillway_testbed::sample::Workload;
+use spillway_testbed::wait::eventually;
+
+use super::harness::{CALM, Case, case};
+
+/// Messages per second of one consumer.
+const EACH: f64 = 50.0;
+/// Messages per second that arrive.
+const ARRIVING: f64 = 60.0;
+/// How late a message may be, s.
+const MAX_DELAY: f64 = 8.0;
+/// How soon the backlog must be gone, s.
+const RECOVER_WITHIN: f64 = 60.0;
+
+fn scaler(case: &Case, name: &str) -> Result<String> {
+    Ok(format!(
+        "---
+apiVersion: spillway.dev/v1alpha1
+kind: ConsumerScaler
+metadata: {{name: {name}, namespace: {ns}}}
+spec:
+  scaleTargetRef: {{name: {name}}}
+  consumerGroups:
+  - {{group: {name}, connection: {{name: main}}}}
+  minReplicas: 1
+  maxReplicas: 12
+  objective: {{maxDelay: {MAX_DELAY}s, recoverWithin: {RECOVER_WITHIN}s}}
+  behavior: {{scaleDown: {{window: 15s, maxStepPercent: 100}}}}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: KafkaConnection
+metadata: {{name: main, namespace: {ns}}}
+spec: {{bootstrapServers: [{servers}], sweepInterval: 1s}}
+",
+        ns = case.namespace,
+        servers = case.servers()?,
+    ))
+}
+
+fn now_ms() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+}
+
+#[test]
+fn an_outage_of_the_consumers_is_recovered_from_by_one_step() {
+    case("recovery", &CALM, async |case: Case| {
+        let (servers, kafka) = (case.servers()?, case.bed.kafka()?);
+        kafka.create_topic("recovery", 12).await?;
+        let stop = case.records.join("downstream-stopped");
+        let rate = case.records.join("rate");
+        let consumers = Workload::consumer(&case.namespace, "recovery", &servers, "recovery", EACH, &case.records)
+            .replicas(2)
+            .with(&["--downstream", &stop.to_string_lossy()]);
+        let producer = Workload::producer(&case.namespace, "producer", &servers, "recovery", ARRIVING, &case.records)
+            .with(&["--rate-file", &rate.to_string_lossy()]);
+        case.bed.apply(&(producer.yaml() + &consumers.yaml() + &scaler(&case, "recovery")?)).await?;
+        case.until("the group to keep up", "recovery", Duration::from_secs(60), |s| {
+            s.state.as_deref() == Some("KeepingUp") && s.current_replicas == Some(2)
+        })
+        .await?;
+        let before = case.scalings().await?;
+
+        // The dependency of the consumers is away: they stay in the group and process nothing.
+        fs::write(&stop, "")?;
+        case.until("the outage to be seen", "recovery", Duration::from_secs(60), |s| {
+            s.state.as_deref() == Some("Stuck") && s.lag.is_some_and(|lag| lag > 3000)
+        })
+        .await
+        .context("while nothing is processed")?;
+        ensure!(case.scalings().await? == before, "more replicas could not have helped: {:?}", case.scalings().await?);
+        fs::remove_file(&stop)?;
+        let back = now_ms()?;
+
+        let recovered = case
+            .until("the group to recover", "recovery", Duration::from_secs(90), |s| {
+                s.state.as_deref() == Some("KeepingUp")
+            })
+            .await?;
+        case.until("the replicas to come back", "recovery", Duration::from_secs(90), |s| {
+            s.state.as_deref() == Some("KeepingUp") && s.current_replicas == Some(2)
+        })
+        .await
+        .with_context(|| format!("it recovered with {:?}", recovered.current_replicas))?;
+
+        // Nothing is sent any more, so that everything can be counted.
+        fs::write(&rate, "0")?;
+        let account = eventually("every message to be processed", Duration::from_secs(60), || {
+            Account::settled(&case.records, kafka, "recovery", 12)
+        })
+        .await?;
+        ensure!(account.produced_total() > 3000, "only {} were sent", account.produced_total());
+        ensure!(account.refused == 0, "{} were refused", account.refused);
+        let late = account.last_late(MAX_DELAY).context("no message was late: there was no outage")?;
+        let took = (late - back) as f64 / 1000.0;
+        ensure!(took <= RECOVER_WITHIN, "messages were late until {took}s after the outage, not {RECOVER_WITHIN}s");
+
+        let path: Vec<(i32, i32, String)> = case.scalings().await?.split_off(before.len());
+        let [(2, up, _), (down_from, 2, _)] = &path[..] else {
+            anyhow::bail!("one step up and one back, not {path:#?}");
+        };
+        ensure!(up == down_from, "{path:#?}");
+        // 60/s and 3,000 to 6,000 behind in what is left of 60 s ask for 3 or 4 replicas; the
+        // next count that 12 partitions can use is 6.
+        ensure!((3..=6).contains(up), "{path:#?}");
+        ensure!(case.scale_writes()? == before.len() + 2, "{} writes", case.scale_writes()?);
+        Ok(())
+    });
+}

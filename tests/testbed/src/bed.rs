@@ -1,0 +1,213 @@
+//! A whole bed: control plane, Kafka, a kubelet, and the commands to work with them.
+//!
+//! It starts and stops the parts and shows their state; what is installed on it is the caller's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use kube::Client;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::controlplane::ControlPlane;
+use crate::kafka::{Kafka, KafkaOptions};
+use crate::kubelet::{Images, Kubelet, KubeletOptions};
+use crate::tools::Tools;
+
+/// Time limit of a command. Helm waits for pods within it.
+const LIMIT: Duration = Duration::from_secs(180);
+/// Lines of a log that a report shows.
+const TAIL: usize = 40;
+
+/// What a bed is to have.
+#[derive(Clone, Debug)]
+pub struct BedOptions {
+    /// Kafka, if one is wanted.
+    pub kafka: Option<KafkaOptions>,
+    /// Which binary an image stands for.
+    pub images: Images,
+    /// From the binding of a pod to the start of its process, in place of the image pull.
+    pub start_delay: Duration,
+}
+
+impl Default for BedOptions {
+    fn default() -> Self {
+        Self { kafka: Some(KafkaOptions::default()), images: Images::new(), start_delay: Duration::ZERO }
+    }
+}
+
+/// A running bed. Dropped, everything on it ends.
+pub struct Bed {
+    dir: PathBuf,
+    tools: Tools,
+    // Dropped first to last: pods end before what they talk to.
+    kubelet: Kubelet,
+    kafka: Option<Kafka>,
+    plane: ControlPlane,
+}
+
+impl Bed {
+    /// Starts one under a name of its own.
+    ///
+    /// # Errors
+    /// When a part cannot be built, does not start or does not get ready.
+    pub async fn start(name: &str, options: BedOptions) -> Result<Self> {
+        let tools = Tools::prepare().await?;
+        sweep_up(&tools.beds());
+        let dir = tools.beds().join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        let dir = dir.canonicalize()?;
+        let (plane_dir, kafka_dir, libs) = (dir.join("kubernetes"), dir.join("kafka"), tools.kafka_libs());
+        let kafka = async {
+            match options.kafka {
+                Some(kafka) => Kafka::start(&libs, &kafka_dir, kafka).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (plane, kafka) = tokio::try_join!(ControlPlane::start(&tools, &plane_dir), kafka)?;
+        let kubelet = Kubelet::start(
+            plane.client(),
+            KubeletOptions {
+                node: "bed".into(),
+                root: dir.join("node"),
+                images: options.images,
+                api_host: plane.host().into(),
+                api_port: plane.port(),
+                ca_pem: plane.ca_pem().into(),
+                start_delay: options.start_delay,
+            },
+        )
+        .await?;
+        Ok(Self { dir, tools, kubelet, kafka, plane })
+    }
+
+    /// A client with all rights.
+    pub fn client(&self) -> Client {
+        self.plane.client()
+    }
+
+    /// The control plane.
+    pub fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// Kafka.
+    ///
+    /// # Errors
+    /// When the bed has none.
+    pub fn kafka(&self) -> Result<&Kafka> {
+        self.kafka.as_ref().context("this bed has no Kafka: ask for it in BedOptions")
+    }
+
+    /// The kubelet.
+    pub fn kubelet(&self) -> &Kubelet {
+        &self.kubelet
+    }
+
+    /// The tools that it is made of.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// A folder for the caller's files, gone some time after this process.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let dir = self.dir.join(name);
+        fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
+        Ok(dir)
+    }
+
+    /// Runs kubectl and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails; the error is what it wrote to its standard error.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        self.command(&self.tools.kubectl(), args, "").await
+    }
+
+    /// Applies resources given as YAML, as a person does.
+    ///
+    /// # Errors
+    /// When the API server refuses one; the error is what kubectl said.
+    pub async fn apply(&self, yaml: &str) -> Result<String> {
+        self.command(&self.tools.kubectl(), &["apply", "-f", "-"], yaml).await
+    }
+
+    /// Runs helm and returns what it printed.
+    ///
+    /// # Errors
+    /// When it fails; the error is what it wrote to its standard error.
+    pub async fn helm(&self, args: &[&str]) -> Result<String> {
+        self.command(&self.tools.helm(), args, "").await
+    }
+
+    async fn command(&self, program: &Path, args: &[&str], input: &str) -> Result<String> {
+        let home = self.dir.join("home");
+        let mut child = Command::new(program)
+            .args(args)
+            .env("KUBECONFIG", self.plane.kubeconfig())
+            .env("HOME", &home)
+            .env_remove("HELM_NAMESPACE")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("running {}", program.display()))?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        // A command that takes none closes it: that is no failure.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let output = tokio::time::timeout(LIMIT, child.wait_with_output())
+            .await
+            .with_context(|| format!("{name} {} took more than {}s", args.join(" "), LIMIT.as_secs()))??;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What there is on the bed and what it last said: for a test that fails.
+    pub async fn report(&self) -> String {
+        let mut text = format!("state of the bed in {}:\n", self.dir.display());
+        let looks: [&[&str]; 3] = [
+            &["get", "deployments,pods", "-A", "-o", "wide"],
+            &["get", "csc,kc", "-A", "-o", "wide"],
+            &["get", "events", "-A", "--sort-by=.metadata.creationTimestamp"],
+        ];
+        for args in looks {
+            let shown = tokio::time::timeout(Duration::from_secs(10), self.kubectl(args)).await;
+            let shown = match shown {
+                Ok(Ok(shown)) => shown,
+                Ok(Err(error)) => format!("{error:#}\n"),
+                Err(_) => "no answer\n".to_owned(),
+            };
+            text.push_str(&format!("$ kubectl {}\n{shown}", args.join(" ")));
+        }
+        for entry in fs::read_dir(self.dir.join("node/logs")).into_iter().flatten().flatten() {
+            let log = fs::read_to_string(entry.path()).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+            text.push_str(&format!("== {}\n{end}\n", entry.path().display()));
+        }
+        text
+    }
+}
+
+/// Removes the folders of beds whose process is gone. The last ones are kept until then, for
+/// whoever wants to know why a test failed.
+fn sweep_up(beds: &Path) {
+    for entry in fs::read_dir(beds).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.rsplit_once('-').and_then(|(_, pid)| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The demo: consumers fall behind, Spillway brings them back on time, and every message is
+//! accounted for.
+//!
+//! It tells the story and judges its end; it helps nobody along: consumers, Kafka and Spillway
+//! are on their own.
+
+mod outcome;
+mod scene;
+mod view;
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+
+use outcome::Outcome;
+use scene::{Scene, Seen};
+use view::View;
+
+/// Messages per second that arrive.
+const ARRIVING: f64 = 120.0;
+/// Messages per second of one consumer.
+const EACH: f64 = 60.0;
+/// Partitions of the topic.
+const PARTITIONS: i32 = 12;
+/// Replicas that the quiet load needs.
+const REPLICAS: i32 = 3;
+/// How late a message may be.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+/// How soon a backlog must be gone.
+const RECOVER_WITHIN: Duration = Duration::from_secs(45);
+/// How long things stay quiet before the outage.
+const QUIET: Duration = Duration::from_secs(10);
+/// How long the consumers' downstream is away.
+const OUTAGE: Duration = Duration::from_secs(40);
+/// Time limit of anything that is waited for.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How to run the demo.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// Leave everything running at the end, until Ctrl-C. `KEEP=1` does the same.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Shows the demo.
+///
+/// # Errors
+/// When something does not start; when a message was missed, the objective was missed, or the
+/// replicas did not come back.
+pub async fn run(options: Options) -> Result<()> {
+    let keep = options.keep || std::env::var("KEEP").is_ok_and(|v| !v.is_empty() && v != "0");
+    let start = Instant::now();
+    let scene = Scene::set().await?;
+    println!("{}", scene.look_around());
+    let mut view = View::new(scene.title());
+
+    view.phase("the consumers start, a few seconds late, and catch up");
+    until(&scene, &mut view, LIMIT, |seen| {
+        seen.state == "KeepingUp" && seen.ready == Some(f64::from(REPLICAS)) && seen.replicas == seen.ready
+    })
+    .await?;
+    view.phase("all is well");
+    for_a_while(&scene, &mut view, QUIET).await?;
+
+    view.phase(&format!("the database behind the consumers is down for {}s: they process nothing", OUTAGE.as_secs()));
+    scene.stop_downstream()?;
+    for_a_while(&scene, &mut view, OUTAGE).await?;
+    scene.start_downstream()?;
+    let back = now_ms()?;
+
+    view.phase("the database is back: the backlog is to be drained in time");
+    until(&scene, &mut view, LIMIT, |seen| seen.state == "KeepingUp").await?;
+    view.phase("recovered: the replicas that were added are given back");
+    let ended = until(&scene, &mut view, LIMIT, |seen| {
+        seen.state == "KeepingUp" && seen.replicas == Some(f64::from(REPLICAS)) && seen.ready == seen.replicas
+    })
+    .await;
+
+    view.phase("no more messages are sent, so that all can be counted");
+    scene.stop_producing()?;
+    let account = scene.account(&mut view).await?;
+    view.close();
+    let outcome = Outcome::of(&scene, &account, back).await?;
+    println!("{}", outcome.text(start.elapsed()));
+    if keep {
+        println!("{}\nEverything is left running. Ctrl-C ends it.", scene.look_around());
+        scene.start_producing()?;
+        tokio::signal::ctrl_c().await?;
+    }
+    ended.context("the replicas did not come back")?;
+    let faults = outcome.faults();
+    ensure!(faults.is_empty(), "{}", faults.join("; "));
+    Ok(())
+}
+
+fn now_ms() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+}
+
+/// Shows what goes on until it is as `done` says.
+async fn until(scene: &Scene, view: &mut View, limit: Duration, done: impl Fn(&Seen) -> bool) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let seen = scene.look().await;
+        view.show(&seen);
+        if done(&seen) {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < limit, "after {}s still: {}", limit.as_secs(), seen.line());
+        tokio::time::sleep(view.pace()).await;
+    }
+}
+
+/// Shows what goes on for a time.
+async fn for_a_while(scene: &Scene, view: &mut View, time: Duration) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        view.show(&scene.look().await);
+        let left = time.saturating_sub(start.elapsed());
+        tokio::time::sleep(view.pace().min(left)).await;
+    }
+    Ok(())
+}
