@@ -41,6 +41,8 @@ pub(super) struct GroupState {
     pub progress_gap: f64,
     /// Progress before the membership last changed, until it resumes.
     paused_from: Option<Time>,
+    /// When it began to process again after it was stuck, or was first seen.
+    resumed_at: Option<Time>,
     samples: VecDeque<f64>,
     sampled_at: Option<Time>,
     at_least: f64,
@@ -75,6 +77,7 @@ impl GroupState {
             last_progress: None,
             progress_gap: 0.0,
             paused_from: None,
+            resumed_at: None,
             samples: capacity.into_iter().collect(),
             sampled_at: None,
             at_least: 0.0,
@@ -105,6 +108,9 @@ impl GroupState {
         }
         self.phase = seen.phase;
 
+        if progressed && stuck_before {
+            self.resumed_at = Some(at);
+        }
         if progressed || self.lag == 0 {
             if let (true, Some(last)) = (progressed, self.last_progress) {
                 if let Some(from) = self.paused_from.take().filter(|_| !stuck_before) {
@@ -119,6 +125,7 @@ impl GroupState {
         self.last_progress.get_or_insert(at);
         // The first look tells nothing of arrivals: count from there.
         self.last_arrival.get_or_insert(at);
+        self.resumed_at.get_or_insert(at);
         self.at = Some(at);
         self.rates(policy, at);
         self.sample_capacity(policy, at);
@@ -189,8 +196,9 @@ impl GroupState {
 
     fn sample_capacity(&mut self, policy: &Policy, at: Time) {
         let window = policy.capacity_window();
-        let settled = self.same_members_since.is_some_and(|since| at - since >= policy.warm() + window);
-        if !settled || self.sampled_at.is_some_and(|last| at - last < window / 2.0) {
+        // What was committed first covers a time when nothing was processed: it is left out.
+        let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
+        if same < window || self.sampled_at.is_some_and(|last| at - last < window / 2.0) {
             return;
         }
         let threads = f64::from(policy.threads_per_replica);
@@ -216,7 +224,9 @@ impl GroupState {
                 busy.push(whole);
             }
         }
-        if busy.is_empty() {
+        // What a replica did, it can do; what it can do at most, only a warm one tells.
+        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm() + window);
+        if busy.is_empty() || !warm {
             self.at_least = self.at_least.max(any * threads);
             return;
         }
@@ -246,6 +256,18 @@ impl GroupState {
     pub fn forget_capacity(&mut self) {
         self.samples.clear();
         self.at_least = 0.0;
+    }
+
+    /// Whether something was processed as lately as commits and sweeps can tell.
+    pub fn processing(&self, policy: &Policy, now: Time) -> bool {
+        let limit = 1.5 * policy.sweep_interval.max(self.progress_gap);
+        self.last_progress.is_some_and(|last| now - last <= limit)
+    }
+
+    /// Since when it has been processing with the same members: a busy one would have given a
+    /// capacity sample a window later.
+    pub fn steady_since(&self) -> Option<Time> {
+        Some(self.same_members_since?.max(self.resumed_at?))
     }
 
     /// Whether messages wait and none was processed for longer than commits are apart.

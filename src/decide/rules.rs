@@ -246,9 +246,10 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     if waits {
         let patience = start_up(policy, state) + policy.warm() + policy.capacity_window();
         let tried = state.scaling.is_some_and(|s| look.now - s.at < patience);
-        let seen_enough =
-            state.started.is_some_and(|s| look.now - s >= policy.warm() + policy.capacity_window());
-        if group.growing && !tried && seen_enough {
+        // A busy replica tells its capacity after that long, and then nothing has to be tried out.
+        let told = policy.warm() + policy.capacity_window() + 2.0 * policy.sweep_interval + group.progress_gap;
+        let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
+        if group.growing && !tried && silent && group.processing(policy, look.now) {
             return Need { enough: false, probe: true, ..Need::keep(current.saturating_mul(2).max(1)) };
         }
         return Need::keep(current);
@@ -351,7 +352,8 @@ fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
 fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> {
     let policy = look.policy;
     let mut longest: f64 = 0.0;
-    for group in state.groups.iter().filter(|g| g.delay > 0.0 && g.lag > 0) {
+    // Less than that is not a backlog but what lies between two commits and two sweeps.
+    for group in state.groups.iter().filter(|g| g.lag > 0 && g.delay > g.recovered_delay(policy)) {
         if group.stuck(policy, look.now) {
             return None;
         }

@@ -196,6 +196,22 @@ fn an_outage_is_drained_by_one_right_sized_step_and_taken_back() {
 }
 
 #[test]
+fn an_outage_before_anything_was_learnt_is_waited_for_then_measured_then_sized() {
+    let policy = policy();
+    let mut state = State::default();
+    let mut plant = Plant::new(2, |_| 60.0, |t| !(60.0..120.0).contains(&t));
+    plant.run(&policy, &mut state, 120.0);
+    assert_eq!(plant.writes, [], "nothing was processed: nothing is to be tried");
+    plant.run(&policy, &mut state, 300.0);
+    let [(up_at, 2, up), (_, _, 2)] = plant.writes[..] else {
+        panic!("one step up, one back to 2, not {:?}", plant.writes);
+    };
+    assert!((3..=6).contains(&up), "{:?}", plant.writes);
+    let window = policy.capacity_window() + 2.0 * policy.sweep_interval;
+    assert!(up_at <= 120.0 + window + 3.0, "{:?}", plant.writes);
+}
+
+#[test]
 fn the_backlog_is_gone_within_the_objective() {
     for start_up in [1.0, 5.0, 10.0, 20.0] {
         for arrival in [20.0, 60.0, 90.0, 200.0] {

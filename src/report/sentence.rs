@@ -78,7 +78,9 @@ fn held_back(limits: &[Limit]) -> String {
 /// What the state means now, in a sentence.
 pub fn state_sentence(decision: &Decision) -> String {
     let n = &decision.numbers;
-    let replicas = plural(decision.from.unwrap_or(0), "replica");
+    // A step just asked for counts: the time to recover was computed with it.
+    let asked = if decision.write { decision.to } else { decision.from };
+    let replicas = plural(asked.unwrap_or(0), "replica");
     let behind = format!(
         "{} behind, the oldest message waits {}",
         count(n.lag.unwrap_or(0)),
@@ -88,7 +90,11 @@ pub fn state_sentence(decision: &Decision) -> String {
     match decision.state {
         ScalerState::Idle => "Nothing arrives and nothing waits".to_owned(),
         ScalerState::KeepingUp => {
-            format!("{} keep up with {} arriving", capital(&replicas), rate(n.arrival))
+            let verb = if asked == Some(1) { "keeps" } else { "keep" };
+            match n.arrival {
+                Some(arrival) => format!("{replicas} {verb} up with {} arriving", rate(Some(arrival))),
+                None => format!("{replicas} {verb} up"),
+            }
         }
         ScalerState::Recovering => match n.eta {
             Some(eta) => format!("{behind}; {replicas} clear it in {}{held}", span(eta)),
@@ -126,11 +132,6 @@ pub fn state_sentence(decision: &Decision) -> String {
         ScalerState::Paused => "Paused by its owner".to_owned(),
         ScalerState::Invalid => decision.problems.join("; "),
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }
 
 fn plural(n: i32, word: &str) -> String {

@@ -178,6 +178,8 @@ impl ControlPlane {
                 format!("--root-ca-file={}", path("ca.crt")),
                 "--use-service-account-credentials=true".into(),
                 "--leader-elect=false".into(),
+                // It would call every pod unready whenever the kubelet cannot reach a stopped API server.
+                "--controllers=*,-node-lifecycle-controller".into(),
                 "--bind-address=127.0.0.1".into(),
                 "--secure-port=0".into(),
                 "--kube-api-qps=200".into(),

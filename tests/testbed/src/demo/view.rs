@@ -131,7 +131,7 @@ impl View {
                 format!("{} of {}", number(seen.ready), number(seen.desired.or(seen.replicas))),
                 chart(&replicas)
             ),
-            format!("  ETA         {}", seconds(seen.eta)),
+            format!("  ETA         {}", seconds(seen.eta.filter(|eta| *eta > 0.0))),
             String::new(),
         ];
         let room = usize::from(rows).saturating_sub(lines.len() + 2).clamp(1, 6);
