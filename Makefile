@@ -16,6 +16,7 @@ help: ## List the targets
 demo: build ## A backlog on a real cluster and a real Kafka, drained before your eyes (KEEP=1 leaves it running)
 	@target/debug/testbed demo
 
+test: TOOLS = --all
 test: lint unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end
 
 lint: ## Format and clippy
@@ -23,11 +24,13 @@ lint: ## Format and clippy
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 
 # The end-to-end suite is a test of its own, and has a target of its own.
+unit: TOOLS = --all
 unit: build ## Tests without a cluster, and those of the test bed itself
 	cargo test --quiet --workspace --locked --lib --bins \
 	  --test architecture --test generated --test controlplane --test kafka --test prometheus
 
 # The cases wait more than they work: more of them side by side than there are processors.
+e2e: TOOLS = --all
 e2e: build ## The end-to-end suite on the test bed
 	@rm -rf target/tmp/e2e-times
 	cargo test --quiet --workspace --locked --test e2e -- --test-threads=8
@@ -36,6 +39,8 @@ e2e: build ## The end-to-end suite on the test bed
 generate: build ## Write what is made from something else: definitions, plain manifests, the chart's README
 	SPILLWAY_REGENERATE=1 cargo test --quiet -p spillway --test generated -- --test-threads=1 current::
 
+# The parts of the bed (Go, Maven) are built while the rest compiles.
 build: ## Build everything, and fetch the parts of the test bed (once)
-	cargo run --quiet --locked -p spillway-testbed-tools
-	cargo build --quiet --workspace --bins --locked
+	@cargo build --quiet --locked -p spillway-testbed-tools
+	@target/debug/testbed-tools $(TOOLS) & tools=$$!; \
+	  cargo build --workspace --bins --locked || { kill $$tools; exit 1; }; wait $$tools

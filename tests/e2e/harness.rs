@@ -39,15 +39,12 @@ impl SharedBed {
     async fn get(&'static self) -> Result<&'static Bed> {
         self.bed
             .get_or_try_init(|| async {
-                let kafka = KafkaOptions {
-                    sasl: vec![(LOGIN.0.into(), LOGIN.1.into())],
-                    ..KafkaOptions::default()
-                };
+                let kafka =
+                    KafkaOptions { sasl: vec![(LOGIN.0.into(), LOGIN.1.into())], ..KafkaOptions::default() };
                 let images = Images::new()
                     .map("spillway", env!("CARGO_BIN_EXE_spillway"))
                     .map(sample::IMAGE, operator::binary("sample")?);
-                let options =
-                    BedOptions { kafka: Some(kafka), images, start_delay: Duration::from_secs(2) };
+                let options = BedOptions { kafka: Some(kafka), images, start_delay: Duration::from_secs(2) };
                 let bed = Bed::start(self.name, options).await?;
                 operator::install(&bed, self.values).await?;
                 operator::leader(&bed, Duration::from_secs(60)).await?;
@@ -152,7 +149,8 @@ impl Case {
         scaled
             .map(|(_, note)| {
                 let numbers = note.split_once(": ").map_or(note.as_str(), |(head, _)| head);
-                let (from, to) = numbers.split_once(" → ").with_context(|| format!("no arrow in {note:?}"))?;
+                let (from, to) =
+                    numbers.split_once(" → ").with_context(|| format!("no arrow in {note:?}"))?;
                 let from = from.rsplit(' ').next().unwrap_or_default();
                 Ok((from.parse()?, to.trim().parse()?, note.clone()))
             })

@@ -55,11 +55,13 @@ fn an_outage_of_the_consumers_is_recovered_from_by_one_step() {
         kafka.create_topic("recovery", 12).await?;
         let stop = case.records.join("downstream-stopped");
         let rate = case.records.join("rate");
-        let consumers = Workload::consumer(&case.namespace, "recovery", &servers, "recovery", EACH, &case.records)
-            .replicas(2)
-            .with(&["--downstream", &stop.to_string_lossy()]);
-        let producer = Workload::producer(&case.namespace, "producer", &servers, "recovery", ARRIVING, &case.records)
-            .with(&["--rate-file", &rate.to_string_lossy()]);
+        let consumers =
+            Workload::consumer(&case.namespace, "recovery", &servers, "recovery", EACH, &case.records)
+                .replicas(2)
+                .with(&["--downstream", &stop.to_string_lossy()]);
+        let producer =
+            Workload::producer(&case.namespace, "producer", &servers, "recovery", ARRIVING, &case.records)
+                .with(&["--rate-file", &rate.to_string_lossy()]);
         case.bed.apply(&(producer.yaml() + &consumers.yaml() + &scaler(&case, "recovery")?)).await?;
         case.until("the group to keep up", "recovery", Duration::from_secs(60), |s| {
             s.state.as_deref() == Some("KeepingUp") && s.current_replicas == Some(2)
@@ -74,7 +76,11 @@ fn an_outage_of_the_consumers_is_recovered_from_by_one_step() {
         })
         .await
         .context("while nothing is processed")?;
-        ensure!(case.scalings().await? == before, "more replicas could not have helped: {:?}", case.scalings().await?);
+        ensure!(
+            case.scalings().await? == before,
+            "more replicas could not have helped: {:?}",
+            case.scalings().await?
+        );
         fs::remove_file(&stop)?;
         let back = now_ms()?;
 
@@ -99,7 +105,10 @@ fn an_outage_of_the_consumers_is_recovered_from_by_one_step() {
         ensure!(account.refused == 0, "{} were refused", account.refused);
         let late = account.last_late(MAX_DELAY).context("no message was late: there was no outage")?;
         let took = (late - back) as f64 / 1000.0;
-        ensure!(took <= RECOVER_WITHIN, "messages were late until {took}s after the outage, not {RECOVER_WITHIN}s");
+        ensure!(
+            took <= RECOVER_WITHIN,
+            "messages were late until {took}s after the outage, not {RECOVER_WITHIN}s"
+        );
 
         let path: Vec<(i32, i32, String)> = case.scalings().await?.split_off(before.len());
         let [(2, up, _), (down_from, 2, _)] = &path[..] else {

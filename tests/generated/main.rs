@@ -59,12 +59,11 @@ fn run_helm(args: &[&str]) -> std::process::Output {
     let cache =
         env::var_os("SPILLWAY_TESTBED_CACHE").map_or_else(|| root().join("target/testbed"), PathBuf::from);
     let helm = cache.join("bin/helm");
-    Command::new(&helm).args(args).current_dir(root()).output().unwrap_or_else(|e| {
-        panic!(
-            "{}: {e}: the test bed builds it with `cargo run -p spillway-testbed --bin testbed -- prepare`",
-            helm.display()
-        )
-    })
+    Command::new(&helm)
+        .args(args)
+        .current_dir(root())
+        .output()
+        .unwrap_or_else(|e| panic!("{}: {e}: `make build` builds it", helm.display()))
 }
 
 fn documents(text: &str) -> Vec<Value> {

@@ -159,7 +159,8 @@ impl Account {
 
     /// The most messages that were sent and not yet processed at any moment.
     pub fn peak_backlog(&self) -> i64 {
-        let mut changes: Vec<(i64, i64)> = self.messages().flat_map(|m| [(m.created, 1), (m.at, -1)]).collect();
+        let mut changes: Vec<(i64, i64)> =
+            self.messages().flat_map(|m| [(m.created, 1), (m.at, -1)]).collect();
         changes.sort_unstable();
         let (mut now, mut most) = (0, 0);
         for (_, change) in changes {
@@ -184,7 +185,13 @@ mod tests {
     fn what_was_not_written_down_is_missed_and_what_was_twice_is_counted() {
         let mut account = Account::default();
         account.produced.insert("orders/0".into(), 4);
-        for line in ["m orders 0 0 1000 1500", "m orders 0 2 1000 9000", "m orders 0 2 1000 8000", "a 5 orders/0", "m orders 0 3 10"] {
+        for line in [
+            "m orders 0 0 1000 1500",
+            "m orders 0 2 1000 9000",
+            "m orders 0 2 1000 8000",
+            "a 5 orders/0",
+            "m orders 0 3 10",
+        ] {
             account.note(line);
         }
         let missed: Vec<_> = account.missed().into_iter().collect();

@@ -55,7 +55,7 @@ impl Bed {
     /// # Errors
     /// When a part cannot be built, does not start or does not get ready.
     pub async fn start(name: &str, options: BedOptions) -> Result<Self> {
-        let tools = Tools::prepare().await?;
+        let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
         sweep_up(&tools.beds());
         let dir = tools.beds().join(format!("{name}-{}", std::process::id()));
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;

@@ -15,5 +15,6 @@ pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod sample;
-pub mod tools;
 pub mod wait;
+
+pub use spillway_testbed_tools as tools;

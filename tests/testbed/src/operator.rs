@@ -69,9 +69,11 @@ pub async fn install(bed: &Bed, values: &str) -> Result<()> {
     let (base, own) = (dir.join("bed-values.yaml"), dir.join("values.yaml"));
     fs::write(&base, VALUES)?;
     fs::write(&own, values)?;
-    let (chart, base, own) = (chart(), base.to_string_lossy().into_owned(), own.to_string_lossy().into_owned());
+    let (chart, base, own) =
+        (chart(), base.to_string_lossy().into_owned(), own.to_string_lossy().into_owned());
     let chart = chart.to_string_lossy();
-    let mut args = vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
+    let mut args =
+        vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
     args.extend(["--values", &base, "--values", &own, "--wait", "--timeout", "120s"]);
     bed.helm(&args).await.context("helm upgrade --install")?;
     Ok(())

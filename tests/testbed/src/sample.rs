@@ -26,18 +26,39 @@ pub struct Workload {
 impl Workload {
     /// A producer that sends `rate` messages per second to a topic, and writes down what Kafka
     /// took in `records`.
-    pub fn producer(namespace: &str, name: &str, servers: &str, topic: &str, rate: f64, records: &Path) -> Self {
+    pub fn producer(
+        namespace: &str,
+        name: &str,
+        servers: &str,
+        topic: &str,
+        rate: f64,
+        records: &Path,
+    ) -> Self {
         let rate = rate.to_string();
         let records = records.to_string_lossy();
-        Self::of(namespace, name, servers, 1, &["produce", "--topic", topic, "--rate", &rate, "--record-dir", &records])
+        Self::of(
+            namespace,
+            name,
+            servers,
+            1,
+            &["produce", "--topic", topic, "--rate", &rate, "--record-dir", &records],
+        )
     }
 
     /// Consumers of a group that process at most `rate` messages per second each, and write down
     /// what they processed in `records`.
-    pub fn consumer(namespace: &str, name: &str, servers: &str, topics: &str, rate: f64, records: &Path) -> Self {
+    pub fn consumer(
+        namespace: &str,
+        name: &str,
+        servers: &str,
+        topics: &str,
+        rate: f64,
+        records: &Path,
+    ) -> Self {
         let rate = rate.to_string();
         let records = records.to_string_lossy();
-        let args = ["consume", "--group", name, "--topics", topics, "--rate", &rate, "--record-dir", &records];
+        let args =
+            ["consume", "--group", name, "--topics", topics, "--rate", &rate, "--record-dir", &records];
         Self::of(namespace, name, servers, 1, &args)
     }
 

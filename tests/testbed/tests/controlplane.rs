@@ -21,7 +21,7 @@ fn dir(tools: &Tools, name: &str) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_control_planes_side_by_side() -> Result<()> {
-    let tools = Tools::prepare().await?;
+    let tools = Tools::prepare()?;
     let (one, two) = (dir(&tools, "plane-1"), dir(&tools, "plane-2"));
     let (first, second) =
         tokio::try_join!(ControlPlane::start(&tools, &one), ControlPlane::start(&tools, &two))?;

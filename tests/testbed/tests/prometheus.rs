@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,7 +14,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use spillway_testbed::controlplane::ControlPlane;
 use spillway_testbed::ports;
-use spillway_testbed::prometheus::{self, Prometheus};
+use spillway_testbed::prometheus::Prometheus;
 use spillway_testbed::tools::Tools;
 use spillway_testbed::wait::eventually;
 
@@ -22,11 +22,10 @@ mod common;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-async fn prepared() -> Result<PathBuf> {
-    let cache = std::env::var_os("SPILLWAY_TESTBED_CACHE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testbed"), PathBuf::from);
-    prometheus::prepare(&cache).await?;
-    Ok(cache)
+fn prepared() -> Result<Tools> {
+    let tools = Tools::prepare()?;
+    tools.prepare_prometheus()?;
+    Ok(tools)
 }
 
 fn error<T>(outcome: Result<T>) -> Result<String> {
@@ -64,13 +63,13 @@ fn targets(dir: &Path, targets: &[&str]) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scrapes_itself_and_answers() -> Result<()> {
-    let cache = prepared().await?;
+    let tools = prepared()?;
     let dir = common::dir("prometheus")?;
     let scrape = format!(
         "- job_name: files\n  file_sd_configs: [{{files: ['{}']}}]",
         dir.join("targets.json").display()
     );
-    let first = Prometheus::start(&cache, &dir, &scrape).await?;
+    let first = Prometheus::start(&tools, &dir, &scrape).await?;
     ensure!(error(first.targets_up().await)?.contains("no target"));
 
     let itself = first.url().replace("http://", "");
@@ -111,7 +110,7 @@ async fn scrapes_itself_and_answers() -> Result<()> {
     })
     .await?;
     fs::remove_file(dir.join("targets.json"))?;
-    let again = Prometheus::start(&cache, &dir, &scrape).await?;
+    let again = Prometheus::start(&tools, &dir, &scrape).await?;
     let seen = again.query("last_over_time(prometheus_build_info[5m])").await?;
     ensure!(seen.len() == 1, "{seen:?}");
     Ok(())
@@ -119,10 +118,10 @@ async fn scrapes_itself_and_answers() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn says_what_is_wrong_with_its_configuration() -> Result<()> {
-    let cache = prepared().await?;
+    let tools = prepared()?;
     let dir = common::dir("prometheus-wrong")?;
     let scrape = "- job_name: wrong\n  no_such_field: 1";
-    let said = error(Prometheus::start(&cache, &dir, scrape).await)?;
+    let said = error(Prometheus::start(&tools, &dir, scrape).await)?;
     ensure!(said.starts_with("Prometheus ended (exit status: 2)"), "{said}");
     ensure!(said.contains("field no_such_field not found"), "{said}");
     Ok(())
@@ -130,8 +129,7 @@ async fn says_what_is_wrong_with_its_configuration() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn discovers_pods() -> Result<()> {
-    let cache = prepared().await?;
-    let tools = Tools::prepare().await?;
+    let tools = prepared()?;
     let dir = common::dir("prometheus-pods")?;
     let plane = ControlPlane::start(&tools, &dir.join("kubernetes")).await?;
     let client = plane.client();
@@ -158,7 +156,7 @@ async fn discovers_pods() -> Result<()> {
         plane.port(),
         ca.display()
     );
-    let prometheus = Prometheus::start(&cache, &dir, &scrape).await?;
+    let prometheus = Prometheus::start(&tools, &dir, &scrape).await?;
     // RBAC is on, and the error of who waits says so.
     down(&prometheus, "forbidden").await?;
 

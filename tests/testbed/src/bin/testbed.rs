@@ -1,9 +1,9 @@
-//! The `testbed` command: fetches and builds the parts of the bed, and shows the demo.
+//! The `testbed` command: shows the demo.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use spillway_testbed::{demo, tools::Tools};
+use spillway_testbed::demo;
 
 /// A real Kubernetes and a real Kafka on this machine, without Docker.
 #[derive(Parser, Debug)]
@@ -15,8 +15,6 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Build and fetch what a bed is made of (once).
-    Prepare,
     /// A backlog on a real cluster and a real Kafka, drained before your eyes.
     Demo(demo::Options),
 }
@@ -24,7 +22,6 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Prepare => Tools::prepare().await.map(|_| ()),
         Command::Demo(options) => demo::run(options).await,
     };
     match outcome {

@@ -63,7 +63,10 @@ pub async fn run(options: Options) -> Result<()> {
     view.phase("all is well");
     for_a_while(&scene, &mut view, QUIET).await?;
 
-    view.phase(&format!("the database behind the consumers is down for {}s: they process nothing", OUTAGE.as_secs()));
+    view.phase(&format!(
+        "the database behind the consumers is down for {}s: they process nothing",
+        OUTAGE.as_secs()
+    ));
     scene.stop_downstream()?;
     for_a_while(&scene, &mut view, OUTAGE).await?;
     scene.start_downstream()?;

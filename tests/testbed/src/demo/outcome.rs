@@ -31,7 +31,8 @@ impl Outcome {
         let seen = scene.look().await;
         let mut path = vec![REPLICAS];
         for (_, note) in seen.said.iter().filter(|(reason, _)| reason == "Scaled") {
-            let to: Option<i32> = note.split_once(": ").and_then(|(head, _)| head.rsplit(' ').next()?.parse().ok());
+            let to: Option<i32> =
+                note.split_once(": ").and_then(|(head, _)| head.rsplit(' ').next()?.parse().ok());
             path.extend(to);
         }
         Ok(Self {
@@ -60,7 +61,8 @@ impl Outcome {
         }
         let objective = RECOVER_WITHIN.as_secs_f64();
         if self.drained > objective {
-            faults.push(format!("the backlog took {:.0}s, and the objective is {objective:.0}s", self.drained));
+            faults
+                .push(format!("the backlog took {:.0}s, and the objective is {objective:.0}s", self.drained));
         }
         if self.path.last() != Some(&REPLICAS) || self.path.len() < 3 {
             faults.push(format!("the replicas went {}, not up and back to {REPLICAS}", self.path_text()));
@@ -84,7 +86,11 @@ impl Outcome {
         text += &row("peak delay", format!("{:.0}s", self.longest_wait));
         text += &row(
             "time to drain",
-            format!("{:.0}s after the outage; objective {}s: {verdict}", self.drained, RECOVER_WITHIN.as_secs()),
+            format!(
+                "{:.0}s after the outage; objective {}s: {verdict}",
+                self.drained,
+                RECOVER_WITHIN.as_secs()
+            ),
         );
         text += &row("replicas", self.path_text());
         text += &row("writes to /scale", self.writes.to_string());

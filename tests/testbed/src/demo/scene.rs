@@ -59,7 +59,9 @@ impl Scene {
             .map("spillway", operator::binary("spillway")?)
             .map(sample::IMAGE, operator::binary("sample")?);
         eprintln!("demo: starting etcd, kube-apiserver, kube-controller-manager and Kafka…");
-        let bed = Bed::start("demo", BedOptions { images, start_delay: START_DELAY, ..BedOptions::default() }).await?;
+        let bed =
+            Bed::start("demo", BedOptions { images, start_delay: START_DELAY, ..BedOptions::default() })
+                .await?;
         eprintln!("demo: helm install spillway…");
         let topic = bed.kafka()?;
         let shop = sample::namespace(SHOP);
@@ -69,7 +71,9 @@ impl Scene {
             bed.apply(&shop),
         )?;
         let (_, ip) = operator::leader(&bed, LIMIT).await?;
-        eprintln!("demo: a producer ({ARRIVING}/s), {REPLICAS} consumers ({EACH}/s each) and a ConsumerScaler…");
+        eprintln!(
+            "demo: a producer ({ARRIVING}/s), {REPLICAS} consumers ({EACH}/s each) and a ConsumerScaler…"
+        );
         let records = bed.folder("records")?;
         let scene = Self { bed, records, metrics: ip };
         scene.start_producing()?;
@@ -170,9 +174,7 @@ spec:
             Ok(said) => seen.said = said,
             Err(error) => seen.problem = Some(format!("{error:#}")),
         }
-        if let Ok(deployment) =
-            Api::<Deployment>::namespaced(self.bed.client(), SHOP).get(ORDERS).await
-        {
+        if let Ok(deployment) = Api::<Deployment>::namespaced(self.bed.client(), SHOP).get(ORDERS).await {
             seen.ready = Some(f64::from(deployment.status.and_then(|s| s.ready_replicas).unwrap_or(0)));
             seen.replicas = deployment.spec.and_then(|s| s.replicas).map(f64::from);
         }
@@ -228,7 +230,9 @@ fn seen(samples: &[Sample]) -> Seen {
     let of = [("namespace", SHOP), ("name", ORDERS)];
     let get = |name: &str| value(samples, name, &of);
     let state = samples.iter().find(|s| {
-        s.name == "spillway_scaler_state" && s.value == 1.0 && of.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|f| f == v))
+        s.name == "spillway_scaler_state"
+            && s.value == 1.0
+            && of.iter().all(|(k, v)| s.labels.get(*k).is_some_and(|f| f == v))
     });
     Seen {
         state: state.and_then(|s| s.labels.get("state").cloned()).unwrap_or_default(),

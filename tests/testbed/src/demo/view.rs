@@ -120,12 +120,22 @@ impl View {
         let delay = if late { delay.red() } else { delay.green() };
         let mut lines = vec![
             format!("{} {}", style("Spillway").bold(), self.title),
-            format!("{} {} ({}s)", style(self.clock()).dim(), style(&self.phase).cyan(), self.phase_start.elapsed().as_secs()),
+            format!(
+                "{} {} ({}s)",
+                style(self.clock()).dim(),
+                style(&self.phase).cyan(),
+                self.phase_start.elapsed().as_secs()
+            ),
             String::new(),
             format!("  state       {state}"),
             format!("  lag         {:<10} {}", number(seen.lag), chart(&lags)),
             format!("  delay       {delay}"),
-            format!("  arriving    {:<10} processed {}   a replica can {}", rate(seen.arriving), rate(seen.processed), rate(seen.capacity)),
+            format!(
+                "  arriving    {:<10} processed {}   a replica can {}",
+                rate(seen.arriving),
+                rate(seen.processed),
+                rate(seen.capacity)
+            ),
             format!(
                 "  replicas    {:<10} {}",
                 format!("{} of {}", number(seen.ready), number(seen.desired.or(seen.replicas))),
@@ -136,7 +146,9 @@ impl View {
         ];
         let room = usize::from(rows).saturating_sub(lines.len() + 2).clamp(1, 6);
         let recent = seen.said.len().saturating_sub(room);
-        lines.extend(seen.said.iter().skip(recent).map(|(reason, note)| format!("  {} {note}", style(reason).bold())));
+        lines.extend(
+            seen.said.iter().skip(recent).map(|(reason, note)| format!("  {} {note}", style(reason).bold())),
+        );
         if let Some(problem) = &seen.problem {
             lines.push(format!("  {}", style(problem).red()));
         }

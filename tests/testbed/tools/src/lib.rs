@@ -5,15 +5,16 @@
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::IsTerminal as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use rustix::fs::{FlockOperation, flock};
-use tokio::process::Command;
+
+mod prometheus;
+mod run;
+
+use run::{needs, run};
 
 /// Kubernetes version of the control plane: that of `controlplane/go.mod`.
 const KUBERNETES: &str = "1.37.2";
@@ -26,21 +27,30 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Makes sure that everything is there, building and fetching what is not.
+    /// Makes sure that everything but Prometheus is there, building and fetching what is not.
     ///
     /// # Errors
     /// One line when a toolchain is missing; the last lines of its output when a build fails.
-    pub async fn prepare() -> Result<Self> {
+    pub fn prepare() -> Result<Self> {
         let cache = cache();
         fs::create_dir_all(cache.join("bin")).with_context(|| format!("creating {}", cache.display()))?;
-        let lock = File::create(cache.join("lock"))?;
-        let waiting =
-            tokio::task::spawn_blocking(move || flock(&lock, FlockOperation::LockExclusive).map(|()| lock));
-        let _lock = waiting.await??;
+        let _lock = locked(&cache)?;
         let tools = Self { cache, assets: std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) };
         // Maven waits for the network, Go for the processor: side by side.
-        tokio::try_join!(tools.go_parts(), tools.kafka_jars())?;
+        std::thread::scope(|scope| {
+            let jars = scope.spawn(|| tools.kafka_jars());
+            tools.go_parts().and(jars.join().unwrap_or_else(|_| Err(anyhow!("fetching Kafka panicked"))))
+        })?;
         Ok(tools)
+    }
+
+    /// Makes sure that Prometheus is there too.
+    ///
+    /// # Errors
+    /// As [`Tools::prepare`].
+    pub fn prepare_prometheus(&self) -> Result<()> {
+        let _lock = locked(&self.cache)?;
+        prometheus::prepare(&self.cache)
     }
 
     /// etcd.
@@ -68,6 +78,16 @@ impl Tools {
         self.cache.join("bin/helm")
     }
 
+    /// prometheus.
+    pub fn prometheus(&self) -> PathBuf {
+        prometheus::program(&self.cache, "prometheus")
+    }
+
+    /// promtool.
+    pub fn promtool(&self) -> PathBuf {
+        prometheus::program(&self.cache, "promtool")
+    }
+
     /// The folder of Kafka's jars.
     pub fn kafka_libs(&self) -> PathBuf {
         self.cache.join("kafka/libs")
@@ -92,13 +112,13 @@ impl Tools {
         found.unwrap_or_else(|| self.cache.join("bin").join(name))
     }
 
-    async fn go_parts(&self) -> Result<()> {
-        let module = here().join("controlplane");
+    fn go_parts(&self) -> Result<()> {
+        let module = here().join("../controlplane");
         let bin = self.cache.join("bin");
         let stamp =
             Stamp::of(&bin.join("go.stamp"), &["main.go", "go.mod", "go.sum"].map(|f| module.join(f)))?;
         if !stamp.fits() || !bin.join("controlplane").exists() || !bin.join("helm").exists() {
-            needs("go", &["version"], "Go 1.26 or later (https://go.dev/dl)").await?;
+            needs("go", &["version"], "Go 1.26 or later (https://go.dev/dl)")?;
             let (major, minor) = KUBERNETES.split_once('.').unwrap_or(("1", "37"));
             let minor = minor.split('.').next().unwrap_or(minor);
             let version = "k8s.io/component-base/version";
@@ -112,8 +132,7 @@ impl Tools {
                 &module,
                 "go",
                 &["build", "-ldflags", &flags, "-o", &plane, "."],
-            )
-            .await?;
+            )?;
             let helm = bin.join("helm");
             let helm = helm.to_string_lossy();
             let helm_flags = "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1";
@@ -122,8 +141,7 @@ impl Tools {
                 &module,
                 "go",
                 &["build", "-ldflags", helm_flags, "-o", &helm, "helm.sh/helm/v4/cmd/helm"],
-            )
-            .await?;
+            )?;
             stamp.set()?;
         }
         for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"] {
@@ -136,15 +154,15 @@ impl Tools {
         Ok(())
     }
 
-    async fn kafka_jars(&self) -> Result<()> {
-        let pom = here().join("kafka/pom.xml");
+    fn kafka_jars(&self) -> Result<()> {
+        let pom = here().join("../kafka/pom.xml");
         let libs = self.kafka_libs();
         let stamp = Stamp::of(&self.cache.join("kafka/stamp"), std::slice::from_ref(&pom))?;
-        needs("java", &["-version"], "a JDK, 17 or later (Debian: openjdk-17-jdk-headless)").await?;
+        needs("java", &["-version"], "a JDK, 17 or later (Debian: openjdk-17-jdk-headless)")?;
         if stamp.fits() && libs.exists() {
             return Ok(());
         }
-        needs("mvn", &["--version"], "Maven (Debian: maven)").await?;
+        needs("mvn", &["--version"], "Maven (Debian: maven)")?;
         let partial = self.cache.join("kafka/partial");
         let _ = fs::remove_dir_all(&partial);
         let _ = fs::remove_dir_all(&libs);
@@ -155,8 +173,7 @@ impl Tools {
             &self.cache,
             "mvn",
             &["-B", "-q", "-f", &pom, "dependency:copy-dependencies", &out],
-        )
-        .await?;
+        )?;
         fs::rename(&partial, &libs)?;
         stamp.set()
     }
@@ -166,7 +183,14 @@ impl Tools {
 fn cache() -> PathBuf {
     std::env::var_os("SPILLWAY_TESTBED_CACHE")
         .map(PathBuf::from)
-        .unwrap_or_else(|| here().join("../../target/testbed"))
+        .unwrap_or_else(|| here().join("../../../target/testbed"))
+}
+
+/// Keeps other processes from working on the cache for as long as it lives.
+fn locked(cache: &Path) -> Result<File> {
+    let lock = File::create(cache.join("lock"))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    Ok(lock)
 }
 
 fn here() -> &'static Path {
@@ -197,51 +221,4 @@ impl Stamp {
         fs::create_dir_all(self.path.parent().unwrap_or(Path::new("/")))?;
         Ok(fs::write(&self.path, &self.hash)?)
     }
-}
-
-/// Says in one line what to install when a program is missing.
-pub(crate) async fn needs(program: &str, args: &[&str], what: &str) -> Result<()> {
-    let found = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-    match found {
-        Ok(status) if status.success() => Ok(()),
-        _ => bail!("the test bed needs `{program}`, which is not on this machine: install {what}"),
-    }
-}
-
-/// Runs a build, telling every few seconds that it goes on.
-pub(crate) async fn run(what: &str, dir: &Path, program: &str, args: &[&str]) -> Result<()> {
-    let start = Instant::now();
-    eprintln!("testbed: {what}…");
-    let child = Command::new(program)
-        .args(args)
-        .current_dir(dir)
-        .env("GOFLAGS", "-buildvcs=false")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("starting {program}"))?;
-    let output = child.wait_with_output();
-    tokio::pin!(output);
-    let every =
-        if std::io::stderr().is_terminal() { Duration::from_secs(5) } else { Duration::from_secs(30) };
-    let output = loop {
-        tokio::select! {
-            output = &mut output => break output?,
-            () = tokio::time::sleep(every) => eprintln!("testbed: {what}, {}s so far…", start.elapsed().as_secs()),
-        }
-    };
-    if !output.status.success() {
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        bail!(
-            "{what} failed ({program}: {}):\n{}",
-            output.status,
-            lines[lines.len().saturating_sub(20)..].join("\n")
-        );
-    }
-    eprintln!("testbed: {what} took {}s", start.elapsed().as_secs());
-    Ok(())
 }
