@@ -156,7 +156,8 @@ impl Member {
         }
     }
 
-    /// Ends [`Member::pause`]; only when nothing is held any more.
+    /// Ends [`Member::pause`]; only when nothing is held any more. librdkafka notices within a second: its
+    /// fetching thread sleeps that long when it has nothing to fetch, and resuming does not wake it.
     fn resume(&self) {
         if self.consumer.context().blocked.swap(false, Ordering::Relaxed) {
             say(format_args!("{}: resumed", self.consumer.context().name));
