@@ -19,6 +19,9 @@ use tokio::sync::OnceCell;
 /// User and password of Kafka's listener with a login.
 pub const LOGIN: (&str, &str) = ("alice", "alice-secret");
 
+/// How long a group must have kept up before a step down, s.
+pub const DOWN_WINDOW: u32 = 15;
+
 /// Beds outlive the case that started them: so does what drives them.
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime"));
@@ -106,6 +109,41 @@ impl Case {
         Ok(self.bed.kafka()?.bootstrap())
     }
 
+    /// A ConsumerScaler for the Deployment and the group of this name, with times short enough for
+    /// a test; `more` is the rest of its spec, a line a field. With its KafkaConnection, `main`.
+    pub fn scaler(&self, name: &str, more: &str) -> Result<String> {
+        Ok(format!(
+            "---
+apiVersion: spillway.dev/v1alpha1
+kind: ConsumerScaler
+metadata: {{name: {name}, namespace: {ns}}}
+spec:
+  scaleTargetRef: {{name: {name}}}
+  consumerGroups:
+  - {{group: {name}, connection: {{name: main}}}}
+  maxReplicas: 12
+  behavior: {{scaleDown: {{window: {DOWN_WINDOW}s, maxStepPercent: 100}}}}
+  {more}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: KafkaConnection
+metadata: {{name: main, namespace: {ns}}}
+spec: {{bootstrapServers: ['{servers}'], sweepInterval: 1s}}
+",
+            more = more.replace('\n', "\n  "),
+            ns = self.namespace,
+            servers = self.servers()?,
+        ))
+    }
+
+    /// A metric of the operator about a ConsumerScaler of this namespace.
+    pub async fn metric(&self, name: &str, scaler: &str) -> Result<f64> {
+        let (_, ip) = operator::leader(self.bed, Duration::from_secs(10)).await?;
+        let samples = operator::metrics(&ip).await?;
+        let labels = [("namespace", self.namespace.as_str()), ("name", scaler)];
+        operator::value(&samples, name, &labels).with_context(|| format!("no {name} of {scaler}"))
+    }
+
     /// The ConsumerScalers of the namespace.
     pub fn scalers(&self) -> Api<ConsumerScaler> {
         Api::namespaced(self.bed.client(), &self.namespace)
@@ -169,9 +207,14 @@ impl Case {
 
     /// Writes to `/scale` in this namespace that the API server took from the operator.
     pub fn scale_writes(&self) -> Result<usize> {
+        self.writes("scale")
+    }
+
+    /// Writes of a subresource in this namespace that the API server took from the operator.
+    pub fn writes(&self, subresource: &str) -> Result<usize> {
         let calls = self.bed.plane().calls(operator::NAMESPACE, operator::RELEASE)?;
         let writes = calls.iter().filter(|c| {
-            c.object_ref.subresource == "scale"
+            c.object_ref.subresource == subresource
                 && c.object_ref.namespace == self.namespace
                 && matches!(c.verb.as_str(), "update" | "patch")
                 && c.response_status.code == 200

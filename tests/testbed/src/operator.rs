@@ -43,7 +43,7 @@ pub struct Sample {
 
 /// The chart of the workspace.
 pub fn chart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/spillway")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).join("charts/spillway")
 }
 
 /// A binary of the workspace, from beside the running one.

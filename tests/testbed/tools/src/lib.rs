@@ -183,7 +183,7 @@ impl Tools {
 fn cache() -> PathBuf {
     std::env::var_os("SPILLWAY_TESTBED_CACHE")
         .map(PathBuf::from)
-        .unwrap_or_else(|| here().join("../../../target/testbed"))
+        .unwrap_or_else(|| here().ancestors().nth(3).unwrap_or(here()).join("target/testbed"))
 }
 
 /// Keeps other processes from working on the cache for as long as it lives.
