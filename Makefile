@@ -43,4 +43,4 @@ generate: build ## Write what is made from something else: definitions, plain ma
 build: ## Build everything, and fetch the parts of the test bed (once)
 	@cargo build --quiet --locked -p spillway-testbed-tools
 	@target/debug/testbed-tools $(TOOLS) & tools=$$!; \
-	  cargo build --workspace --bins --locked || { kill $$tools; exit 1; }; wait $$tools
+	  cargo build --workspace --bins --locked || { kill $$tools 2>/dev/null; exit 1; }; wait $$tools

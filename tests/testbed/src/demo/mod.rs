@@ -55,7 +55,7 @@ pub async fn run(options: Options) -> Result<()> {
     println!("{}", scene.look_around());
     let mut view = View::new(scene.title());
 
-    view.phase("the consumers start, a few seconds late, and catch up");
+    view.phase("Spillway takes its first looks");
     until(&scene, &mut view, LIMIT, |seen| {
         seen.state == "KeepingUp" && seen.ready == Some(f64::from(REPLICAS)) && seen.replicas == seen.ready
     })

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
@@ -71,24 +71,34 @@ impl Scene {
             bed.apply(&shop),
         )?;
         let (_, ip) = operator::leader(&bed, LIMIT).await?;
-        eprintln!(
-            "demo: a producer ({ARRIVING}/s), {REPLICAS} consumers ({EACH}/s each) and a ConsumerScaler…"
-        );
         let records = bed.folder("records")?;
         let scene = Self { bed, records, metrics: ip };
         scene.start_producing()?;
-        scene.bed.apply(&scene.manifests()?).await?;
+        eprintln!("demo: a producer ({ARRIVING}/s) and {REPLICAS} consumers ({EACH}/s each)…");
+        scene.bed.apply(&scene.workloads()?).await?;
+        eventually("the consumers to start", LIMIT, || async {
+            let ready = scene.look().await.ready;
+            ensure!(ready == Some(f64::from(REPLICAS)), "{ready:?} are ready");
+            Ok(())
+        })
+        .await?;
+        eprintln!("demo: a ConsumerScaler for them…");
+        scene.bed.apply(&scene.scaler()?).await?;
         Ok(scene)
     }
 
-    fn manifests(&self) -> Result<String> {
+    fn workloads(&self) -> Result<String> {
         let servers = self.bed.kafka()?.bootstrap();
         let producer = Workload::producer(SHOP, "checkout", &servers, ORDERS, ARRIVING, &self.records)
             .with(&["--rate-file", &self.rate_file().to_string_lossy()]);
         let consumers = Workload::consumer(SHOP, ORDERS, &servers, ORDERS, EACH, &self.records)
             .replicas(REPLICAS)
             .with(&["--downstream", &self.downstream().to_string_lossy()]);
-        let scaler = format!(
+        Ok(producer.yaml() + &consumers.yaml())
+    }
+
+    fn scaler(&self) -> Result<String> {
+        Ok(format!(
             "---
 apiVersion: spillway.dev/v1alpha1
 kind: KafkaConnection
@@ -108,9 +118,9 @@ spec:
   behavior: {{scaleDown: {{window: 15s, maxStepPercent: 100}}}}
 ",
             MAX_DELAY.as_secs(),
-            RECOVER_WITHIN.as_secs()
-        );
-        Ok(producer.yaml() + &consumers.yaml() + &scaler)
+            RECOVER_WITHIN.as_secs(),
+            servers = self.bed.kafka()?.bootstrap(),
+        ))
     }
 
     /// What is promised, in a line.

@@ -96,7 +96,8 @@ impl View {
 
     fn print(&mut self, seen: &Seen) {
         for (reason, note) in seen.said.iter().skip(self.told) {
-            println!("[{}] {reason}: {note}", self.clock());
+            let said = told(reason, note, usize::MAX).join("");
+            println!("[{}] {}", self.clock(), said.trim_start_matches([' ', '•']));
         }
         self.told = self.told.max(seen.said.len());
         if self.lined.is_none_or(|at| at.elapsed() >= SELDOM) {
@@ -129,7 +130,7 @@ impl View {
             String::new(),
             format!("  state       {state}"),
             format!("  lag         {:<10} {}", number(seen.lag), chart(&lags)),
-            format!("  delay       {delay}"),
+            format!("  delay       {delay}, at most {}s are promised", super::MAX_DELAY.as_secs()),
             format!(
                 "  arriving    {:<10} processed {}   a replica can {}",
                 rate(seen.arriving),
@@ -144,11 +145,10 @@ impl View {
             format!("  ETA         {}", seconds(seen.eta.filter(|eta| *eta > 0.0))),
             String::new(),
         ];
-        let room = usize::from(rows).saturating_sub(lines.len() + 2).clamp(1, 6);
-        let recent = seen.said.len().saturating_sub(room);
-        lines.extend(
-            seen.said.iter().skip(recent).map(|(reason, note)| format!("  {} {note}", style(reason).bold())),
-        );
+        let room = usize::from(rows).saturating_sub(lines.len() + 2).clamp(3, 14);
+        let said = seen.said.iter().flat_map(|(reason, note)| told(reason, note, width));
+        let said: Vec<String> = said.collect();
+        lines.extend(said.iter().skip(said.len().saturating_sub(room)).cloned());
         if let Some(problem) = &seen.problem {
             lines.push(format!("  {}", style(problem).red()));
         }
@@ -177,6 +177,13 @@ impl Seen {
             self.problem.as_ref().map(|p| format!(" ({p})")).unwrap_or_default()
         )
     }
+}
+
+/// What Spillway said, in as many lines as it takes.
+fn told(reason: &str, note: &str, width: usize) -> Vec<String> {
+    let text = if note.starts_with(reason) { note.to_owned() } else { format!("{reason}: {note}") };
+    let options = textwrap::Options::new(width - 1).initial_indent("  • ").subsequent_indent("    ");
+    textwrap::wrap(&text, options).into_iter().map(|line| line.into_owned()).collect()
 }
 
 fn number(value: Option<f64>) -> String {
