@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 # KEEP=1 leaves the demo running.
 KEEP ?=
 export KEEP
+# Where the commands below look, whatever the environment says.
+export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .PHONY: help demo test lint unit e2e generate build
 
@@ -41,6 +43,7 @@ generate: build ## Write what is made from something else: definitions, plain ma
 
 # The parts of the bed (Go, Maven) are built while the rest compiles.
 build: ## Build everything, and fetch the parts of the test bed (once)
-	@cargo build --quiet --locked -p spillway-testbed-tools
+	@command -v cargo >/dev/null || { echo "make: Rust is needed: install it from https://rustup.rs"; exit 1; }
+	@cargo build --quiet --locked -p spillway-testbed-tools && target/debug/testbed-tools check
 	@target/debug/testbed-tools $(TOOLS) & tools=$$!; \
 	  cargo build --workspace --bins --locked || { kill $$tools 2>/dev/null; exit 1; }; wait $$tools

@@ -14,10 +14,14 @@ use rustix::fs::{FlockOperation, flock};
 mod prometheus;
 mod run;
 
-use run::{needs, run};
+use run::{header, needs, run};
 
 /// Kubernetes version of the control plane: that of `controlplane/go.mod`.
 const KUBERNETES: &str = "1.37.2";
+
+const GO: &str = "Go 1.26 or later (https://go.dev/dl)";
+const JDK: &str = "a JDK, 17 or later (Debian: openjdk-17-jdk-headless)";
+const MAVEN: &str = "Maven (Debian: maven)";
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -42,6 +46,21 @@ impl Tools {
             tools.go_parts().and(jars.join().unwrap_or_else(|_| Err(anyhow!("fetching Kafka panicked"))))
         })?;
         Ok(tools)
+    }
+
+    /// What this machine lacks to build and to run the bed, a line each. Quick.
+    pub fn missing() -> Vec<String> {
+        let java = needs("java", &["-version"], JDK);
+        let wanted = [
+            needs("cc", &["--version"], "a C compiler (Debian: build-essential)"),
+            header("openssl/ssl.h", "OpenSSL's headers (Debian: libssl-dev)"),
+            header("zlib.h", "zlib's headers (Debian: zlib1g-dev)"),
+            needs("go", &["version"], GO),
+            java,
+            needs("mvn", &["--version"], MAVEN),
+            needs("setpriv", &["--version"], "util-linux"),
+        ];
+        wanted.into_iter().filter_map(|found| found.err().map(|error| error.to_string())).collect()
     }
 
     /// Makes sure that Prometheus is there too.
@@ -118,7 +137,7 @@ impl Tools {
         let stamp =
             Stamp::of(&bin.join("go.stamp"), &["main.go", "go.mod", "go.sum"].map(|f| module.join(f)))?;
         if !stamp.fits() || !bin.join("controlplane").exists() || !bin.join("helm").exists() {
-            needs("go", &["version"], "Go 1.26 or later (https://go.dev/dl)")?;
+            needs("go", &["version"], GO)?;
             let (major, minor) = KUBERNETES.split_once('.').unwrap_or(("1", "37"));
             let minor = minor.split('.').next().unwrap_or(minor);
             let version = "k8s.io/component-base/version";
@@ -158,11 +177,11 @@ impl Tools {
         let pom = here().join("../kafka/pom.xml");
         let libs = self.kafka_libs();
         let stamp = Stamp::of(&self.cache.join("kafka/stamp"), std::slice::from_ref(&pom))?;
-        needs("java", &["-version"], "a JDK, 17 or later (Debian: openjdk-17-jdk-headless)")?;
+        needs("java", &["-version"], JDK)?;
         if stamp.fits() && libs.exists() {
             return Ok(());
         }
-        needs("mvn", &["--version"], "Maven (Debian: maven)")?;
+        needs("mvn", &["--version"], MAVEN)?;
         let partial = self.cache.join("kafka/partial");
         let _ = fs::remove_dir_all(&partial);
         let _ = fs::remove_dir_all(&libs);

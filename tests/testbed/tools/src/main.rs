@@ -1,5 +1,5 @@
 //! `testbed-tools`: builds and fetches what the test bed is made of, once. With `--all` also what
-//! only some tests need.
+//! only some tests need. `check` only says what the machine lacks.
 
 use std::process::ExitCode;
 
@@ -7,16 +7,19 @@ use spillway_testbed_tools::Tools;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let all = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => false,
-        ["--all"] => true,
+    let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["check"] => match Tools::missing() {
+            missing if missing.is_empty() => Ok(()),
+            missing => Err(anyhow::anyhow!("{}", missing.join("\ntestbed: "))),
+        },
+        [] => Tools::prepare().map(drop),
+        ["--all"] => Tools::prepare().and_then(|tools| tools.prepare_prometheus()),
         _ => {
-            eprintln!("usage: testbed-tools [--all]");
+            eprintln!("usage: testbed-tools [check | --all]");
             return ExitCode::from(2);
         }
     };
-    let prepared = Tools::prepare();
-    match prepared.and_then(|tools| if all { tools.prepare_prometheus() } else { Ok(()) }) {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("testbed: {error:#}");

@@ -25,6 +25,17 @@ pub(crate) fn needs(program: &str, args: &[&str], what: &str) -> Result<()> {
     }
 }
 
+/// Says in one line what to install when the C compiler does not find a header.
+pub(crate) fn header(name: &str, what: &str) -> Result<()> {
+    let mut cc = Command::new("cc");
+    cc.args(["-E", "-include", name, "-x", "c", "/dev/null"]);
+    match cc.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(status) if !status.success() => bail!("the C compiler does not find {name}: install {what}"),
+        // Without a compiler it cannot be told, and that is said already.
+        _ => Ok(()),
+    }
+}
+
 /// Runs a build, telling every few seconds that it goes on.
 pub(crate) fn run(what: &str, dir: &Path, program: &str, args: &[&str]) -> Result<()> {
     let start = Instant::now();
