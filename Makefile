@@ -29,7 +29,8 @@ lint: ## Format and clippy
 unit: TOOLS = --all
 unit: build ## Tests without a cluster, and those of the test bed itself
 	cargo test --quiet --workspace --locked --lib --bins \
-	  --test architecture --test generated --test controlplane --test kafka --test kubelet --test leftovers --test prometheus
+	  --test architecture --test cli --test generated \
+	  --test controlplane --test kafka --test kubelet --test leftovers --test prometheus
 
 # The cases wait more than they work: more of them side by side than there are processors.
 e2e: TOOLS = --all

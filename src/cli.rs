@@ -9,14 +9,14 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{crd, reconcile};
 
 /// Scales Kafka consumers so that messages are processed on time.
 #[derive(Parser, Debug)]
-#[command(name = "spillway", version, max_term_width = 100)]
+#[command(name = "spillway", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -25,16 +25,23 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Run the operator.
+    #[command(after_help = ALSO_READ)]
     Run(Run),
     /// Print the custom resource definitions as YAML.
     Crd,
 }
 
+const ALSO_READ: &str = "\
+Also read from the environment:
+  POD_NAME       Name of this operator in the Lease. Default: spillway and the process id
+  POD_NAMESPACE  The operator's own namespace
+  KUBECONFIG     How to reach the API server, when not run in a pod";
+
 /// Settings of the operator.
 #[derive(Args, Debug)]
 struct Run {
     /// Address that /livez, /readyz and /metrics are served on.
-    #[arg(long, value_name = "IP:PORT", env = "SPILLWAY_LISTEN_ADDRESS", default_value = "0.0.0.0:8080")]
+    #[arg(long, value_name = "IP:PORT", env = "SPILLWAY_LISTEN_ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     listen_address: SocketAddr,
 
     /// Namespaces to work in, separated by commas. Default: all.
@@ -70,6 +77,10 @@ enum LogFormat {
     Text,
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, for instance 0.0.0.0:8080".to_owned())
+}
+
 fn namespace(text: &str) -> Result<String, String> {
     let fits = !text.is_empty()
         && text.len() <= 63
@@ -100,14 +111,15 @@ fn log_filter(text: &str) -> Result<String, String> {
 
 /// Runs the command; returns the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("{}", one_line(&error));
+            eprintln!("{}", one_line(&error, &args));
             return ExitCode::from(2);
         }
     };
@@ -130,7 +142,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// What was wrong with the command line, in one line.
-fn one_line(error: &clap::Error) -> String {
+fn one_line(error: &clap::Error, args: &[OsString]) -> String {
     let text = error.render().to_string();
     let first: Vec<&str> = text
         .lines()
@@ -141,7 +153,18 @@ fn one_line(error: &clap::Error) -> String {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no subcommand given".to_owned(),
         _ => first.join(" "),
     };
-    format!("spillway: {said} (spillway --help says more)")
+    let from = variable(error, args).map_or_else(String::new, |name| format!(" (it comes from {name})"));
+    format!("spillway: {said}{from} (spillway --help says more)")
+}
+
+/// The environment variable that a bad value comes from, if it does: clap names the flag only,
+/// which whoever set the variable does not know of.
+fn variable(error: &clap::Error, args: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else { return None };
+    let flag = named.split([' ', '=']).next()?;
+    let given = args.iter().filter_map(|a| a.to_str()).any(|a| a.split('=').next() == Some(flag));
+    let name = format!("SPILLWAY_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+    (!given && std::env::var_os(&name).is_some()).then_some(name)
 }
 
 fn start(run: Run) -> anyhow::Result<()> {
@@ -184,7 +207,7 @@ mod tests {
     #[case(&[], "no subcommand")]
     fn a_bad_call_is_told_in_one_line(#[case] args: &[&str], #[case] expected: &str) {
         let error = Cli::try_parse_from(["spillway"].iter().chain(args)).unwrap_err();
-        let line = one_line(&error);
+        let line = one_line(&error, &[]);
         assert!(line.contains(expected), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
     }

@@ -17,10 +17,11 @@ pub const DEFAULT_SWEEP: f64 = 5.0;
 /// Every problem, one entry each, naming the field and what to write.
 pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, Vec<String>> {
     let mut problems = Vec::new();
-    let mut seconds = |field: &str, span: &Span, low: f64, high: f64| match span.seconds() {
-        Ok(seconds) if (low..=high).contains(&seconds) => seconds,
+    const WEEK: f64 = 7.0 * 86_400.0;
+    let mut seconds = |field: &str, span: &Span, low: f64| match span.seconds() {
+        Ok(seconds) if (low..=WEEK).contains(&seconds) => seconds,
         Ok(_) => {
-            problems.push(format!("{field}: {} is not between {low}s and {high}s", span.0));
+            problems.push(format!("{field}: {} is not between {low}s and 168h", span.0));
             low
         }
         Err(why) => {
@@ -28,14 +29,13 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
             low
         }
     };
-    const WEEK: f64 = 7.0 * 86_400.0;
-    let max_delay = seconds("objective.maxDelay", &spec.objective.max_delay, 1.0, WEEK);
-    let recover_within = seconds("objective.recoverWithin", &spec.objective.recover_within, 10.0, WEEK);
-    let down_window = seconds("behavior.scaleDown.window", &spec.behavior.scale_down.window, 0.0, WEEK);
-    let fallback = spec.fallback.as_ref().map(|f| FallbackPolicy {
-        after: seconds("fallback.after", &f.after, 0.0, WEEK),
-        replicas: f.replicas,
-    });
+    let max_delay = seconds("objective.maxDelay", &spec.objective.max_delay, 1.0);
+    let recover_within = seconds("objective.recoverWithin", &spec.objective.recover_within, 10.0);
+    let down_window = seconds("behavior.scaleDown.window", &spec.behavior.scale_down.window, 0.0);
+    let fallback = spec
+        .fallback
+        .as_ref()
+        .map(|f| FallbackPolicy { after: seconds("fallback.after", &f.after, 0.0), replicas: f.replicas });
 
     if spec.min_replicas > spec.max_replicas {
         problems.push(format!(
@@ -126,7 +126,7 @@ mod tests {
             policy(&spec, 5.0).unwrap_err(),
             [
                 "objective.maxDelay: \"soon\" is not a duration: write for instance 30s, 10m or 1h30m",
-                "objective.recoverWithin: 1s is not between 10s and 604800s",
+                "objective.recoverWithin: 1s is not between 10s and 168h",
                 "minReplicas (9) is above maxReplicas (8): lower minReplicas or raise maxReplicas",
                 "consumer group orders: give exactly one of connection (a KafkaConnection, for TLS and login) and bootstrapServers (a plain listener)",
             ]

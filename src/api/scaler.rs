@@ -195,6 +195,7 @@ impl Default for Objective {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Fallback {
     /// How long nothing complete must have been seen, for example `5m`.
+    #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || duration(self) <= duration('168h')", "after must be at most 168h"))]
     pub after: Span,
     /// Replicas to have at least from then on. Never fewer than there are.
     #[schemars(range(min = 0, max = 10000))]
@@ -216,6 +217,7 @@ pub struct Behavior {
 pub struct ScaleDown {
     /// How long the group must have kept up before replicas are taken away; the most that was needed in that time is kept. For example `10m`.
     #[serde(default = "default_window")]
+    #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || duration(self) <= duration('168h')", "window must be at most 168h"))]
     pub window: Span,
     /// Most that one step takes away, in percent of the replicas there are. At least one replica may always go.
     #[serde(default = "default_max_step")]
@@ -249,4 +251,11 @@ pub enum Mode {
     Paused,
     /// Scale up only.
     PausedScaleDown,
+}
+
+impl Mode {
+    /// Whether it may write replicas.
+    pub fn acts(self) -> bool {
+        matches!(self, Self::Active | Self::PausedScaleDown)
+    }
 }

@@ -110,24 +110,25 @@ impl Conflicts {
 }
 
 /// The ConsumerScalers that come second on a workload, with what to tell their owner. The
-/// oldest scales; of two equally old the first by name.
+/// oldest scales; of two equally old the first by name. One that only watches fights nobody.
 pub fn second_scalers(all: &[Arc<ConsumerScaler>]) -> BTreeMap<(String, String), String> {
-    let mut by_target: HashMap<(String, &str, &str), Vec<&Arc<ConsumerScaler>>> = HashMap::new();
-    for scaler in all {
+    let mut by_target: HashMap<(String, &str, &str, &str), Vec<&Arc<ConsumerScaler>>> = HashMap::new();
+    for scaler in all.iter().filter(|s| s.spec.mode.acts()) {
         let of = &scaler.spec.scale_target_ref;
-        // The API version does not count: two versions of a kind are one workload.
-        let key = (scaler.namespace().unwrap_or_default(), of.kind.as_str(), of.name.as_str());
+        // The version of the API does not count: two versions of a kind are one workload.
+        let group = of.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        let key = (scaler.namespace().unwrap_or_default(), group, of.kind.as_str(), of.name.as_str());
         by_target.entry(key).or_default().push(scaler);
     }
     let mut second = BTreeMap::new();
-    for ((namespace, kind, name), mut scalers) in by_target {
+    for ((namespace, _, kind, name), mut scalers) in by_target {
         scalers.sort_by_key(|s| (s.creation_timestamp(), s.name_any()));
         let Some((first, others)) = scalers.split_first() else { continue };
         for other in others {
             second.insert(
                 (namespace.clone(), other.name_any()),
                 format!(
-                    "ConsumerScaler {} scales {kind} {name} already, and two would fight: put the consumer groups of both into one, or delete one",
+                    "ConsumerScaler {} scales {kind} {name} already, and two would fight: put the consumer groups of both into one, delete one, or set mode: DryRun in one",
                     first.name_any()
                 ),
             );
@@ -141,8 +142,12 @@ mod tests {
     use super::*;
 
     fn scaler(name: &str, target: &str, created: &str) -> Arc<ConsumerScaler> {
+        of(name, &format!("name: {target}"), created, "Active")
+    }
+
+    fn of(name: &str, target: &str, created: &str, mode: &str) -> Arc<ConsumerScaler> {
         let yaml = format!(
-            "{{apiVersion: spillway.dev/v1alpha1, kind: ConsumerScaler, metadata: {{name: {name}, namespace: shop, creationTimestamp: '{created}'}}, spec: {{scaleTargetRef: {{name: {target}}}, maxReplicas: 8, consumerGroups: [{{group: g, bootstrapServers: ['k:9092']}}]}}}}"
+            "{{apiVersion: spillway.dev/v1alpha1, kind: ConsumerScaler, metadata: {{name: {name}, namespace: shop, creationTimestamp: '{created}'}}, spec: {{scaleTargetRef: {{{target}}}, mode: {mode}, maxReplicas: 8, consumerGroups: [{{group: g, bootstrapServers: ['k:9092']}}]}}}}"
         );
         Arc::new(serde_yaml::from_str(&yaml).unwrap())
     }
@@ -162,5 +167,20 @@ mod tests {
             second.values().all(|m| m.starts_with("ConsumerScaler c scales Deployment orders already")),
             "{second:?}"
         );
+    }
+
+    #[test]
+    fn one_that_only_watches_and_a_kind_of_another_group_are_in_nobodys_way() {
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        let all = [
+            of("watcher", "name: orders", early, "DryRun"),
+            of("paused", "name: orders", early, "Paused"),
+            of("active", "name: orders", late, "Active"),
+            of("rollout", "apiVersion: argoproj.io/v1alpha1, kind: Deployment, name: orders", late, "Active"),
+            of("same", "apiVersion: apps/v1beta1, name: orders", late, "PausedScaleDown"),
+        ];
+        let second = second_scalers(&all);
+        let names: Vec<&str> = second.keys().map(|(_, n)| n.as_str()).collect();
+        assert_eq!(names, ["same"]);
     }
 }

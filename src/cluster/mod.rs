@@ -14,7 +14,7 @@ pub mod watch;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use kube::{Client, Config};
 
 /// Time limit of a call to the API server.
@@ -25,9 +25,10 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// # Errors
 /// When neither is there or usable.
 pub async fn client() -> Result<Client> {
-    let mut config = Config::infer()
-        .await
-        .context("no Kubernetes API server: run in a pod with a service account, or set KUBECONFIG")?;
+    // Without its causes: its own text repeats each of them.
+    let mut config = Config::infer().await.map_err(|error| {
+        anyhow!("no Kubernetes API server: run in a pod with a service account, or set KUBECONFIG: {error}")
+    })?;
     config.connect_timeout = Some(LIMIT);
     let at = config.cluster_url.to_string();
     Client::try_from(config).with_context(|| format!("the settings for the API server {at} cannot be used"))

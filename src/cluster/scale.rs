@@ -65,7 +65,9 @@ pub enum ScaleError {
     #[error("{kind} ({api_version}) has no scale subresource, so its replicas cannot be set: name a workload that has one, such as a Deployment", kind = .0.kind, api_version = .0.api_version)]
     NotScalable(Target),
     /// Not allowed.
-    #[error("not allowed to scale {0}: {1}. The chart's rbac.extraScaleTargets adds kinds")]
+    #[error(
+        "not allowed to scale {0}: add its kind to the chart's rbac.extraScaleTargets. The API server said: {1}"
+    )]
     Forbidden(Target, String),
     /// Changed since it was read.
     #[error("{0} was changed by somebody else meanwhile; it is read again")]

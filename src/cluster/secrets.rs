@@ -23,7 +23,9 @@ pub enum SecretError {
     #[error("Secret {0:?} is not in namespace {1}: create it, or correct secretKeyRef.name")]
     NotFound(String, String),
     /// It has no such key.
-    #[error("Secret {name:?} in namespace {namespace} has no key {key:?}; it has {present}")]
+    #[error(
+        "Secret {name:?} in namespace {namespace} has no key {key:?}: correct secretKeyRef.key, or add it; the Secret has {present}"
+    )]
     NoKey {
         /// The Secret.
         name: String,

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::{ConnectionProblem, KafkaError};
+use super::trouble::{Asked, Troubles};
 
 /// How to reach a Kafka cluster. Equal settings are one connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,86 +69,45 @@ impl fmt::Debug for SaslConfig {
     }
 }
 
-/// What librdkafka last complained of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Trouble {
-    code: RDKafkaErrorCode,
-    text: String,
-}
-
 /// Takes in what librdkafka says beside its answers.
 #[derive(Debug, Default)]
 pub(super) struct Context {
-    trouble: Mutex<Option<Trouble>>,
+    bootstrap: Vec<String>,
+    asked: Asked,
+    troubles: Mutex<Troubles>,
 }
 
 impl Context {
-    fn note(&self, code: RDKafkaErrorCode, text: &str) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        // "All brokers are down" follows the reason why; the reason is worth more.
-        if code == RDKafkaErrorCode::AllBrokersDown && trouble.is_some() {
-            return;
+    fn of(config: &ConnectionConfig) -> Self {
+        Self {
+            bootstrap: config.bootstrap.clone(),
+            asked: Asked { tls: config.tls.is_some(), login: config.sasl.is_some() },
+            troubles: Mutex::default(),
         }
-        *trouble = Some(Trouble { code, text: text.to_owned() });
+    }
+
+    fn note(&self, code: RDKafkaErrorCode, text: &str) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).note(code, text, self.asked);
     }
 
     /// It works again.
     pub fn clear(&self) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Why nothing was answered.
-    pub fn problem(&self, bootstrap: &str) -> ConnectionProblem {
-        use RDKafkaErrorCode as E;
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(Trouble { code, text }) = trouble else {
-            return ConnectionProblem {
-                reason: "TimedOut",
-                message: format!("Kafka at {bootstrap} does not answer in time"),
-            };
-        };
-        let said = tidy(&text);
-        let (reason, message) = match code {
-            E::Authentication | E::SaslAuthenticationFailed => (
-                "AuthenticationFailed",
-                format!(
-                    "Kafka at {bootstrap} refused the login: {said}. Check user name, password and mechanism"
-                ),
-            ),
-            E::SSL => (
-                "TlsFailed",
-                format!(
-                    "no TLS connection to Kafka at {bootstrap}: {said}. Check caCert and the client certificate"
-                ),
-            ),
-            E::Resolve => (
-                "Unreachable",
-                format!("the host of Kafka at {bootstrap} cannot be found: {said}. Check bootstrapServers"),
-            ),
-            _ => (
-                "Unreachable",
-                format!(
-                    "Kafka at {bootstrap} cannot be reached: {said}. Check bootstrapServers, and that Kafka runs"
-                ),
-            ),
-        };
-        ConnectionProblem { reason, message }
+    pub fn problem(&self) -> ConnectionProblem {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.problem(&self.bootstrap, self.asked)
     }
-}
-
-/// librdkafka's text without what changes from one try to the next, so that the same trouble
-/// stays the same text.
-fn tidy(text: &str) -> String {
-    let text = text.split(" (after ").next().unwrap_or(text);
-    let text = match text.split_once("]: ") {
-        Some((_, rest)) if text.starts_with('[') => rest,
-        _ => text,
-    };
-    text.trim().trim_end_matches('.').to_owned()
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        // A connection that the other side ends is no error to librdkafka, and is only logged.
+        if facility == "FAIL" && text.contains("Disconnected") {
+            self.note(RDKafkaErrorCode::BrokerTransportFailure, text);
+        }
         // One line a try would drown everything else: what matters is in status and condition.
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
@@ -181,12 +141,13 @@ pub(super) fn client(config: &ConnectionConfig) -> Result<BaseProducer<Context>,
         .set("allow.auto.create.topics", "false")
         .set("socket.timeout.ms", "10000")
         .set("socket.connection.setup.timeout.ms", "10000")
-        .set("reconnect.backoff.ms", "100")
+        // While a call waits librdkafka connects anew twice in this time, whatever the upper bound.
+        .set("reconnect.backoff.ms", "1000")
         .set("reconnect.backoff.max.ms", "5000")
         .set("socket.keepalive.enable", "true")
         .set("topic.metadata.refresh.interval.ms", "-1")
         .set("enable.metrics.push", "false")
-        .set("log.connection.close", "false");
+        .set("log.connection.close", "true");
     let protocol = match (&config.tls, &config.sasl) {
         (None, None) => "plaintext",
         (Some(_), None) => "ssl",
@@ -215,7 +176,7 @@ pub(super) fn client(config: &ConnectionConfig) -> Result<BaseProducer<Context>,
             .set("sasl.password", &sasl.password);
     }
     settings.set_log_level(RDKafkaLogLevel::Info);
-    settings.create_with_context(Context::default()).map_err(|error| {
+    settings.create_with_context(Context::of(config)).map_err(|error| {
         let mut why = error.to_string();
         // librdkafka's own text may quote a setting.
         if let Some(sasl) = config.sasl.as_ref().filter(|s| !s.password.is_empty()) {
@@ -257,17 +218,5 @@ mod tests {
         let error = client(&config).map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with("the settings for Kafka at k:9092 cannot be used: "), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn the_same_trouble_is_the_same_text() {
-        let a = tidy(
-            "[thrd:127.0.0.1:1/bootstrap]: 127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
-        );
-        let b = tidy(
-            "[thrd:x]: 127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 7ms in state CONNECT, 3 identical error(s) suppressed)",
-        );
-        assert_eq!(a, b);
-        assert_eq!(a, "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused");
     }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod sweep;
 mod topics;
+mod trouble;
 
 pub use connection::{ConnectionConfig, SaslConfig, TlsConfig};
 pub use error::{ConnectionProblem, KafkaError};

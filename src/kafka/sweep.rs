@@ -35,7 +35,6 @@ pub struct Sweep {
 /// A client of one Kafka cluster, kept between sweeps.
 pub struct Connection {
     admin: Arc<Admin>,
-    bootstrap: String,
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
 }
 
@@ -50,12 +49,11 @@ impl Connection {
     /// # Errors
     /// When the settings cannot be used at all.
     pub fn open(config: &ConnectionConfig) -> Result<Self, KafkaError> {
-        let bootstrap = config.bootstrap.join(",");
         let admin = Admin::new(client(config)?).map_err(|e| KafkaError {
-            bootstrap: bootstrap.clone(),
+            bootstrap: config.bootstrap.join(","),
             why: format!("no thread for it: {e}"),
         })?;
-        Ok(Self { admin: Arc::new(admin), bootstrap, topics: Mutex::new(None) })
+        Ok(Self { admin: Arc::new(admin), topics: Mutex::new(None) })
     }
 
     /// Reads every group asked for, within the limit.
@@ -127,7 +125,7 @@ impl Connection {
     }
 
     fn nothing(&self, requests: &[GroupRequest]) -> Sweep {
-        let problem = self.admin.producer().context().problem(&self.bootstrap);
+        let problem = self.admin.producer().context().problem();
         self.forget_topics();
         Sweep {
             groups: requests.iter().map(|r| GroupObservation::unseen(&r.group, &problem.message)).collect(),
@@ -256,7 +254,9 @@ fn observation(
     let mut partitions = Vec::new();
     for topic in counting {
         let Some((name, of)) = seen.topics.partitions.get_key_value(topic.as_str()) else {
-            problems.push(format!("topic {topic} does not exist, or describing it is not allowed"));
+            problems.push(format!(
+                "topic {topic} does not exist, or may not be described: correct consumerGroups[].topics, create it, or grant DESCRIBE on it"
+            ));
             continue;
         };
         for (partition, led) in of {

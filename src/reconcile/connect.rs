@@ -41,18 +41,27 @@ async fn settings(object: &KafkaConnection, secrets: &Secrets) -> Result<(Connec
             _ => Err(named(field, "give exactly one of value and secretKeyRef".into())),
         }
     };
+    // What OpenSSL would say of it names neither the object nor the field.
+    let pem = async |field: &str, value: &SecretValue| -> Result<String, Blocked> {
+        let text = read(field, value).await?;
+        if text.contains("-----BEGIN ") {
+            Ok(text)
+        } else {
+            Err(named(field, "it is not PEM: it must hold a part that begins with -----BEGIN".into()))
+        }
+    };
     let tls = match &spec.tls {
         None => None,
         Some(tls) => {
             let mut config = TlsConfig { skip_verify: tls.insecure_skip_verify, ..TlsConfig::default() };
             if let Some(ca) = &tls.ca_cert {
-                config.ca_pem = Some(read("tls.caCert", ca).await?);
+                config.ca_pem = Some(pem("tls.caCert", ca).await?);
             }
             if let Some(cert) = &tls.client_cert {
-                config.client_cert_pem = Some(read("tls.clientCert", cert).await?);
+                config.client_cert_pem = Some(pem("tls.clientCert", cert).await?);
             }
             if let Some(key) = &tls.client_key {
-                config.client_key_pem = Some(read("tls.clientKey", key).await?);
+                config.client_key_pem = Some(pem("tls.clientKey", key).await?);
             }
             Some(config)
         }

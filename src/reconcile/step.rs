@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::Hands;
 use super::plan::Work;
-use crate::api::{ConsumerScaler, ConsumerScalerStatus, Mode};
+use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
 use crate::cluster::events::Kind;
 use crate::cluster::scale::{Scale, ScaleError, Target};
@@ -97,7 +97,7 @@ pub(super) async fn look(
     let now = clock::now();
     let target = target(&work.object);
     read_workload(hands, &target, memory, now).await;
-    let acts = matches!(work.object.spec.mode, Mode::Active | Mode::PausedScaleDown);
+    let acts = work.object.spec.mode.acts();
     let mut blocked = match &memory.workload {
         Some((_, Err(why))) => Some(why.clone()),
         _ => None,
@@ -284,15 +284,20 @@ fn announce(
     } else {
         memory.announced = None;
     }
+    let mut obstacle = false;
     if context.blocked != memory.blocked {
         if let Some(why) = &context.blocked {
+            obstacle = true;
             warn!(namespace, name, reason = why.reason, "{}", why.message);
             hands.events.publish(object, Kind::Warning, &why.reason, "Scale", &why.message);
         }
         memory.blocked.clone_from(&context.blocked);
     }
     let before = memory.told.replace(decision.state.as_str().to_owned());
-    if before.as_deref() != Some(decision.state.as_str()) && !(told && before.is_none()) {
+    let changed = before.as_deref() != Some(decision.state.as_str());
+    // One event a finding: who is told of a missing workload knows that it cannot be seen.
+    let said = (told && before.is_none()) || (obstacle && decision.state == ScalerState::Blind);
+    if changed && !said {
         let text = match &context.connection {
             Some(why) => why.message.clone(),
             None => state_sentence(decision),

@@ -39,6 +39,7 @@ pub(super) async fn run(
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connection: Option<Connection> = None;
+    let mut complained = false;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -57,7 +58,10 @@ pub(super) async fn run(
                 Ok(opened) => connection = Some(opened),
                 Err(error) => {
                     let why = Blocked { reason: "Invalid".into(), message: error.to_string() };
-                    warn!(bootstrap = config.bootstrap.join(","), "{}", why.message);
+                    // Once: the settings of a loop never change, and it looks every few seconds.
+                    if !std::mem::replace(&mut complained, true) {
+                        warn!(bootstrap = config.bootstrap.join(","), "{}", why.message);
+                    }
                     finish(&shared, id, &now, unseen(&now, &why.message), Some(why), None, &who).await;
                     continue;
                 }

@@ -16,6 +16,8 @@ use spillway_testbed::{operator, sample};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
+use super::given;
+
 /// User and password of Kafka's listener with a login.
 pub const LOGIN: (&str, &str) = ("alice", "alice-secret");
 
@@ -49,6 +51,7 @@ impl SharedBed {
                     .map(sample::IMAGE, operator::binary("sample")?);
                 let options = BedOptions { kafka: Some(kafka), images, start_delay: Duration::from_secs(2) };
                 let bed = Bed::start(self.name, options).await?;
+                bed.apply(given::DEFINITIONS).await?;
                 operator::install(&bed, self.values).await?;
                 operator::leader(&bed, Duration::from_secs(60)).await?;
                 Ok(bed)
@@ -58,7 +61,7 @@ impl SharedBed {
 }
 
 /// A bed that nothing happens to: for everything but outages.
-pub static CALM: SharedBed = SharedBed::new("calm", "{}");
+pub static CALM: SharedBed = SharedBed::new("calm", given::VALUES);
 
 /// Runs a case on a bed; when it fails, says what there was on the bed.
 pub fn case(name: &str, bed: &'static SharedBed, test: impl AsyncFnOnce(Case) -> Result<()>) {

@@ -4,6 +4,14 @@
 //! runs them side by side. What is decided is tested on values elsewhere (`src/decide`).
 #![allow(missing_docs)]
 
+mod access;
+mod broken;
+mod conflict;
+mod given;
 mod harness;
+mod kubectl;
+mod mistakes;
+mod modes;
 mod recovery;
+mod refused;
 mod steady;

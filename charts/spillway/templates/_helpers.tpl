@@ -48,21 +48,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 # Its own resources: read and followed, never created, changed or deleted.
 - apiGroups: [spillway.dev]
   resources: [consumerscalers, kafkaconnections]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # What it reports in them.
 - apiGroups: [spillway.dev]
   resources: [consumerscalers/status, kafkaconnections/status]
-  verbs: [patch, update]
+  verbs: [patch]
 # Replicas, through the scale subresource alone: it cannot change a pod template.
 - apiGroups: [apps]
   resources: [deployments/scale, statefulsets/scale]
-  verbs: [get, patch, update]
+  verbs: [update]
 {{- range .Values.rbac.extraScaleTargets }}
 - apiGroups: [{{ .apiGroup | quote }}]
   resources: [{{ printf "%s/scale" .resource | quote }}]
-  verbs: [get, patch, update]
+  verbs: [get, update]
 {{- end }}
-# Pod template and readiness: what was learnt belongs to a template.
+# Their replicas, pod template and readiness: what was learnt belongs to a template.
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [get]
@@ -76,7 +76,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 # What it says on `kubectl describe`.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- if .Values.rbac.allSecrets }}
 # Logins and certificates: rbac.allSecrets.
 - apiGroups: [""]

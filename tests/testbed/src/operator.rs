@@ -65,7 +65,15 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// What helm said.
 pub async fn install(bed: &Bed, values: &str) -> Result<()> {
-    let dir = bed.folder("operator")?;
+    install_as(bed, RELEASE, NAMESPACE, values).await
+}
+
+/// The same under another name, in another namespace.
+///
+/// # Errors
+/// What helm said.
+pub async fn install_as(bed: &Bed, release: &str, namespace: &str, values: &str) -> Result<()> {
+    let dir = bed.folder(&format!("operator-{release}"))?;
     let (base, own) = (dir.join("bed-values.yaml"), dir.join("values.yaml"));
     fs::write(&base, VALUES)?;
     fs::write(&own, values)?;
@@ -73,7 +81,7 @@ pub async fn install(bed: &Bed, values: &str) -> Result<()> {
         (chart(), base.to_string_lossy().into_owned(), own.to_string_lossy().into_owned());
     let chart = chart.to_string_lossy();
     let mut args =
-        vec!["upgrade", "--install", RELEASE, &chart, "--namespace", NAMESPACE, "--create-namespace"];
+        vec!["upgrade", "--install", release, &chart, "--namespace", namespace, "--create-namespace"];
     args.extend(["--values", &base, "--values", &own, "--wait", "--timeout", "120s"]);
     bed.helm(&args).await.context("helm upgrade --install")?;
     Ok(())

@@ -1,0 +1,149 @@
+//! What the cases begin with: definitions of other kinds, the operator's settings, small resources.
+//!
+//! It makes YAML and puts a group into Kafka; what is checked is the cases'.
+
+use anyhow::Result;
+
+use super::harness::{Case, LOGIN};
+
+/// Kinds that a bed does not have by itself, and the shape of KEDA's, which Spillway looks for.
+pub const DEFINITIONS: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: rigs.test.example.com}
+spec:
+  group: test.example.com
+  scope: Namespaced
+  names: {kind: Rig, plural: rigs}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec: {type: object, properties: {replicas: {type: integer}}}
+          status: {type: object, properties: {replicas: {type: integer}}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.test.example.com}
+spec:
+  group: test.example.com
+  scope: Namespaced
+  names: {kind: Gadget, plural: gadgets}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec: {type: object, properties: {replicas: {type: integer}}}
+          status: {type: object, properties: {replicas: {type: integer}}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: scaledobjects.keda.sh}
+spec:
+  group: keda.sh
+  scope: Namespaced
+  names: {kind: ScaledObject, plural: scaledobjects}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+
+/// Name of the Secret that the operator may read by default.
+pub const SECRET: &str = "spillway-kafka";
+/// Name of another that it may read on the calm bed.
+pub const OTHER_SECRET: &str = "kafka-login";
+
+/// Values of the chart on the calm bed: one more Secret, one more kind to scale.
+pub const VALUES: &str = "
+rbac:
+  secretNames: [spillway-kafka, kafka-login]
+  extraScaleTargets: [{apiGroup: test.example.com, resource: rigs}]
+";
+
+impl Case {
+    /// A ConsumerScaler of the one group `group` on topic `topic`; `spec` are further fields.
+    pub fn scaler(&self, name: &str, group: &str, spec: &str) -> String {
+        let ns = &self.namespace;
+        format!(
+            "---
+apiVersion: spillway.dev/v1alpha1
+kind: ConsumerScaler
+metadata: {{name: {name}, namespace: {ns}}}
+spec: {{consumerGroups: [{group}], {spec}}}
+"
+        )
+    }
+
+    /// A KafkaConnection.
+    pub fn connection(&self, name: &str, spec: &str) -> String {
+        let ns = &self.namespace;
+        format!(
+            "---
+apiVersion: spillway.dev/v1alpha1
+kind: KafkaConnection
+metadata: {{name: {name}, namespace: {ns}}}
+spec: {{{spec}}}
+"
+        )
+    }
+
+    /// A KafkaConnection to the plain listener, read every second.
+    pub fn plain(&self, name: &str) -> Result<String> {
+        Ok(self.connection(name, &format!("bootstrapServers: ['{}'], sweepInterval: 1s", self.servers()?)))
+    }
+
+    /// The listener with a login, read every second; `password` is a SecretValue.
+    pub fn login(&self, name: &str, mechanism: &str, password: &str) -> Result<String> {
+        let servers = self.bed.kafka()?.sasl_bootstrap();
+        let user = LOGIN.0;
+        let sasl = format!("{{mechanism: {mechanism}, username: {{value: {user}}}, password: {password}}}");
+        Ok(self
+            .connection(name, &format!("bootstrapServers: ['{servers}'], sweepInterval: 1s, sasl: {sasl}")))
+    }
+
+    /// A Secret with one key, `password`.
+    pub fn secret(&self, name: &str, password: &str) -> String {
+        let ns = &self.namespace;
+        format!(
+            "---
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}, namespace: {ns}}}
+stringData: {{password: {password}}}
+"
+        )
+    }
+
+    /// A Rig, or a Gadget: something with replicas and no pods.
+    pub fn custom(&self, kind: &str, name: &str, replicas: i32) -> String {
+        let ns = &self.namespace;
+        format!(
+            "---
+apiVersion: test.example.com/v1
+kind: {kind}
+metadata: {{name: {name}, namespace: {ns}}}
+spec: {{replicas: {replicas}}}
+"
+        )
+    }
+
+    /// A topic of that name with one partition, and a group of that name that has read all of it:
+    /// everything is seen, nothing waits, and only its bounds move a workload.
+    pub async fn quiet_group(&self, name: &str) -> Result<()> {
+        let kafka = self.bed.kafka()?;
+        kafka.create_topic(name, 1).await?;
+        kafka.commit(name, name, 0, 0).await
+    }
+}
