@@ -145,6 +145,7 @@ pub(super) fn write(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
                 ("partition", &partition.partition.to_string()),
                 ("member_host", reader.map_or("", |r| &r.host)),
                 ("consumer_id", reader.map_or("", |r| &r.id)),
+                ("client_id", reader.map_or("", |r| &r.client)),
             ];
             family.series(&labels, value(partition));
         }
