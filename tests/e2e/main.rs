@@ -5,5 +5,7 @@
 #![allow(missing_docs)]
 
 mod harness;
+mod lag;
+mod prometheus;
 mod recovery;
 mod steady;
