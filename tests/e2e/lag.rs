@@ -5,6 +5,7 @@
 //! Here is what the cases share; where the two are to differ, the case says so and why.
 
 mod groups;
+mod leaderless;
 mod series;
 mod topics;
 mod transactions;

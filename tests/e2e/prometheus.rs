@@ -14,7 +14,7 @@ use kube::Api;
 use kube::api::PostParams;
 use spillway_testbed::http_client::http_get;
 use spillway_testbed::operator;
-use spillway_testbed::prometheus::{self, Prometheus};
+use spillway_testbed::prometheus::Prometheus;
 use spillway_testbed::wait::eventually;
 use tokio::io::AsyncWriteExt as _;
 
@@ -105,7 +105,7 @@ async fn refused(prometheus: &Prometheus) -> Result<()> {
 
 /// What the naming rules of Prometheus find.
 async fn lint(case: &Case, page: &str) -> Result<()> {
-    let mut check = tokio::process::Command::new(prometheus::promtool(case.bed.tools().cache()))
+    let mut check = tokio::process::Command::new(case.bed.tools().promtool())
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -135,10 +135,10 @@ fn a_prometheus_in_the_cluster_finds_the_operator_and_tells_the_lag() {
         let deployment = blocked(&case, "prometheus", "prometheus")?.replicas(0);
         case.bed.apply(&(connection(&case)? + &deployment.yaml() + &scaler(&case, "prometheus", ""))).await?;
 
-        let cache = case.bed.tools().cache();
-        prometheus::prepare(cache).await?;
+        let tools = case.bed.tools().clone();
+        tokio::task::spawn_blocking(move || tools.prepare_prometheus()).await??;
         let dir = case.bed.folder("prometheus")?;
-        let prometheus = Prometheus::start(cache, &dir, &job(&case).await?).await?;
+        let prometheus = Prometheus::start(case.bed.tools(), &dir, &job(&case).await?).await?;
         let pods = operator::pods(case.bed).await?.len();
         eventually("the operator's pods as targets", LIMIT, || async {
             let found = prometheus.targets_up().await?;

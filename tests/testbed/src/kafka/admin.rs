@@ -110,6 +110,23 @@ impl Kafka {
         self.partitions_are(name, 0).await
     }
 
+    /// Id of the broker that leads a partition; `None`: nobody does.
+    ///
+    /// # Errors
+    /// When no broker answers in time, or there is no such partition.
+    pub async fn leader(&self, topic: &str, partition: i32) -> Result<Option<i32>> {
+        let (config, topic) = (self.client(), topic.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer = config.create()?;
+            let metadata = client.fetch_metadata(Some(&topic), LIMIT)?;
+            let partitions = metadata.topics().first().map_or(&[][..], |t| t.partitions());
+            let found = partitions.iter().find(|p| p.id() == partition);
+            let leader = found.with_context(|| format!("no partition {topic}/{partition}"))?.leader();
+            Ok((leader >= 0).then_some(leader))
+        })
+        .await?
+    }
+
     /// Waits until the topic has exactly this many partitions, all with a leader.
     async fn partitions_are(&self, name: &str, wanted: i32) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
