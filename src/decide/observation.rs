@@ -83,6 +83,8 @@ pub struct Member {
     pub id: String,
     /// The host it connects from.
     pub host: String,
+    /// What it calls itself (`client.id`).
+    pub client: String,
     /// Its partitions.
     pub assignment: Vec<(Arc<str>, i32)>,
 }
@@ -111,6 +113,9 @@ pub enum Committed {
     None,
     /// The next offset it will read.
     At(i64),
+    /// Past the end of the log, where nothing can be read: the topic was made anew under its old name.
+    /// Where the group goes on is known when it commits again.
+    PastEnd(i64),
 }
 
 impl PartitionObservation {
@@ -125,7 +130,7 @@ impl PartitionObservation {
     /// The next offset the group will read, or `None` when it cannot be known.
     pub fn position(&self, start_from: StartFrom) -> Option<i64> {
         match (self.committed, start_from) {
-            (Committed::Unknown, _) => None,
+            (Committed::Unknown | Committed::PastEnd(_), _) => None,
             (Committed::At(offset), _) => Some(offset.max(self.start?)),
             (Committed::None, StartFrom::Earliest) => self.start,
             (Committed::None, StartFrom::Latest) => self.end,

@@ -100,6 +100,7 @@ impl Plant {
             .map(|(i, partitions)| Member {
                 id: format!("m{i}"),
                 host: "h".into(),
+                client: "c".into(),
                 assignment: partitions.iter().map(|p| (topic.clone(), *p as i32)).collect(),
             })
             .collect();

@@ -57,6 +57,7 @@ pub(super) enum Phase {
 pub(super) struct MemberDescription {
     pub id: String,
     pub host: String,
+    pub client: String,
     pub assignment: Vec<(Arc<str>, i32)>,
     /// What it is to have (KIP-848).
     pub target: Option<Vec<(Arc<str>, i32)>>,
@@ -124,8 +125,9 @@ impl Drop for GroupOffsets {
 }
 
 struct Shared {
-    producer: BaseProducer<Context>,
+    // Dropped first to last: a queue must be gone before its client.
     queue: Queue,
+    producer: BaseProducer<Context>,
     closing: AtomicBool,
     outstanding: AtomicUsize,
 }
@@ -147,12 +149,12 @@ impl Admin {
     /// # Errors
     /// When no thread can be started.
     pub fn new(producer: BaseProducer<Context>) -> std::io::Result<Self> {
-        // SAFETY: the client is alive, and outlives the queue: both are in `Shared`, and fields
-        // are dropped in order of declaration only after the thread has let go of it.
+        // SAFETY: the client is alive, and outlives the queue: both are in `Shared`, which drops
+        // the queue first, and only after the thread has let go of it.
         let queue = Queue(unsafe { c::rd_kafka_queue_new(producer.client().native_ptr()) });
         let shared = Arc::new(Shared {
-            producer,
             queue,
+            producer,
             closing: AtomicBool::new(false),
             outstanding: AtomicUsize::new(0),
         });
@@ -171,8 +173,9 @@ impl Admin {
         let answer = {
             let names: Vec<CString> = groups.iter().filter_map(|g| CString::new(g.as_str()).ok()).collect();
             let mut pointers: Vec<*const c_char> = names.iter().map(|n| n.as_ptr()).collect();
-            let (options, answer) =
+            let options =
                 self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, limit)?;
+            let answer = self.expect(&options);
             // SAFETY: all pointers live until the call returns; it copies what it needs.
             unsafe {
                 c::rd_kafka_DescribeConsumerGroups(
@@ -197,13 +200,14 @@ impl Admin {
         let answer = {
             let name =
                 CString::new(group).map_err(|_| CallFailed::internal("a group name with a zero byte"))?;
-            let (options, answer) =
+            let options =
                 self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limit)?;
             // SAFETY: the name lives until the call returns, which copies it; NULL means all partitions.
             let request = GroupOffsets(unsafe {
                 c::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), std::ptr::null())
             });
             let mut requests = [request.0];
+            let answer = self.expect(&options);
             // SAFETY: one request, alive until the call returns; it is copied.
             unsafe {
                 c::rd_kafka_ListConsumerGroupOffsets(
@@ -231,8 +235,7 @@ impl Admin {
             return Ok(Offsets::new());
         }
         let answer = {
-            let (options, answer) =
-                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limit)?;
+            let options = self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limit)?;
             if read_committed {
                 // SAFETY: the options are alive; an error would be ours to free, NULL is none.
                 let error = unsafe {
@@ -260,6 +263,7 @@ impl Admin {
                     };
                 }
             }
+            let answer = self.expect(&options);
             // SAFETY: list and options are alive until the call returns; it copies them.
             unsafe {
                 c::rd_kafka_ListOffsets(
@@ -274,12 +278,8 @@ impl Admin {
         offsets(wait(answer, limit).await?)
     }
 
-    /// Options with a time limit, and where the answer will come.
-    fn options(
-        &self,
-        call: c::rd_kafka_admin_op_t,
-        limit: Duration,
-    ) -> Result<(Options, oneshot::Receiver<Answer>), CallFailed> {
+    /// Options with a time limit.
+    fn options(&self, call: c::rd_kafka_admin_op_t, limit: Duration) -> Result<Options, CallFailed> {
         // SAFETY: the client is alive.
         let options = Options(unsafe {
             c::rd_kafka_AdminOptions_new(self.shared.producer.client().native_ptr(), call)
@@ -293,6 +293,12 @@ impl Admin {
         if refused != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Err(CallFailed::internal("the time limit was refused"));
         }
+        Ok(options)
+    }
+
+    /// Where the answer of the call will come that is made with these options. That call must
+    /// follow: without it nobody would take the pointer back, and the thread would wait forever.
+    fn expect(&self, options: &Options) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel::<Answer>();
         self.shared.outstanding.fetch_add(1, Ordering::SeqCst);
         // SAFETY: the pointer is taken back exactly once, when the answer comes: librdkafka gives
@@ -300,7 +306,7 @@ impl Admin {
         unsafe {
             c::rd_kafka_AdminOptions_set_opaque(options.0, Box::into_raw(Box::new(sender)).cast::<c_void>())
         };
-        Ok((options, receiver))
+        receiver
     }
 }
 
@@ -412,6 +418,7 @@ unsafe fn description(of: *const c::rd_kafka_ConsumerGroupDescription_t, names: 
                 MemberDescription {
                     id: text(c::rd_kafka_MemberDescription_consumer_id(member)),
                     host: text(c::rd_kafka_MemberDescription_host(member)),
+                    client: text(c::rd_kafka_MemberDescription_client_id(member)),
                     assignment: assignment(c::rd_kafka_MemberDescription_assignment(member), names),
                     target: (!target.is_null()).then(|| assignment(target, names)),
                 }

@@ -92,18 +92,21 @@ impl Connection {
                 counting(request, descriptions.get(request.group.as_str()).copied(), of)
             })
             .collect();
-        let missing = counting.iter().flatten().any(|t| topics.name(t).is_none());
+        let missing = counting.iter().flatten().any(|t| topics.name(t).is_none())
+            || requests.iter().zip(&counting).any(|(request, counting)| {
+                let description = descriptions.get(request.group.as_str()).copied();
+                description.is_some_and(|d| topics.outgrown(d, counting))
+            });
         let topics = if missing { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
 
         let (latest, earliest) = self.ends(&requests, &counting, &topics, deadline).await;
-        if latest
-            .values()
-            .flatten()
-            .flat_map(|o| o.values())
-            .any(|o| o.as_ref().err().is_some_and(CallFailed::outdated))
-        {
+        // A call that fails as a whole may have gone to a broker that is no leader any more.
+        let failed = earliest.is_err() || latest.values().any(Result::is_err);
+        let mut offsets = latest.values().flatten().flat_map(|o| o.values());
+        if failed || offsets.any(|o| o.as_ref().err().is_some_and(CallFailed::outdated)) {
             self.forget_topics();
         }
+        let high = self.past_stable(&requests, &reads, &latest, deadline).await;
         self.admin.producer().context().clear();
         let groups = requests
             .iter()
@@ -117,6 +120,7 @@ impl Connection {
                     topics: &topics,
                     latest: latest.get(&isolation(request)),
                     earliest: earliest.as_ref(),
+                    high: high.as_ref(),
                 };
                 observation(request, counting, described, reads[request.group.as_str()], &seen)
             })
@@ -201,6 +205,30 @@ impl Connection {
         let (latest, earliest) = join(latest, earliest).await;
         (latest.into_iter().collect(), earliest)
     }
+
+    /// High watermarks of the partitions where a group that is to read committed messages only has
+    /// a commit past the last stable offset: it may have read further, or the topic is a new one.
+    async fn past_stable(
+        &self,
+        requests: &[GroupRequest],
+        reads: &HashMap<&str, &Read>,
+        latest: &BTreeMap<bool, Result<Offsets, CallFailed>>,
+        deadline: Instant,
+    ) -> Result<Offsets, CallFailed> {
+        let Some(Ok(stable)) = latest.get(&true) else { return Ok(Offsets::new()) };
+        let mut past = BTreeSet::new();
+        for request in requests.iter().filter(|r| isolation(r)) {
+            for (key, at) in reads[request.group.as_str()].committed.iter().flatten() {
+                if let (Ok(at), Some(Ok(end))) = (at, stable.get(key))
+                    && at > end
+                {
+                    past.insert(key.clone());
+                }
+            }
+        }
+        let past: Vec<(Arc<str>, i32)> = past.into_iter().collect();
+        self.admin.list_offsets(&past, Which::Latest, false, left(deadline)).await
+    }
 }
 
 fn isolation(request: &GroupRequest) -> bool {
@@ -211,6 +239,7 @@ struct Seen<'a> {
     topics: &'a Topics,
     latest: Option<&'a Result<Offsets, CallFailed>>,
     earliest: Result<&'a Offsets, &'a CallFailed>,
+    high: Result<&'a Offsets, &'a CallFailed>,
 }
 
 fn observation(
@@ -235,7 +264,12 @@ fn observation(
             members = description
                 .members
                 .iter()
-                .map(|m| Member { id: m.id.clone(), host: m.host.clone(), assignment: m.assignment.clone() })
+                .map(|m| Member {
+                    id: m.id.clone(),
+                    host: m.host.clone(),
+                    client: m.client.clone(),
+                    assignment: m.assignment.clone(),
+                })
                 .collect();
         }
     }
@@ -282,10 +316,22 @@ fn observation(
             };
             let end = offset(seen.latest.map_or(Ok(&Offsets::new()), Result::as_ref));
             let start = offset(seen.earliest);
+            // Ends are read after commits, so a commit cannot be past one; past the last stable
+            // offset it can, when the consumer reads uncommitted messages.
+            let at = committed.and_then(|c| c.get(&key)).and_then(|at| at.as_ref().ok());
+            let past = at.zip(end).is_some_and(|(at, end)| *at > end);
+            let high = if past && isolation(request) { offset(seen.high) } else { end };
             let committed = match committed.map(|c| c.get(&key)) {
                 None => Committed::Unknown,
                 Some(None) => Committed::None,
                 Some(Some(Ok(offset))) if *offset == NO_OFFSET || *offset < 0 => Committed::None,
+                Some(Some(Ok(_))) if past && high.is_none() => Committed::Unknown,
+                Some(Some(Ok(offset))) if past && high < Some(*offset) => {
+                    problems.push(format!(
+                        "consumer group {group} has a commit past the end of partition {topic}-{partition}: the topic was recreated, and its lag is known when the group commits again"
+                    ));
+                    Committed::PastEnd(*offset)
+                }
                 Some(Some(Ok(offset))) => Committed::At(*offset),
                 Some(Some(Err(error))) => {
                     problems.push(format!(
@@ -294,16 +340,6 @@ fn observation(
                     Committed::Unknown
                 }
             };
-            // Ends are read after commits, so a commit cannot be past one; with read_committed it
-            // can, when the consumer reads uncommitted messages.
-            if let (Committed::At(at), Some(end), Isolation::ReadUncommitted) =
-                (committed, end, request.isolation)
-                && at > end
-            {
-                problems.push(format!(
-                    "consumer group {group} has a commit past the end of partition {topic}-{partition}: the topic was recreated, and its lag is known when the group commits again"
-                ));
-            }
             partitions.push(PartitionObservation {
                 topic: name.clone(),
                 partition: *partition,

@@ -33,6 +33,16 @@ impl Topics {
         Self { partitions, cluster }
     }
 
+    /// Whether a member has a partition of these topics that is not known here: the topic has grown.
+    pub fn outgrown(&self, description: &Description, counting: &BTreeSet<String>) -> bool {
+        description.members.iter().flat_map(|m| &m.assignment).any(|(topic, partition)| {
+            // Partitions are numbered from 0 without gaps.
+            let known = self.partitions.get(topic).map(Vec::len);
+            counting.contains(topic.as_ref())
+                && known.is_some_and(|known| usize::try_from(*partition).is_ok_and(|p| p >= known))
+        })
+    }
+
     /// Whether a topic is known, and if so its name as kept here.
     pub fn name(&self, topic: &str) -> Option<Arc<str>> {
         self.partitions.get_key_value(topic).map(|(name, _)| name.clone())
@@ -81,7 +91,13 @@ mod tests {
 
     fn described(phase: Phase, topics: &[&str]) -> Description {
         let assignment = topics.iter().map(|t| (Arc::from(*t), 0)).collect();
-        let member = MemberDescription { id: "m".into(), host: "h".into(), assignment, target: None };
+        let member = MemberDescription {
+            id: "m".into(),
+            host: "h".into(),
+            client: "c".into(),
+            assignment,
+            target: None,
+        };
         Description { group: "g".into(), error: None, phase, new_protocol: false, members: vec![member] }
     }
 

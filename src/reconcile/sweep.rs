@@ -34,7 +34,7 @@ pub(super) async fn run(
 ) {
     let config = plan.borrow().config.clone();
     let who = format!("the loop of {}", config.bootstrap.join(","));
-    let _gone = Gone { shared: shared.clone(), who: who.clone() };
+    let _gone = Gone { shared: shared.clone(), who: who.clone(), connection: config.bootstrap.join(",") };
     let mut interval = plan.borrow().interval;
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,14 +86,18 @@ pub(super) async fn run(
     }
 }
 
+/// What is left of a loop when it ends, however it does.
 struct Gone {
     shared: Arc<Shared>,
     who: String,
+    connection: String,
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
         self.shared.health.gone(&self.who);
+        // Where another loop has the same servers, with another login, its next sweep shows them again.
+        self.shared.hands.metrics.forget_connection(&self.connection);
     }
 }
 

@@ -33,19 +33,29 @@ pub struct SharedBed {
     name: &'static str,
     /// Values of the chart (YAML).
     values: &'static str,
+    brokers: usize,
     bed: OnceCell<Bed>,
 }
 
 impl SharedBed {
     pub const fn new(name: &'static str, values: &'static str) -> Self {
-        Self { name, values, bed: OnceCell::const_new() }
+        Self { name, values, brokers: 1, bed: OnceCell::const_new() }
+    }
+
+    /// The same with this many Kafka brokers.
+    pub const fn brokers(mut self, brokers: usize) -> Self {
+        self.brokers = brokers;
+        self
     }
 
     async fn get(&'static self) -> Result<&'static Bed> {
         self.bed
             .get_or_try_init(|| async {
-                let kafka =
-                    KafkaOptions { sasl: vec![(LOGIN.0.into(), LOGIN.1.into())], ..KafkaOptions::default() };
+                let kafka = KafkaOptions {
+                    sasl: vec![(LOGIN.0.into(), LOGIN.1.into())],
+                    brokers: self.brokers,
+                    ..KafkaOptions::default()
+                };
                 let images = Images::new()
                     .map("spillway", env!("CARGO_BIN_EXE_spillway"))
                     .map(sample::IMAGE, operator::binary("sample")?);
@@ -114,7 +124,7 @@ impl Case {
 
     /// A ConsumerScaler for the Deployment and the group of this name, with times short enough for
     /// a test; `more` is the rest of its spec, a line a field. With its KafkaConnection, `main`.
-    pub fn scaler(&self, name: &str, more: &str) -> Result<String> {
+    pub fn timed(&self, name: &str, more: &str) -> Result<String> {
         Ok(format!(
             "---
 apiVersion: spillway.dev/v1alpha1

@@ -40,7 +40,7 @@ fn an_outage_of_the_consumers_is_recovered_from_by_one_step() {
         let producer =
             Workload::producer(&case.namespace, "producer", &servers, "recovery", ARRIVING, &case.records)
                 .with(&["--rate-file", &rate.to_string_lossy()]);
-        case.bed.apply(&(producer.yaml() + &consumers.yaml() + &case.scaler("recovery", OBJECTIVE)?)).await?;
+        case.bed.apply(&(producer.yaml() + &consumers.yaml() + &case.timed("recovery", OBJECTIVE)?)).await?;
         case.until("the group to keep up", "recovery", Duration::from_secs(60), |s| {
             s.state.as_deref() == Some("KeepingUp") && s.current_replicas == Some(2)
         })

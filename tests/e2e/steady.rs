@@ -28,7 +28,7 @@ fn a_constant_load_is_left_alone() {
             yaml +=
                 &Workload::producer(ns, &format!("{name}-producer"), &servers, name, rate, records).yaml();
             yaml += &Workload::consumer(ns, name, &servers, name, EACH, records).replicas(2).yaml();
-            yaml += &case.scaler(name, "minReplicas: 2\nobjective: {maxDelay: 8s, recoverWithin: 60s}")?;
+            yaml += &case.timed(name, "minReplicas: 2\nobjective: {maxDelay: 8s, recoverWithin: 60s}")?;
         }
         case.bed.apply(&yaml).await?;
         for (name, rate) in loads {

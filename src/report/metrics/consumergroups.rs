@@ -37,7 +37,7 @@ const PARTITION_OF_GROUP: &[(&str, &str, Value)] = &[
 const PARTITION: &[(&str, &str, Value)] = &[
     (
         "kafka_partition_latest_offset",
-        "End of the partition: its high watermark, or its last stable offset for a group that reads committed messages only.",
+        "End of the partition: its high watermark, or its last stable offset where every group reads committed messages only.",
         |p| p.end.map(|v| v as f64),
     ),
     ("kafka_partition_earliest_offset", "The oldest offset that the partition still holds.", |p| {
@@ -145,6 +145,7 @@ pub(super) fn write(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
                 ("partition", &partition.partition.to_string()),
                 ("member_host", reader.map_or("", |r| &r.host)),
                 ("consumer_id", reader.map_or("", |r| &r.id)),
+                ("client_id", reader.map_or("", |r| &r.client)),
             ];
             family.series(&labels, value(partition));
         }
@@ -160,7 +161,9 @@ pub(super) fn write(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
                 ("topic", &partition.topic),
                 ("partition", &partition.partition.to_string()),
             ];
-            family.series(&labels, same.iter().find_map(|row| value(row.partition)));
+            // Of groups that read up to different offsets the one that reads furthest tells the end.
+            let known = same.iter().filter_map(|row| value(row.partition));
+            family.series(&labels, known.max_by(f64::total_cmp));
         }
     }
 }

@@ -59,6 +59,7 @@ impl Case {
                     members: vec![Member {
                         id: "consumer-1".into(),
                         host: "/10.0.0.7".into(),
+                        client: "orders-7".into(),
                         assignment: vec![(first, 0)],
                     }],
                     partitions,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::decide::{Committed, Decision, GroupObservation, ScalerState, StartFrom, Time};
+use crate::decide::{Committed, Decision, GroupObservation, Numbers, ScalerState, StartFrom, Time};
 
 use super::Look;
 
@@ -62,6 +62,7 @@ pub(super) struct PartitionRecord {
 pub(super) struct Reader {
     pub id: String,
     pub host: String,
+    pub client: String,
 }
 
 impl Record {
@@ -70,8 +71,12 @@ impl Record {
         let mut record = Self::unseen(look.decision.state, before);
         *record.decisions.entry(look.decision.rule.as_str()).or_default() += 1;
         record.observed_at = complete_at(look).or(record.observed_at);
+        let mut decision = look.decision.clone();
+        if !taken_in(look) {
+            forget_seen(&mut decision.numbers);
+        }
         record.seen = Some(Seen {
-            decision: look.decision.clone(),
+            decision,
             min_replicas: look.policy.min_replicas,
             max_replicas: look.policy.max_replicas,
             ready: look.observation.workload.as_ref().ok().and_then(|w| w.ready),
@@ -90,6 +95,22 @@ impl Record {
             scale_writes: before.map(|b| b.scale_writes.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// Whether the decision's numbers are of this look. Else they are those of the last complete one.
+fn taken_in(look: &Look<'_>) -> bool {
+    look.decision.problems.is_empty()
+}
+
+/// Takes away what was seen at an earlier look; what was learnt and what is asked for stay.
+fn forget_seen(numbers: &mut Numbers) {
+    numbers.lag = None;
+    numbers.delay = None;
+    numbers.arrival = None;
+    numbers.service = None;
+    numbers.demand = None;
+    numbers.eta = None;
+    numbers.groups.clear();
 }
 
 /// When the look's groups were read, if all of them were read whole.
@@ -112,11 +133,11 @@ fn groups(look: &Look<'_>) -> Vec<GroupRecord> {
             cluster: look.clusters.get(i).cloned().unwrap_or_default(),
             group: policy.group.clone(),
             complete: seen.complete(),
-            delay: look.decision.numbers.groups.get(i).and_then(|n| n.delay),
+            delay: look.decision.numbers.groups.get(i).filter(|_| taken_in(look)).and_then(|n| n.delay),
             partitions: partitions(
                 seen,
                 policy.start_from,
-                look.delays.get(i).map(Vec::as_slice).unwrap_or_default(),
+                look.delays.get(i).filter(|_| taken_in(look)).map(Vec::as_slice).unwrap_or_default(),
             ),
         })
         .collect()
@@ -129,7 +150,11 @@ fn partitions(
 ) -> Vec<PartitionRecord> {
     let mut readers = BTreeMap::new();
     for member in &seen.members {
-        let reader = Arc::new(Reader { id: member.id.clone(), host: member.host.clone() });
+        let reader = Arc::new(Reader {
+            id: member.id.clone(),
+            host: member.host.clone(),
+            client: member.client.clone(),
+        });
         for (topic, partition) in &member.assignment {
             readers.insert((topic.as_ref(), *partition), reader.clone());
         }
@@ -141,7 +166,7 @@ fn partitions(
             topic: p.topic.clone(),
             partition: p.partition,
             committed: match p.committed {
-                Committed::At(offset) => Some(offset),
+                Committed::At(offset) | Committed::PastEnd(offset) => Some(offset),
                 Committed::None | Committed::Unknown => None,
             },
             start: p.start,

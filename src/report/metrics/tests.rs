@@ -74,7 +74,7 @@ fn lag_has_the_established_names_and_labels() {
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let group = "cluster_name=\"shop/main\",group=\"orders\"";
-    let read = "topic=\"orders\",partition=\"0\",member_host=\"/10.0.0.7\",consumer_id=\"consumer-1\"";
+    let read = "topic=\"orders\",partition=\"0\",member_host=\"/10.0.0.7\",consumer_id=\"consumer-1\",client_id=\"orders-7\"";
     assert_eq!(seen[&format!("kafka_consumergroup_group_lag{{{group},{read}}}")], 5.0);
     assert_eq!(seen[&format!("kafka_consumergroup_group_offset{{{group},{read}}}")], 100.0);
     assert_eq!(seen[&format!("kafka_consumergroup_group_lag_seconds{{{group},{read}}}")], 1.5);
@@ -97,14 +97,42 @@ fn what_is_unknown_is_absent_and_so_are_its_sums() {
     let metrics = Metrics::new();
     let mut case = Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]);
     case.partition(1).end = None;
-    case.observation.groups[0].problems = vec!["partition orders-1 has no leader".into()];
+    let why = vec!["partition orders-1 has no leader".to_owned()];
+    case.observation.groups[0].problems.clone_from(&why);
+    case.decision.problems = why;
     case.show(&metrics, &orders());
     let seen = scrape(&metrics);
-    assert_eq!(names_with(&seen, "topic=\"orders\",partition=\"1\"").len(), 3, "committed, its delay, start");
+    assert_eq!(names_with(&seen, "topic=\"orders\",partition=\"1\"").len(), 2, "committed, start");
     assert_eq!(names_with(&seen, "kafka_consumergroup_group_lag{").len(), 2);
     assert!(names_with(&seen, "sum_lag").is_empty());
     assert!(names_with(&seen, "max_lag{").is_empty());
+    let old = [
+        "lag_messages",
+        "lag_seconds",
+        "r_delay_seconds",
+        "arrival",
+        "service",
+        "demand",
+        "group_members",
+    ];
+    for name in old {
+        assert!(names_with(&seen, name).is_empty(), "{name} is of an earlier look");
+    }
+    assert_eq!(names_with(&seen, "spillway_scaler_capacity").len(), 1, "what was learnt stays");
     assert!(names_with(&seen, "observed_timestamp").is_empty(), "never seen whole");
+}
+
+#[test]
+fn a_commit_past_the_end_has_an_offset_but_no_lag() {
+    let metrics = Metrics::new();
+    let mut case = Case::new("orders", &[("orders", &[5])]);
+    case.partition(0).committed = Committed::PastEnd(900);
+    case.show(&metrics, &orders());
+    let seen = scrape(&metrics);
+    assert!(names_with(&seen, "kafka_consumergroup_group_lag{").is_empty());
+    assert!(names_with(&seen, "sum_lag").is_empty());
+    let offset = names_with(&seen, "kafka_consumergroup_group_offset");
+    assert_eq!(seen[&offset[0]], 900.0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Groups are described by Kafka's own command-line tool, so that Spillway's
 //! figures are compared with somebody else's.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -32,6 +33,10 @@ pub struct ToolRow {
     pub lag: Option<i64>,
     /// Id of the member that has the partition, if any.
     pub member: Option<String>,
+    /// Where that member connects from.
+    pub host: Option<String>,
+    /// What it calls itself (`client.id`).
+    pub client: Option<String>,
 }
 
 /// Where [`Kafka::reset_offsets`] puts a group.
@@ -63,9 +68,16 @@ impl Kafka {
     /// # Errors
     /// When it exists, or the cluster does not do it in time.
     pub async fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
+        self.create_replicated_topic(name, partitions, i32::try_from(self.brokers())?).await
+    }
+
+    /// As [`Kafka::create_topic`], with each partition on this many brokers.
+    ///
+    /// # Errors
+    /// When it exists, or the cluster does not do it in time.
+    pub async fn create_replicated_topic(&self, name: &str, partitions: i32, replicas: i32) -> Result<()> {
         let (admin, options) = self.admin()?;
-        let replicas = TopicReplication::Fixed(i32::try_from(self.brokers())?);
-        let topic = NewTopic::new(name, partitions, replicas);
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
         let answer = admin.create_topics([&topic], &options).await?;
         for topic in answer {
             topic.map_err(|(name, error)| anyhow::anyhow!("creating topic {name}: {error}"))?;
@@ -96,6 +108,23 @@ impl Kafka {
             topic.map_err(|(name, error)| anyhow::anyhow!("deleting topic {name}: {error}"))?;
         }
         self.partitions_are(name, 0).await
+    }
+
+    /// Id of the broker that leads a partition; `None`: nobody does.
+    ///
+    /// # Errors
+    /// When no broker answers in time, or there is no such partition.
+    pub async fn leader(&self, topic: &str, partition: i32) -> Result<Option<i32>> {
+        let (config, topic) = (self.client(), topic.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let client: BaseConsumer = config.create()?;
+            let metadata = client.fetch_metadata(Some(&topic), LIMIT)?;
+            let partitions = metadata.topics().first().map_or(&[][..], |t| t.partitions());
+            let found = partitions.iter().find(|p| p.id() == partition);
+            let leader = found.with_context(|| format!("no partition {topic}/{partition}"))?.leader();
+            Ok((leader >= 0).then_some(leader))
+        })
+        .await?
     }
 
     /// Waits until the topic has exactly this many partitions, all with a leader.
@@ -154,12 +183,21 @@ impl Kafka {
     /// # Errors
     /// When the tool fails or its output cannot be read.
     pub async fn describe_group(&self, group: &str) -> Result<Vec<ToolRow>> {
-        let args = ["--describe", "--offsets", "--group", group];
+        Ok(self.describe_groups(&[group]).await?.remove(group).unwrap_or_default())
+    }
+
+    /// The same of several groups, by one run of the tool. A group that does not exist is not there.
+    ///
+    /// # Errors
+    /// As [`Kafka::describe_group`].
+    pub async fn describe_groups(&self, groups: &[&str]) -> Result<BTreeMap<String, Vec<ToolRow>>> {
+        let mut args = vec!["--describe", "--offsets"];
+        for group in groups {
+            args.extend(["--group", group]);
+        }
         let output = self.group_tool(&args).await?;
-        let mut rows = parse_describe(&output)
-            .with_context(|| format!("reading the description of group {group}:\n{output}"))?;
-        rows.sort();
-        Ok(rows)
+        parse_describe(&output, groups)
+            .with_context(|| format!("reading the description of groups {groups:?}:\n{output}"))
     }
 
     /// Moves the committed offsets of a group without members.
@@ -271,43 +309,47 @@ impl Kafka {
     }
 }
 
-/// Reads the table by its header: columns come and go between versions.
-fn parse_describe(output: &str) -> Result<Vec<ToolRow>> {
-    let mut lines = output.lines().map(str::trim).filter(|l| !l.is_empty());
-    let Some(header) = lines.find(|l| l.starts_with("GROUP ")) else {
-        return Ok(Vec::new());
-    };
-    let header: Vec<&str> = header.split_whitespace().collect();
-    let column = |name: &str| {
-        let found = header.iter().position(|h| *h == name);
-        found.with_context(|| format!("no column {name}"))
-    };
-    let (topic, partition) = (column("TOPIC")?, column("PARTITION")?);
-    let (committed, end) = (column("CURRENT-OFFSET")?, column("LOG-END-OFFSET")?);
-    let (lag, member) = (column("LAG")?, column("CONSUMER-ID")?);
-    let mut rows = Vec::new();
-    for line in lines {
+/// Reads the tables by their headers: columns come and go between versions. Each group has a table
+/// of its own, with remarks in between.
+fn parse_describe(output: &str, groups: &[&str]) -> Result<BTreeMap<String, Vec<ToolRow>>> {
+    let mut tables: BTreeMap<String, Vec<ToolRow>> = BTreeMap::new();
+    let mut header: Vec<&str> = Vec::new();
+    for line in output.lines().map(str::trim) {
         let cells: Vec<&str> = line.split_whitespace().collect();
-        let cell = |i: usize| {
-            let cell = cells.get(i).with_context(|| format!("short line {line:?}"))?;
-            anyhow::Ok((*cell != "-").then_some(*cell))
-        };
-        let number = |i: usize| -> Result<Option<i64>> {
-            let parsed = cell(i)?.map(str::parse).transpose();
-            parsed.with_context(|| format!("no number in {line:?}"))
-        };
-        // A member without partitions has a line of its own, with no topic.
-        let (Some(topic), Some(partition)) = (cell(topic)?, number(partition)?) else {
-            continue;
-        };
-        rows.push(ToolRow {
-            topic: topic.to_owned(),
-            partition: i32::try_from(partition)?,
-            committed: number(committed)?,
-            end: number(end)?,
-            lag: number(lag)?,
-            member: cell(member)?.map(str::to_owned),
-        });
+        match cells.first() {
+            Some(&"GROUP") => header = cells,
+            Some(group) if groups.contains(group) => {
+                let rows = tables.entry((*group).to_owned()).or_default();
+                rows.extend(row(&header, &cells).with_context(|| format!("in {line:?}"))?);
+            }
+            _ => {}
+        }
     }
-    Ok(rows)
+    tables.values_mut().for_each(|rows| rows.sort());
+    Ok(tables)
+}
+
+/// Nothing for a member without partitions, which has a line of its own with no topic.
+fn row(header: &[&str], cells: &[&str]) -> Result<Option<ToolRow>> {
+    let text = |name: &str| -> Result<Option<&str>> {
+        let column = header.iter().position(|h| *h == name).with_context(|| format!("no column {name}"))?;
+        let cell = cells.get(column).with_context(|| format!("nothing under {name}"))?;
+        Ok((*cell != "-").then_some(*cell))
+    };
+    let number = |name: &str| -> Result<Option<i64>> {
+        text(name)?.map(str::parse).transpose().with_context(|| format!("no number under {name}"))
+    };
+    let (Some(topic), Some(partition)) = (text("TOPIC")?, number("PARTITION")?) else {
+        return Ok(None);
+    };
+    Ok(Some(ToolRow {
+        topic: topic.to_owned(),
+        partition: i32::try_from(partition)?,
+        committed: number("CURRENT-OFFSET")?,
+        end: number("LOG-END-OFFSET")?,
+        lag: number("LAG")?,
+        member: text("CONSUMER-ID")?.map(str::to_owned),
+        host: text("HOST")?.map(str::to_owned),
+        client: text("CLIENT-ID")?.map(str::to_owned),
+    }))
 }
