@@ -106,15 +106,8 @@ fn what_is_unknown_is_absent_and_so_are_its_sums() {
     assert_eq!(names_with(&seen, "kafka_consumergroup_group_lag{").len(), 2);
     assert!(names_with(&seen, "sum_lag").is_empty());
     assert!(names_with(&seen, "max_lag{").is_empty());
-    let old = [
-        "lag_messages",
-        "lag_seconds",
-        "r_delay_seconds",
-        "arrival",
-        "service",
-        "demand",
-        "group_members",
-    ];
+    let old =
+        ["lag_messages", "lag_seconds", "r_delay_seconds", "arrival", "service", "demand", "group_members"];
     for name in old {
         assert!(names_with(&seen, name).is_empty(), "{name} is of an earlier look");
     }
