@@ -24,14 +24,17 @@ fn why(decision: &Decision, to: i32) -> String {
             let each = n.capacity.map_or_else(String::new, |c| format!(" at {} each", rate(Some(c))));
             let replicas = plural(to, "replica");
             let held = held_back(&decision.limits);
+            let (s, are, do_) = if to == 1 { ("s", "is", "does") } else { ("", "are", "do") };
             match n.eta {
                 Some(eta) if late || eta >= 1.0 => format!(
-                    "{behind}; {replicas}{each} clear it in {} (objective {}){held}",
+                    "{behind}; {replicas}{each} clear{s} it in {} (objective {}){held}",
                     span(eta),
                     span(n.recover_within)
                 ),
-                Some(_) => format!("{} arriving; {replicas}{each} keep up with it{held}", rate(n.arrival)),
-                None => format!("{behind}; {replicas}{each} are all that help, and do not clear it{held}"),
+                Some(_) => format!("{} arriving; {replicas}{each} keep{s} up with it{held}", rate(n.arrival)),
+                None => {
+                    format!("{behind}; {replicas}{each} {are} all that help{s}, and {do_} not clear it{held}")
+                }
             }
         }
         Rule::Probe => format!(
@@ -225,6 +228,15 @@ mod tests {
             sentence("orders", &decision(Rule::ScaleUp, 2, 9)),
             "Scaled orders 2 → 9: 31,240 behind and 420/s arriving; 9 replicas at 61/s each clear it in 2m10s (objective 3m)"
         );
+    }
+
+    #[test]
+    fn one_replica_is_no_several() {
+        let mut one = decision(Rule::ScaleUp, 0, 1);
+        let said = |d: &Decision| sentence("orders", d).split_once("; ").map(|(_, said)| said.to_owned());
+        assert_eq!(said(&one).unwrap(), "1 replica at 61/s each clears it in 2m10s (objective 3m)");
+        one.numbers.eta = None;
+        assert_eq!(said(&one).unwrap(), "1 replica at 61/s each is all that helps, and does not clear it");
     }
 
     #[test]
