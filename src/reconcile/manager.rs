@@ -145,7 +145,7 @@ impl Manager {
                     () = leadership.lost() => warn!("the lease was lost: stopped; nothing is written until it is held again"),
                 }
                 self.shared.hands.metrics.leader(false);
-                self.forget_all();
+                self.forget_all().await;
             }
             tokio::select! {
                 () = leadership.gained() => {}
@@ -154,15 +154,21 @@ impl Manager {
         }
     }
 
-    fn forget_all(&self) {
-        let known: Vec<ScalerKey> = {
+    async fn forget_all(&self) {
+        let known: Vec<_> = {
             let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
-            memories.drain().map(|(key, _)| key).collect()
+            memories.drain().collect()
         };
-        for key in known {
+        self.forget(known).await;
+        self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Forgets scalers, also what a look that is under way would still say of them.
+    async fn forget(&self, gone: Vec<(ScalerKey, Arc<tokio::sync::Mutex<Memory>>)>) {
+        for (key, memory) in gone {
+            memory.lock().await.gone = true;
             self.shared.hands.metrics.forget(&key);
         }
-        self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     async fn lead(&self) {
@@ -175,7 +181,7 @@ impl Manager {
                 ids.retain(&plan);
                 self.follow(&plan, &mut running);
                 self.tell_broken(&plan).await;
-                self.forget_deleted();
+                self.forget_deleted().await;
             }
             tokio::select! {
                 () = self.scalers.changed() => {}
@@ -258,7 +264,7 @@ impl Manager {
         }
     }
 
-    fn forget_deleted(&self) {
+    async fn forget_deleted(&self) {
         let present: HashSet<ScalerKey> = self
             .scalers
             .list()
@@ -266,16 +272,19 @@ impl Manager {
             .map(|s| ScalerKey::new(s.namespace().unwrap_or_default(), s.name_any()))
             .chain(self.scalers.invalid().into_iter().map(|bad| ScalerKey::new(bad.namespace, bad.name)))
             .collect();
-        let gone: Vec<ScalerKey> = {
+        let gone: Vec<_> = {
             let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
             let gone: Vec<ScalerKey> = memories.keys().filter(|k| !present.contains(k)).cloned().collect();
-            for key in &gone {
-                memories.remove(key);
-            }
-            gone
+            gone.into_iter().filter_map(|key| memories.remove_entry(&key)).collect()
         };
-        for key in gone {
-            self.shared.hands.metrics.forget(&key);
-        }
+        self.forget(gone).await;
+        let mut undecodable = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
+        undecodable.retain(|key, _| {
+            let kept = present.contains(key);
+            if !kept {
+                self.shared.hands.metrics.forget(key);
+            }
+            kept
+        });
     }
 }

@@ -31,6 +31,8 @@ const STATUS_RETRY: f64 = 5.0;
 #[derive(Debug)]
 pub(super) struct Memory {
     uid: String,
+    /// Its scaler was deleted, or is another operator's now: nothing is to be done or said any more.
+    pub gone: bool,
     pub state: State,
     workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
     /// The status as last written, or as found.
@@ -53,6 +55,7 @@ impl Memory {
             status.state.as_deref().and_then(|s| ScalerState::ALL.into_iter().find(|a| a.as_str() == s));
         Self {
             uid: object.uid().unwrap_or_default(),
+            gone: false,
             state: State::restored(status.learnt.clone().unwrap_or_default(), state),
             workload: None,
             status,

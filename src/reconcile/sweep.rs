@@ -173,6 +173,9 @@ async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
     };
     let memory = shared.memory(&work.key, &work.object);
     let mut memory = memory.lock().await;
+    if memory.gone {
+        return;
+    }
     step::look(&shared.hands, work, &mut memory, groups, problem).await;
 }
 
