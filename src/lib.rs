@@ -13,4 +13,5 @@ pub mod decide;
 pub mod kafka;
 pub mod reconcile;
 pub mod report;
+pub mod simulate;
 pub mod validate;

@@ -1,0 +1,27 @@
+//! The real `decide` in closed loop with a model of a consumer group.
+//!
+//! A wind tunnel and a user's tool (`spillway simulate`): one-second steps, seeded, so that the
+//! same arguments give the same bytes. It is pure but for the files that `command` reads and
+//! writes; it knows no Kubernetes and no Kafka, and decides nothing itself.
+
+pub mod assignment;
+mod cases;
+mod controller;
+mod effects;
+mod figures;
+mod noise;
+mod observe;
+mod partition;
+mod plant;
+mod pods;
+mod rebalance;
+mod run;
+mod scenario;
+
+pub use cases::{CASES, Case, named};
+pub use controller::{Controller, Engine, View};
+pub use figures::{Drain, Figures};
+pub use plant::{Plant, PlantConfig, Skew, TopicConfig};
+pub use rebalance::Protocol;
+pub use run::{Decided, Run, Sample, Write, run};
+pub use scenario::{Arrivals, Event, Scenario, Traffic};
