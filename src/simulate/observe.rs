@@ -107,6 +107,7 @@ impl Observer {
             .iter()
             .map(|member| Member {
                 id: format!("consumer-{}-{}-{}", member >> 24, (member >> 8) & 0xffff, member & 0xff),
+                client: "consumer".to_owned(),
                 host: format!("/10.0.{}.{}", (member >> 32) & 0xff, (member >> 24) & 0xff),
                 assignment: plant
                     .group
