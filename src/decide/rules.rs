@@ -122,7 +122,9 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         }
     }
 
+    // Down to zero only when provably idle; what is at zero already is woken by a message alone.
     let floor = if demanded <= 0
+        && current > 0
         && look.policy.min_replicas == 0
         && !state.groups.iter().all(|g| g.idle(look.policy.down_window))
     {
@@ -141,7 +143,9 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         return choice;
     }
     let bounded = current.clamp(look.policy.min_replicas, look.policy.max_replicas);
-    if bounded != current {
+    if bounded < current && look.policy.mode == Mode::PausedScaleDown {
+        choice.limits.extend([Limit::MaxReplicas, Limit::PausedScaleDown]);
+    } else if bounded != current {
         choice.to = Some(if bounded > current { bounded.max(wanted) } else { bounded });
         choice.rule = Rule::Bounds;
         choice.limits.push(if bounded > current { Limit::MinReplicas } else { Limit::MaxReplicas });

@@ -386,6 +386,19 @@ fn to_zero_when_idle_and_awake_at_the_first_message() {
     assert!(plant.asked >= 1, "{:?}", plant.writes);
 }
 
+#[test]
+fn what_sleeps_is_not_woken_by_a_restart_and_scaling_down_paused_holds_above_the_maximum() {
+    let asleep = Policy { min_replicas: 0, ..policy() };
+    let mut plant = Plant::new(0, |_| 0.0, |_| true);
+    plant.run(&asleep, &mut knows(50.0), 30.0);
+    assert_eq!(plant.writes, [], "nothing came");
+    let paused = Policy { mode: Mode::PausedScaleDown, max_replicas: 4, ..policy() };
+    let mut plant = Plant::new(9, |_| 60.0, |_| true);
+    let all = plant.run(&paused, &mut knows(50.0), 100.0);
+    assert_eq!(plant.writes, []);
+    assert!(all.last().unwrap().limits.contains(&Limit::PausedScaleDown));
+}
+
 fn any_partition() -> impl Strategy<Value = PartitionObservation> {
     let offset = prop_oneof![Just(0i64), 0..1000i64, Just(i64::MAX), Just(-1i64)];
     let committed =
