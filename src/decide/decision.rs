@@ -185,6 +185,8 @@ pub struct Numbers {
     pub lag: Option<i64>,
     /// How long the oldest unread message has waited, s.
     pub delay: Option<f64>,
+    /// Partitions that stand still while others of their group are processed, by name.
+    pub stuck_partitions: Vec<String>,
     /// Messages arriving, msg/s.
     pub arrival: Option<f64>,
     /// Messages processed, msg/s.

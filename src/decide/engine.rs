@@ -125,7 +125,7 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
     if workload.template.is_some() && workload.template != state.learnt.template {
         if state.learnt.template.is_some() {
             state.learnt.capacity_per_replica.clear();
-            state.groups.iter_mut().for_each(GroupState::forget_capacity);
+            state.groups.iter_mut().for_each(GroupState::another_template);
         }
         state.learnt.template.clone_from(&workload.template);
     }
@@ -154,7 +154,7 @@ fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
         if let Some(pause) = noticed.pause.filter(|p| *p <= policy.tuning.start_up_cap) {
             remember(&mut state.pauses, pause, &mut state.learnt.rebalance_pause_seconds);
         }
-        if let Some(capacity) = group.capacity() {
+        if let Some(capacity) = group.measured_capacity() {
             state.learnt.capacity_per_replica.insert(group.policy.group.clone(), capacity);
         }
         if let Some(topics) = observation.topics_read() {
@@ -239,7 +239,8 @@ fn numbers(policy: &Policy, state: &State, choice: &Choice) -> Numbers {
     }
     Numbers {
         lag: known.then(|| state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.lag))),
-        delay: known.then(|| state.groups.iter().map(|g| g.delay).fold(0.0, f64::max)),
+        delay: known.then(|| state.groups.iter().map(|g| g.oldest).fold(0.0, f64::max)),
+        stuck_partitions: state.groups.iter().flat_map(GroupState::stuck_partitions).collect(),
         arrival: sum(&|g| g.arrival),
         service: sum(&|g| g.service),
         capacity: choice.binding.and_then(|i| state.groups.get(i)).and_then(GroupState::capacity),
@@ -261,6 +262,7 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
         ScalerState::Recovering | ScalerState::FallingBehind | ScalerState::Stuck | ScalerState::Blind
     ) && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
     let idle = state.groups.iter().all(|g| g.idle(policy.down_window));
+    let alone = !numbers.stuck_partitions.is_empty();
     if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
         ScalerState::Stuck
     } else if late || (recovering && state.late_since.is_some()) {
@@ -269,6 +271,9 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
             Some(eta) if now + eta <= deadline => ScalerState::Recovering,
             _ => ScalerState::FallingBehind,
         }
+    } else if alone {
+        // The others are in time; this one never will be by itself.
+        ScalerState::Stuck
     } else if idle {
         ScalerState::Idle
     } else {

@@ -3,15 +3,12 @@
 //! Estimates only; it decides nothing. A capacity is learnt only from members that
 //! had work throughout the window, of a group that did not change meanwhile.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 
+use super::capacity::Capacity;
 use super::demand::Load;
-use super::history::History;
+use super::partitions::{Entry, Partitions};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
-
-/// Capacity samples kept; their median is the capacity.
-const SAMPLES: usize = 9;
 
 /// The memory of one consumer group.
 #[derive(Clone, Debug)]
@@ -20,7 +17,11 @@ pub(super) struct GroupState {
     pub at: Option<Time>,
     pub phase: GroupPhase,
     pub lag: i64,
+    /// How long the oldest message waits that anybody works towards, s: partitions that stand
+    /// still alone are left out.
     pub delay: f64,
+    /// How long the oldest message waits, s.
+    pub oldest: f64,
     /// Over the rate window, msg/s.
     pub arrival: Option<f64>,
     /// The larger of short and long, for sizing up, msg/s.
@@ -31,8 +32,7 @@ pub(super) struct GroupState {
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
     pub members: Vec<Member>,
-    partitions: BTreeMap<(Arc<str>, i32), History>,
-    lags: BTreeMap<(Arc<str>, i32), i64>,
+    partitions: Partitions,
     delays: VecDeque<(Time, f64)>,
     same_members_since: Option<Time>,
     last_arrival: Option<Time>,
@@ -43,9 +43,8 @@ pub(super) struct GroupState {
     paused_from: Option<Time>,
     /// When it began to process again after it was stuck, or was first seen.
     resumed_at: Option<Time>,
-    samples: VecDeque<f64>,
+    capacity: Capacity,
     sampled_at: Option<Time>,
-    at_least: f64,
 }
 
 /// What observing told beyond the group's own numbers.
@@ -63,14 +62,14 @@ impl GroupState {
             phase: GroupPhase::Unknown,
             lag: 0,
             delay: 0.0,
+            oldest: 0.0,
             arrival: None,
             arrival_up: 0.0,
             service: None,
             growing: false,
             all_committed: false,
             members: Vec::new(),
-            partitions: BTreeMap::new(),
-            lags: BTreeMap::new(),
+            partitions: Partitions::default(),
             delays: VecDeque::new(),
             same_members_since: None,
             last_arrival: None,
@@ -78,9 +77,8 @@ impl GroupState {
             progress_gap: 0.0,
             paused_from: None,
             resumed_at: None,
-            samples: capacity.into_iter().collect(),
+            capacity: Capacity::restored(capacity),
             sampled_at: None,
-            at_least: 0.0,
         }
     }
 
@@ -133,53 +131,45 @@ impl GroupState {
     }
 
     fn read_partitions(&mut self, policy: &Policy, seen: &GroupObservation, at: Time) -> bool {
-        let mut progressed = false;
-        let mut old = std::mem::take(&mut self.partitions);
-        self.lags.clear();
-        (self.lag, self.delay, self.all_committed) = (0, 0.0, true);
-        for p in &seen.partitions {
-            let start_from = self.policy.start_from;
-            let (Some(end), Some(position), Some(lag)) = (p.end, p.position(start_from), p.lag(start_from))
-            else {
-                continue;
-            };
-            let key = (p.topic.clone(), p.partition);
-            let mut history = old.remove(&key).unwrap_or_default();
-            if history.end().is_some_and(|before| end != before) {
-                self.last_arrival = Some(at);
-            }
-            progressed |= history.record(at, end, position);
-            history.note_saturation(policy.saturated_delay());
-            self.lag = self.lag.saturating_add(lag);
-            self.delay = self.delay.max(history.delay().unwrap_or(0.0));
-            self.all_committed &= matches!(p.committed, super::Committed::At(_)) || p.start == p.end;
-            self.lags.insert(key.clone(), lag);
-            self.partitions.insert(key, history);
+        let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
+        if reading.arrived {
+            self.last_arrival = Some(at);
         }
-        progressed
+        (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
+        if reading.progressed {
+            self.partitions.note_stuck(at, policy.partition_stuck().max(5.0 * self.progress_gap));
+        }
+        (self.delay, self.oldest) = (0.0, 0.0);
+        for entry in self.partitions.iter() {
+            let delay = entry.delay();
+            self.oldest = self.oldest.max(delay);
+            if !entry.stuck {
+                self.delay = self.delay.max(delay);
+            }
+        }
+        reading.progressed
     }
 
     /// Whether the members and their partitions are those of the last look; `None` at the first.
     fn same_membership(&self, seen: &GroupObservation) -> Option<bool> {
         self.at?;
-        Some(
-            seen.phase == self.phase
-                && seen.members.len() == self.members.len()
-                && seen
-                    .members
-                    .iter()
-                    .all(|m| self.members.iter().any(|o| o.id == m.id && o.assignment == m.assignment)),
-        )
+        if seen.phase != self.phase || seen.members.len() != self.members.len() {
+            return Some(false);
+        }
+        if self.members == seen.members {
+            return Some(true);
+        }
+        // Kafka lists them in no order that it promises.
+        let known: HashMap<&str, &Member> = self.members.iter().map(|m| (m.id.as_str(), m)).collect();
+        let same = |m: &Member| known.get(m.id.as_str()).is_some_and(|o| o.assignment == m.assignment);
+        Some(seen.members.iter().all(same))
     }
 
     fn rates(&mut self, policy: &Policy, at: Time) {
         let window = policy.rate_window();
-        let sum = |f: &dyn Fn(&History) -> Option<f64>| -> Option<f64> {
-            let known: Vec<f64> = self.partitions.values().filter_map(f).collect();
-            (!known.is_empty()).then(|| known.iter().sum::<f64>().max(0.0))
-        };
-        let (short, long) = (sum(&|h| h.arrival(window)), sum(&|h| h.arrival(5.0 * window)));
-        let service = sum(&|h| h.service(window, 0.0));
+        let (short, long) =
+            (self.partitions.sum(|h| h.arrival(window)), self.partitions.sum(|h| h.arrival(5.0 * window)));
+        let service = self.partitions.sum(|h| h.service(window, 0.0));
         self.arrival = short;
         self.arrival_up = short.unwrap_or(0.0).max(long.unwrap_or(0.0));
         self.service = service;
@@ -205,14 +195,12 @@ impl GroupState {
         let mut busy = Vec::new();
         let mut any = 0.0f64;
         for member in &self.members {
-            let read: Vec<&History> = member
-                .assignment
-                .iter()
-                .filter_map(|(topic, partition)| self.partitions.get(&(topic.clone(), *partition)))
-                .collect();
-            let rate =
-                |window: f64, ago: f64| -> f64 { read.iter().filter_map(|h| h.service(window, ago)).sum() };
-            if read.is_empty() || read.iter().any(|h| h.span() < window) {
+            let assigned = member.assignment.iter();
+            let read: Vec<&Entry> = assigned.filter_map(|(t, p)| self.partitions.get(t, *p)).collect();
+            let rate = |window: f64, ago: f64| -> f64 {
+                read.iter().filter_map(|e| e.history.service(window, ago)).sum()
+            };
+            if read.is_empty() || read.iter().any(|e| e.history.span() < window) {
                 continue;
             }
             let whole = rate(window, 0.0);
@@ -220,42 +208,47 @@ impl GroupState {
             // A window in which it stood still for a part is not its capacity.
             let third = window / 3.0;
             let steady = (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
-            if whole > 0.0 && steady && read.iter().any(|h| h.saturated_for(window)) {
+            // Work that nobody gets on with keeps nobody busy.
+            let pushed =
+                |e: &Entry| e.history.saturated_for(window) && e.history.service(window, 0.0) > Some(0.0);
+            if whole > 0.0 && steady && read.iter().any(|e| pushed(e)) {
                 busy.push(whole);
             }
         }
         // What a replica did, it can do; what it can do at most, only a warm one tells.
         let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm() + window);
         if busy.is_empty() || !warm {
-            self.at_least = self.at_least.max(any * threads);
+            self.capacity.seen(any * threads);
             return;
         }
         let sample = busy.iter().sum::<f64>() / busy.len() as f64 * threads;
-        self.at_least = 0.0;
         self.sampled_at = Some(at);
-        self.samples.push_back(sample);
-        if self.samples.len() > SAMPLES {
-            self.samples.pop_front();
-        }
+        self.capacity.sample(sample);
     }
 
-    /// Messages per second of one saturated, warm replica: the median of the samples, or more
-    /// if a replica was seen to do more. `None` before any sample.
+    /// Messages per second of one saturated, warm replica. `None` before anything is known of it.
     pub fn capacity(&self) -> Option<f64> {
-        let mut sorted: Vec<f64> = self.samples.iter().copied().collect();
-        sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).map(|m| m.max(self.at_least))
+        self.capacity.get()
     }
 
     /// The most one replica was seen to do without being pushed, msg/s.
     pub fn at_least(&self) -> f64 {
-        self.at_least
+        self.capacity.at_least()
     }
 
-    /// Forgets the capacity: another pod template may be faster or slower.
-    pub fn forget_capacity(&mut self) {
-        self.samples.clear();
-        self.at_least = 0.0;
+    /// Another template runs from here on, which may be faster or slower.
+    pub fn another_template(&mut self) {
+        self.capacity.another_template();
+    }
+
+    /// The capacity worth remembering: a guess is none.
+    pub fn measured_capacity(&self) -> Option<f64> {
+        self.capacity.get().filter(|_| self.capacity.measured())
+    }
+
+    /// Names of the partitions that stand still while others are processed.
+    pub fn stuck_partitions(&self) -> Vec<String> {
+        self.partitions.iter().filter(|e| e.stuck).map(Entry::name).collect()
     }
 
     /// Whether something was processed as lately as commits and sweeps can tell.
@@ -294,20 +287,24 @@ impl GroupState {
     /// until then, and what arrives in the pause.
     pub fn loads(&self, policy: &Policy, start_up: f64, pause: f64) -> Vec<Load> {
         let window = policy.rate_window();
-        let known: f64 = self.partitions.values().filter_map(|h| h.arrival(window)).sum();
+        let known: f64 = self.partitions.iter().filter_map(|e| e.history.arrival(window)).sum();
         let even = self.arrival_up / self.partitions.len().max(1) as f64;
         let growth =
             (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
         self.partitions
             .iter()
-            .map(|(key, history)| {
+            .map(|entry| {
+                // What stands still alone is nobody's work, however many there are.
+                if entry.stuck {
+                    return Load { arrival: 0.0, backlog: 0.0 };
+                }
                 // The partitions' own short-window rates give the shares; the sum is the group's.
-                let arrival = match history.arrival(window) {
+                let arrival = match entry.history.arrival(window) {
                     Some(own) if known > 0.0 => own.max(0.0) / known * self.arrival_up,
                     _ => even,
                 };
                 let share = if self.arrival_up > 0.0 { arrival / self.arrival_up } else { 0.0 };
-                Load { arrival, backlog: self.lags.get(key).copied().unwrap_or(0) as f64 + growth * share }
+                Load { arrival, backlog: entry.lag as f64 + growth * share }
             })
             .collect()
     }
@@ -317,7 +314,7 @@ impl GroupState {
         GroupNumbers {
             group: self.policy.group.clone(),
             lag: self.at.map(|_| self.lag),
-            delay: self.at.map(|_| self.delay),
+            delay: self.at.map(|_| self.oldest),
             arrival: self.arrival,
             service: self.service,
             capacity: self.capacity(),
@@ -327,8 +324,8 @@ impl GroupState {
     }
 
     /// How long the oldest unread message of a partition has waited, s.
-    pub fn partition_delay(&self, topic: &Arc<str>, partition: i32) -> Option<f64> {
-        self.partitions.get(&(topic.clone(), partition)).and_then(History::delay)
+    pub fn partition_delay(&self, topic: &str, partition: i32) -> Option<f64> {
+        self.partitions.get(topic, partition).and_then(|e| e.history.delay())
     }
 
     /// Partitions that count.

@@ -3,12 +3,14 @@
 //! Pure: no Kubernetes, no Kafka, no clock, no async, no logging. Time comes in
 //! as a number, memory as a value.
 
+mod capacity;
 mod decision;
 mod demand;
 mod engine;
 mod group;
 mod history;
 mod observation;
+mod partitions;
 mod policy;
 mod rules;
 mod state;

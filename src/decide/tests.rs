@@ -25,6 +25,8 @@ struct Plant {
     template: String,
     writes: Vec<(f64, i32, i32)>,
     peak_delay: f64,
+    /// A partition of which nothing can be processed, from a time to another.
+    poison: Option<(usize, f64, f64)>,
 }
 
 impl Plant {
@@ -48,6 +50,7 @@ impl Plant {
             template: "a".into(),
             writes: Vec::new(),
             peak_delay: 0.0,
+            poison: None,
         }
     }
 
@@ -70,7 +73,10 @@ impl Plant {
             let _ = member;
             for _ in 0..2 {
                 let share = budget / partitions.len().max(1) as f64;
-                for p in partitions {
+                let poisoned = |p: &&usize| {
+                    self.poison.is_some_and(|(of, from, to)| of == **p && (from..to).contains(&now))
+                };
+                for p in partitions.iter().filter(|p| !poisoned(p)) {
                     let taken = (self.ends[*p] - self.committed[*p]).min(share).min(budget);
                     self.committed[*p] += taken;
                     budget -= taken;
@@ -384,6 +390,27 @@ fn to_zero_when_idle_and_awake_at_the_first_message() {
     assert_eq!(all.last().unwrap().state, ScalerState::Idle);
     plant.run(&policy, &mut state, 403.0);
     assert!(plant.asked >= 1, "{:?}", plant.writes);
+}
+
+#[test]
+fn a_poison_message_scales_nothing_and_is_named() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(3, |_| 60.0, |_| true);
+    plant.poison = Some((3, 60.0, 400.5));
+    let all = plant.run(&policy, &mut state, 400.0);
+    // Three are one too many for this load, poison or not.
+    assert!(plant.writes.iter().all(|w| (w.1, w.2) == (3, 2)), "{:?}", plant.writes);
+    let last = all.last().unwrap();
+    assert_eq!(
+        (last.state, &last.numbers.stuck_partitions[..]),
+        (ScalerState::Stuck, &["orders-3".to_owned()][..])
+    );
+    assert!(last.numbers.delay > Some(300.0), "people see how long it waits: {:?}", last.numbers.delay);
+    let writes = plant.writes.len();
+    let after = plant.run(&policy, &mut state, 600.0);
+    assert_eq!(after.last().unwrap().state, ScalerState::KeepingUp);
+    assert!(plant.writes.len() <= writes + 2, "{:?}", plant.writes);
 }
 
 #[test]

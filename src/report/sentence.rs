@@ -116,6 +116,10 @@ pub fn state_sentence(decision: &Decision) -> String {
                 rate(n.service)
             ),
         },
+        ScalerState::Stuck if !n.stuck_partitions.is_empty() => format!(
+            "{behind}: nothing of {} is being processed while other partitions are. It is left out of scaling, as more replicas would not help; look for a message that cannot be processed",
+            listed(&n.stuck_partitions)
+        ),
         ScalerState::Stuck => {
             let members: usize = n.groups.iter().filter_map(|g| g.members).sum();
             let who = if members == 0 {
@@ -134,6 +138,16 @@ pub fn state_sentence(decision: &Decision) -> String {
         },
         ScalerState::Paused => "Paused by its owner".to_owned(),
         ScalerState::Invalid => decision.problems.join("; "),
+    }
+}
+
+/// The first few of many.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match names.len() {
+        0 => "nothing".to_owned(),
+        n if n <= SHOWN => names.join(", "),
+        n => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
     }
 }
 

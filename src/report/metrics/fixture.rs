@@ -81,6 +81,7 @@ impl Case {
                 rule: Rule::ScaleUp,
                 limits: vec![Limit::MaxReplicas],
                 numbers: Numbers {
+                    stuck_partitions: Vec::new(),
                     lag: Some(lag),
                     delay: Some(74.0),
                     arrival: Some(420.0),

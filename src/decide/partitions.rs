@@ -1,0 +1,164 @@
+//! The partitions of one group: what each waits for, and which of them stand still alone.
+//!
+//! It keeps a history each and finds them by name; what follows is the group's to say.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::history::History;
+use super::{Committed, GroupObservation, Policy, StartFrom, Time};
+
+/// One partition and what was seen of it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub history: History,
+    /// Messages behind.
+    pub lag: i64,
+    /// When it last got further, or had nothing to get further with.
+    moved_at: Time,
+    /// Nothing of it is processed while others are.
+    pub stuck: bool,
+}
+
+impl Entry {
+    /// How long its oldest unread message has waited, s.
+    pub fn delay(&self) -> f64 {
+        self.history.delay().unwrap_or(0.0)
+    }
+
+    /// Whether it is the partition of that name.
+    pub fn is(&self, topic: &str, partition: i32) -> bool {
+        self.partition == partition && *self.topic == *topic
+    }
+
+    /// `orders-3`.
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.topic, self.partition)
+    }
+}
+
+/// What a reading of all partitions told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Reading {
+    /// Whether any got further.
+    pub progressed: bool,
+    /// Whether any has new messages.
+    pub arrived: bool,
+    /// Messages behind, over all.
+    pub lag: i64,
+    /// Whether every partition has a commit, or is empty.
+    pub all_committed: bool,
+}
+
+/// The partitions of a group, in the order of the observation.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Partitions {
+    entries: Vec<Entry>,
+    index: HashMap<Arc<str>, HashMap<i32, usize>>,
+}
+
+impl Partitions {
+    /// Takes in what was read at `at`. A partition that could not be read keeps no history.
+    pub fn take_in(
+        &mut self,
+        policy: &Policy,
+        seen: &GroupObservation,
+        start_from: StartFrom,
+        at: Time,
+    ) -> Reading {
+        let known =
+            |p: &super::PartitionObservation| Some((p.end?, p.position(start_from)?, p.lag(start_from)?));
+        let read = || seen.partitions.iter().filter_map(|p| Some((p, known(p)?)));
+        if !self.same(read().map(|(p, _)| (&p.topic, p.partition))) {
+            self.align(read().map(|(p, _)| (&p.topic, p.partition)), at);
+        }
+        let mut reading = Reading { all_committed: true, ..Reading::default() };
+        for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
+            reading.arrived |= entry.history.end().is_some_and(|before| before != end);
+            let further = entry.history.record(at, end, position);
+            reading.progressed |= further;
+            entry.history.note_saturation(policy.saturated_delay());
+            if further || lag == 0 {
+                entry.moved_at = at;
+                entry.stuck = false;
+            }
+            entry.lag = lag;
+            reading.lag = reading.lag.saturating_add(lag);
+            reading.all_committed &= matches!(p.committed, Committed::At(_)) || p.start == p.end;
+        }
+        reading
+    }
+
+    /// Tells apart the partitions that have stood still for `limit` seconds. Only of a group that
+    /// processes others meanwhile: else the group as a whole stands still.
+    pub fn note_stuck(&mut self, at: Time, limit: f64) {
+        for entry in &mut self.entries {
+            if entry.lag > 0 && at - entry.moved_at > limit {
+                entry.stuck = true;
+            }
+        }
+    }
+
+    fn same<'a>(&self, mut keys: impl Iterator<Item = (&'a Arc<str>, i32)>) -> bool {
+        let mut own = self.entries.iter();
+        loop {
+            match (own.next(), keys.next()) {
+                (None, None) => return true,
+                (Some(entry), Some((topic, partition))) if entry.is(topic, partition) => {}
+                _ => return false,
+            }
+        }
+    }
+
+    fn align<'a>(&mut self, keys: impl Iterator<Item = (&'a Arc<str>, i32)>, at: Time) {
+        let mut old: HashMap<(Arc<str>, i32), Entry> =
+            self.entries.drain(..).map(|e| ((e.topic.clone(), e.partition), e)).collect();
+        self.index.clear();
+        for (topic, partition) in keys {
+            let key = (topic.clone(), partition);
+            let fresh = || Entry {
+                topic: topic.clone(),
+                partition,
+                history: History::default(),
+                lag: 0,
+                moved_at: at,
+                stuck: false,
+            };
+            self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
+            self.entries.push(old.remove(&key).unwrap_or_else(fresh));
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> + Clone {
+        self.entries.iter()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Place of a partition in [`Partitions::iter`].
+    pub fn position(&self, topic: &str, partition: i32) -> Option<usize> {
+        self.index.get(topic)?.get(&partition).copied()
+    }
+
+    /// A partition.
+    pub fn get(&self, topic: &str, partition: i32) -> Option<&Entry> {
+        self.entries.get(self.position(topic, partition)?)
+    }
+
+    /// Sum over all of a rate that is known of some; `None` when of none.
+    pub fn sum(&self, rate: impl Fn(&History) -> Option<f64>) -> Option<f64> {
+        let mut total = None;
+        for entry in &self.entries {
+            if let Some(rate) = rate(&entry.history) {
+                *total.get_or_insert(0.0) += rate;
+            }
+        }
+        total.map(|sum: f64| sum.max(0.0))
+    }
+}
