@@ -6,13 +6,13 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::bindings as c;
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::client::Client;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::oneshot;
 
@@ -35,8 +35,6 @@ pub(super) enum Which {
 /// A group as the broker describes it.
 #[derive(Clone, Debug)]
 pub(super) struct Description {
-    pub group: String,
-    pub error: Option<CallFailed>,
     pub phase: Phase,
     /// Whether it uses the protocol of KIP-848.
     pub new_protocol: bool,
@@ -64,7 +62,7 @@ pub(super) struct MemberDescription {
 }
 
 enum Answer {
-    Groups(Vec<Description>),
+    Group(Description),
     Offsets(Offsets),
     Failed(CallFailed),
 }
@@ -127,20 +125,29 @@ impl Drop for GroupOffsets {
 struct Shared {
     // Dropped first to last: a queue must be gone before its client.
     queue: Queue,
-    producer: BaseProducer<Context>,
-    closing: AtomicBool,
-    outstanding: AtomicUsize,
+    client: BaseConsumer<Context>,
+    waiting: Mutex<Waiting>,
 }
 
-/// Makes admin calls on a client. Dropping it ends its thread once the calls under way have ended.
+/// Who waits for which call. A call is given a number to bring back, so that nothing is lost with
+/// one that never ends.
+#[derive(Default)]
+struct Waiting {
+    last: usize,
+    calls: HashMap<usize, oneshot::Sender<Answer>>,
+}
+
+/// The limit that librdkafka is given for calls to the coordinator of a group, the longest it takes.
+///
+/// Ours is shorter. But a call which librdkafka gives up while it looks for the coordinator aborts the
+/// process when the coordinator is found later (librdkafka#5397): a client with such a call is dropped
+/// instead, which ends it well.
+const UNLIMITED: Duration = Duration::from_secs(3600);
+
+/// Makes admin calls on a client. Once it is dropped, its thread ends and with it the client: that can
+/// take time, which is not to be the caller's.
 pub(super) struct Admin {
     shared: Arc<Shared>,
-}
-
-impl Drop for Admin {
-    fn drop(&mut self) {
-        self.shared.closing.store(true, Ordering::SeqCst);
-    }
 }
 
 impl Admin {
@@ -148,40 +155,35 @@ impl Admin {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn new(producer: BaseProducer<Context>) -> std::io::Result<Self> {
+    pub fn new(client: BaseConsumer<Context>) -> std::io::Result<Self> {
         // SAFETY: the client is alive, and outlives the queue: both are in `Shared`, which drops
         // the queue first, and only after the thread has let go of it.
-        let queue = Queue(unsafe { c::rd_kafka_queue_new(producer.client().native_ptr()) });
-        let shared = Arc::new(Shared {
-            queue,
-            producer,
-            closing: AtomicBool::new(false),
-            outstanding: AtomicUsize::new(0),
-        });
+        let queue = Queue(unsafe { c::rd_kafka_queue_new(client.client().native_ptr()) });
+        let shared = Arc::new(Shared { queue, client, waiting: Mutex::default() });
         let polled = shared.clone();
         std::thread::Builder::new().name("kafka-admin".into()).spawn(move || poll(&polled))?;
         Ok(Self { shared })
     }
 
     /// The client.
-    pub fn producer(&self) -> &BaseProducer<Context> {
-        &self.shared.producer
+    pub fn client(&self) -> &Client<Context> {
+        self.shared.client.client()
     }
 
-    /// Describes groups.
-    pub async fn describe(&self, groups: &[String], limit: Duration) -> Result<Vec<Description>, CallFailed> {
+    /// Describes a group.
+    pub async fn describe(&self, group: &str, limit: Duration) -> Result<Description, CallFailed> {
         let answer = {
-            let names: Vec<CString> = groups.iter().filter_map(|g| CString::new(g.as_str()).ok()).collect();
-            let mut pointers: Vec<*const c_char> = names.iter().map(|n| n.as_ptr()).collect();
+            let name = name(group)?;
+            let mut names = [name.as_ptr()];
             let options =
-                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, limit)?;
+                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, UNLIMITED)?;
             let answer = self.expect(&options);
             // SAFETY: all pointers live until the call returns; it copies what it needs.
             unsafe {
                 c::rd_kafka_DescribeConsumerGroups(
-                    self.shared.producer.client().native_ptr(),
-                    pointers.as_mut_ptr(),
-                    pointers.len(),
+                    self.client().native_ptr(),
+                    names.as_mut_ptr(),
+                    names.len(),
                     options.0,
                     self.shared.queue.0,
                 );
@@ -189,7 +191,7 @@ impl Admin {
             answer
         };
         match wait(answer, limit).await? {
-            Answer::Groups(groups) => Ok(groups),
+            Answer::Group(group) => Ok(group),
             Answer::Failed(error) => Err(error),
             Answer::Offsets(_) => Err(CallFailed::internal("an answer to another call")),
         }
@@ -198,10 +200,9 @@ impl Admin {
     /// Every offset a group has committed.
     pub async fn committed(&self, group: &str, limit: Duration) -> Result<Offsets, CallFailed> {
         let answer = {
-            let name =
-                CString::new(group).map_err(|_| CallFailed::internal("a group name with a zero byte"))?;
+            let name = name(group)?;
             let options =
-                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limit)?;
+                self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, UNLIMITED)?;
             // SAFETY: the name lives until the call returns, which copies it; NULL means all partitions.
             let request = GroupOffsets(unsafe {
                 c::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), std::ptr::null())
@@ -211,7 +212,7 @@ impl Admin {
             // SAFETY: one request, alive until the call returns; it is copied.
             unsafe {
                 c::rd_kafka_ListConsumerGroupOffsets(
-                    self.shared.producer.client().native_ptr(),
+                    self.client().native_ptr(),
                     requests.as_mut_ptr(),
                     requests.len(),
                     options.0,
@@ -266,12 +267,7 @@ impl Admin {
             let answer = self.expect(&options);
             // SAFETY: list and options are alive until the call returns; it copies them.
             unsafe {
-                c::rd_kafka_ListOffsets(
-                    self.shared.producer.client().native_ptr(),
-                    list.0,
-                    options.0,
-                    self.shared.queue.0,
-                );
+                c::rd_kafka_ListOffsets(self.client().native_ptr(), list.0, options.0, self.shared.queue.0);
             }
             answer
         };
@@ -281,9 +277,7 @@ impl Admin {
     /// Options with a time limit.
     fn options(&self, call: c::rd_kafka_admin_op_t, limit: Duration) -> Result<Options, CallFailed> {
         // SAFETY: the client is alive.
-        let options = Options(unsafe {
-            c::rd_kafka_AdminOptions_new(self.shared.producer.client().native_ptr(), call)
-        });
+        let options = Options(unsafe { c::rd_kafka_AdminOptions_new(self.client().native_ptr(), call) });
         let millis = limit.as_millis().clamp(1, 3_600_000) as c_int;
         let mut text = [0 as c_char; 256];
         // SAFETY: the options are alive, the buffer is as long as said.
@@ -296,23 +290,26 @@ impl Admin {
         Ok(options)
     }
 
-    /// Where the answer of the call will come that is made with these options. That call must
-    /// follow: without it nobody would take the pointer back, and the thread would wait forever.
+    /// Where the answer of the call will come that is made with these options.
     fn expect(&self, options: &Options) -> oneshot::Receiver<Answer> {
-        let (sender, receiver) = oneshot::channel::<Answer>();
-        self.shared.outstanding.fetch_add(1, Ordering::SeqCst);
-        // SAFETY: the pointer is taken back exactly once, when the answer comes: librdkafka gives
-        // every call exactly one answer, at the latest when its time limit has passed.
-        unsafe {
-            c::rd_kafka_AdminOptions_set_opaque(options.0, Box::into_raw(Box::new(sender)).cast::<c_void>())
-        };
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // From 1: what belongs to no call has none.
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.calls.insert(number, sender);
+        // SAFETY: the options are alive. librdkafka brings the number back and never looks behind it.
+        unsafe { c::rd_kafka_AdminOptions_set_opaque(options.0, std::ptr::without_provenance_mut(number)) };
         receiver
     }
 }
 
+fn name(group: &str) -> Result<CString, CallFailed> {
+    CString::new(group).map_err(|_| CallFailed::internal("a group name with a zero byte"))
+}
+
 async fn wait(answer: oneshot::Receiver<Answer>, limit: Duration) -> Result<Answer, CallFailed> {
-    // librdkafka keeps the limit itself; this holds should it not.
-    match tokio::time::timeout(limit + Duration::from_secs(1), answer).await {
+    match tokio::time::timeout(limit, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err(CallFailed::internal("the client was closed")),
         Err(_) => Err(CallFailed::timed_out()),
@@ -323,35 +320,29 @@ fn offsets(answer: Answer) -> Result<Offsets, CallFailed> {
     match answer {
         Answer::Offsets(offsets) => Ok(offsets),
         Answer::Failed(error) => Err(error),
-        Answer::Groups(_) => Err(CallFailed::internal("an answer to another call")),
+        Answer::Group(_) => Err(CallFailed::internal("an answer to another call")),
     }
 }
 
-/// Takes in answers until the owner is gone and nothing is under way.
-fn poll(shared: &Shared) {
-    loop {
-        if shared.closing.load(Ordering::SeqCst) && shared.outstanding.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        // Errors that belong to no call (refused connections, failed logins) come here.
-        shared.producer.poll(Duration::ZERO);
+/// Takes in answers until nobody else is left who could make a call.
+fn poll(shared: &Arc<Shared>) {
+    while Arc::strong_count(shared) > 1 {
+        // Errors that belong to no call (refused connections, failed logins) come here. With no time
+        // at all it would take one of them a turn, and they come faster than that.
+        let _ = shared.client.poll(Duration::from_millis(1));
         // SAFETY: the queue is alive; the event is ours from here.
         let event = unsafe { c::rd_kafka_queue_poll(shared.queue.0, 100) };
         if event.is_null() {
             continue;
         }
         let event = Event(event);
-        // SAFETY: the event is alive; its opaque is the one we set, or NULL.
-        let opaque = unsafe { c::rd_kafka_event_opaque(event.0) };
-        if opaque.is_null() {
-            continue;
-        }
-        // SAFETY: made by Box::into_raw in `options`, taken back once.
-        let sender = unsafe { Box::from_raw(opaque.cast::<oneshot::Sender<Answer>>()) };
-        shared.outstanding.fetch_sub(1, Ordering::SeqCst);
+        // SAFETY: the event is alive; its opaque is a number that `expect` gave, or NULL.
+        let number = unsafe { c::rd_kafka_event_opaque(event.0) }.addr();
+        let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = waiting.calls.remove(&number) else { continue };
+        drop(waiting);
         // SAFETY: the event is alive while it is decoded; everything is copied out.
-        let answer = unsafe { decode(&event) };
-        let _ = sender.send(answer);
+        let _ = sender.send(unsafe { decode(&event) });
     }
 }
 
@@ -373,7 +364,14 @@ unsafe fn decode(event: &Event) -> Answer {
             c::RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT => {
                 let result = c::rd_kafka_event_DescribeConsumerGroups_result(event.0);
                 let groups = c::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
-                Answer::Groups((0..count).map(|i| description(*groups.add(i), &mut names)).collect())
+                if count == 0 {
+                    return Answer::Failed(CallFailed::internal("an empty answer"));
+                }
+                let group = *groups;
+                match failure(c::rd_kafka_ConsumerGroupDescription_error(group)) {
+                    Some(error) => Answer::Failed(error),
+                    None => Answer::Group(description(group, &mut names)),
+                }
             }
             c::RD_KAFKA_EVENT_LISTCONSUMERGROUPOFFSETS_RESULT => {
                 let result = c::rd_kafka_event_ListConsumerGroupOffsets_result(event.0);
@@ -425,8 +423,6 @@ unsafe fn description(of: *const c::rd_kafka_ConsumerGroupDescription_t, names: 
             })
             .collect();
         Description {
-            group: text(c::rd_kafka_ConsumerGroupDescription_group_id(of)),
-            error: failure(c::rd_kafka_ConsumerGroupDescription_error(of)),
             phase: match c::rd_kafka_ConsumerGroupDescription_state(of) {
                 State::RD_KAFKA_CONSUMER_GROUP_STATE_PREPARING_REBALANCE
                 | State::RD_KAFKA_CONSUMER_GROUP_STATE_COMPLETING_REBALANCE => Phase::Rebalancing,

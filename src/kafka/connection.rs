@@ -9,7 +9,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::{ConnectionProblem, KafkaError};
@@ -119,25 +119,28 @@ impl ClientContext for Context {
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
         tracing::debug!(target: "spillway::kafka", "{error}: {reason}");
-        if let Some(code) = error.rdkafka_error_code() {
+        // The group of our own is there for librdkafka's sake: nothing depends on it.
+        let code =
+            error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::GroupAuthorizationFailed);
+        if let Some(code) = code {
             self.note(code, reason);
         }
     }
 }
 
-impl ProducerContext for Context {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
-}
+impl ConsumerContext for Context {}
 
 /// Makes the client. It waits for nothing.
-pub(super) fn client(config: &ConnectionConfig) -> Result<BaseProducer<Context>, KafkaError> {
+pub(super) fn client(config: &ConnectionConfig) -> Result<BaseConsumer<Context>, KafkaError> {
     let bootstrap = config.bootstrap.join(",");
     let mut settings = ClientConfig::new();
     settings
         .set("bootstrap.servers", &bootstrap)
         .set("client.id", "spillway")
+        // It never joins. But a client without a group crashes (librdkafka#5040) when it asks for the
+        // offsets of another group and its coordinator has moved.
+        .set("group.id", "spillway")
+        .set("enable.auto.commit", "false")
         .set("allow.auto.create.topics", "false")
         .set("socket.timeout.ms", "10000")
         .set("socket.connection.setup.timeout.ms", "10000")

@@ -65,6 +65,14 @@ impl CallFailed {
         )
     }
 
+    /// Whether, after such an answer for a group, its client is of no more use: librdkafka asks a broker
+    /// that was the group's coordinator for ever as long as it is up, and must not be left with a call
+    /// that nobody waits for.
+    pub fn spent(&self) -> bool {
+        use RDKafkaErrorCode as E;
+        matches!(self.code, Some(E::NotCoordinator | E::OperationTimedOut))
+    }
+
     /// Whether the metadata that led here is out of date.
     pub fn outdated(&self) -> bool {
         use RDKafkaErrorCode as E;
@@ -96,6 +104,8 @@ impl fmt::Display for CallFailed {
             Some(E::OperationTimedOut | E::RequestTimedOut | E::TimedOutQueue) => {
                 f.write_str("no answer in time")
             }
+            // librdkafka's text speaks of its own workers around it, or is empty.
+            Some(code) if code != E::Fail && code != E::Unknown => write!(f, "{code}"),
             _ => f.write_str(&self.text),
         }
     }

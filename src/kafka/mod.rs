@@ -6,6 +6,7 @@
 mod admin;
 mod connection;
 mod error;
+mod observe;
 mod sweep;
 mod topics;
 mod trouble;

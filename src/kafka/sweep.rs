@@ -4,19 +4,19 @@
 //! or not on its own; a partition that could not be read is unknown and named.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::{join, join_all};
-use rdkafka::producer::Producer as _;
 
-use super::admin::{Admin, Description, NO_OFFSET, Offsets, Phase, Which};
+use super::admin::{Admin, Offsets, Which};
 use super::connection::{ConnectionConfig, client, left};
 use super::error::{CallFailed, ConnectionProblem, KafkaError};
+use super::observe::{Read, Seen, observation};
 use super::topics::{Topics, counting};
 use super::{ClusterInfo, GroupRequest, Isolation};
 use crate::clock;
-use crate::decide::{Committed, GroupObservation, GroupPhase, Member, PartitionObservation, Time};
+use crate::decide::GroupObservation;
 
 /// How long metadata is believed: after that, new partitions are noticed.
 const METADATA_AGE: Duration = Duration::from_secs(30);
@@ -34,13 +34,11 @@ pub struct Sweep {
 
 /// A client of one Kafka cluster, kept between sweeps.
 pub struct Connection {
-    admin: Arc<Admin>,
+    config: ConnectionConfig,
+    admin: Mutex<Arc<Admin>>,
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
-}
-
-struct Read {
-    at: Option<Time>,
-    committed: Result<Offsets, CallFailed>,
+    /// The cluster's id, asked for once: the crate's call never frees its copy.
+    cluster_id: OnceLock<String>,
 }
 
 impl Connection {
@@ -49,11 +47,13 @@ impl Connection {
     /// # Errors
     /// When the settings cannot be used at all.
     pub fn open(config: &ConnectionConfig) -> Result<Self, KafkaError> {
-        let admin = Admin::new(client(config)?).map_err(|e| KafkaError {
-            bootstrap: config.bootstrap.join(","),
-            why: format!("no thread for it: {e}"),
-        })?;
-        Ok(Self { admin: Arc::new(admin), topics: Mutex::new(None) })
+        let admin = admin(config)?;
+        Ok(Self {
+            config: config.clone(),
+            admin: Mutex::new(admin),
+            topics: Mutex::new(None),
+            cluster_id: OnceLock::new(),
+        })
     }
 
     /// Reads every group asked for, within the limit.
@@ -63,78 +63,101 @@ impl Connection {
             Ok(topics) => topics,
             Err(_) => return self.nothing(&requests),
         };
-        let names: BTreeSet<String> = requests.iter().map(|r| r.group.clone()).collect();
-        let names: Vec<String> = names.into_iter().collect();
-        let describe = async {
-            if names.is_empty() { Ok(Vec::new()) } else { self.admin.describe(&names, left(deadline)).await }
+        let reads = self.groups(&requests, deadline).await;
+        let silent = reads.values().all(|r| r.errors().filter(|e| e.unanswered()).count() == 2);
+        let sweep = if silent && !reads.is_empty() {
+            self.nothing(&requests)
+        } else {
+            self.partitions(&requests, &reads, topics, deadline).await
         };
-        let reads = join_all(names.iter().map(|group| async move {
-            let committed = self.admin.committed(group, left(deadline)).await;
-            Read { at: committed.is_ok().then(clock::now), committed }
-        }));
-        let (described, reads) = join(describe, reads).await;
-        let unanswered = |e: &CallFailed| e.unanswered();
-        let silent = !names.is_empty()
-            && described.as_ref().err().is_some_and(unanswered)
-            && reads.iter().all(|r| r.committed.as_ref().err().is_some_and(unanswered));
-        if silent {
-            return self.nothing(&requests);
+        if reads.values().flat_map(Read::errors).any(CallFailed::spent) {
+            self.renew();
         }
-        let descriptions: HashMap<&str, &Description> =
-            described.iter().flatten().map(|d| (d.group.as_str(), d)).collect();
-        let reads: HashMap<&str, &Read> = names.iter().map(String::as_str).zip(&reads).collect();
+        sweep
+    }
 
+    /// Members and committed offsets of each group, all at once. One call a group: one that does not
+    /// end holds up no other.
+    async fn groups(&self, requests: &[GroupRequest], deadline: Instant) -> HashMap<String, Read> {
+        let admin = &self.admin();
+        let names: BTreeSet<&String> = requests.iter().map(|r| &r.group).collect();
+        let reads = names.into_iter().map(|group| async move {
+            let committed = async {
+                let committed = admin.committed(group, left(deadline)).await;
+                (committed.is_ok().then(clock::now), committed)
+            };
+            let (described, (at, committed)) = join(admin.describe(group, left(deadline)), committed).await;
+            (group.clone(), Read { described, at, committed })
+        });
+        join_all(reads).await.into_iter().collect()
+    }
+
+    /// Ends and starts of the partitions that count for each group, and what follows for it.
+    async fn partitions(
+        &self,
+        requests: &[GroupRequest],
+        reads: &HashMap<String, Read>,
+        topics: Arc<Topics>,
+        deadline: Instant,
+    ) -> Sweep {
         let counting: Vec<BTreeSet<String>> = requests
             .iter()
             .map(|request| {
-                let committed = reads[request.group.as_str()].committed.as_ref().ok();
-                let of = committed.into_iter().flat_map(|o| o.keys().map(|(topic, _)| topic.clone()));
-                counting(request, descriptions.get(request.group.as_str()).copied(), of)
+                let read = &reads[&request.group];
+                let of = read.committed.iter().flat_map(|o| o.keys().map(|(topic, _)| topic.clone()));
+                counting(request, read.described.as_ref().ok(), of)
             })
             .collect();
         let missing = counting.iter().flatten().any(|t| topics.name(t).is_none())
             || requests.iter().zip(&counting).any(|(request, counting)| {
-                let description = descriptions.get(request.group.as_str()).copied();
-                description.is_some_and(|d| topics.outgrown(d, counting))
+                reads[&request.group].described.as_ref().is_ok_and(|d| topics.outgrown(d, counting))
             });
         let topics = if missing { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
 
-        let (latest, earliest) = self.ends(&requests, &counting, &topics, deadline).await;
+        let (latest, earliest) = self.ends(requests, &counting, &topics, deadline).await;
         // A call that fails as a whole may have gone to a broker that is no leader any more.
         let failed = earliest.is_err() || latest.values().any(Result::is_err);
         let mut offsets = latest.values().flatten().flat_map(|o| o.values());
         if failed || offsets.any(|o| o.as_ref().err().is_some_and(CallFailed::outdated)) {
             self.forget_topics();
         }
-        let high = self.past_stable(&requests, &reads, &latest, deadline).await;
-        self.admin.producer().context().clear();
+        let high = self.past_stable(requests, reads, &latest, deadline).await;
+        self.admin().client().context().clear();
         let groups = requests
             .iter()
             .zip(&counting)
             .map(|(request, counting)| {
-                let described = match &described {
-                    Ok(_) => Ok(descriptions.get(request.group.as_str()).copied()),
-                    Err(error) => Err(error),
-                };
                 let seen = Seen {
                     topics: &topics,
                     latest: latest.get(&isolation(request)),
                     earliest: earliest.as_ref(),
                     high: high.as_ref(),
                 };
-                observation(request, counting, described, reads[request.group.as_str()], &seen)
+                observation(request, counting, &reads[&request.group], &seen)
             })
             .collect();
         Sweep { groups, cluster: Some(topics.cluster.clone()), problem: None }
     }
 
     fn nothing(&self, requests: &[GroupRequest]) -> Sweep {
-        let problem = self.admin.producer().context().problem();
+        let problem = self.admin().client().context().problem();
         self.forget_topics();
         Sweep {
             groups: requests.iter().map(|r| GroupObservation::unseen(&r.group, &problem.message)).collect(),
             cluster: None,
             problem: Some(problem),
+        }
+    }
+
+    fn admin(&self) -> Arc<Admin> {
+        self.admin.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Another client from the next sweep on, see [`CallFailed::spent`].
+    fn renew(&self) {
+        match admin(&self.config) {
+            Ok(fresh) => *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = fresh,
+            Err(error) => tracing::warn!("no new client for Kafka: {error}"),
         }
     }
 
@@ -150,14 +173,15 @@ impl Connection {
         {
             return Ok(topics);
         }
-        let admin = self.admin.clone();
+        let admin = self.admin();
+        let cluster_id = self.cluster_id.get().cloned();
         let limit = left(deadline);
         // The crate's call blocks.
         let read = tokio::task::spawn_blocking(move || {
-            let client = admin.producer().client();
+            let client = admin.client();
             let metadata = client.fetch_metadata(None, limit)?;
             // Known from the metadata by now: it need not wait.
-            let id = client.fetch_cluster_id(Duration::from_millis(100));
+            let id = cluster_id.or_else(|| client.fetch_cluster_id(Duration::from_millis(100)));
             Ok::<_, rdkafka::error::KafkaError>(Topics::of(&metadata, id))
         });
         let topics = match tokio::time::timeout(limit + Duration::from_secs(1), read).await {
@@ -167,6 +191,9 @@ impl Connection {
             }
             Ok(Err(_)) | Err(_) => return Err(CallFailed::timed_out()),
         };
+        if let Some(id) = &topics.cluster.cluster_id {
+            self.cluster_id.get_or_init(|| id.clone());
+        }
         *self.topics.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), topics.clone()));
         Ok(topics)
     }
@@ -192,16 +219,14 @@ impl Connection {
         }
         let all: BTreeSet<(Arc<str>, i32)> = wanted.values().flatten().cloned().collect();
         let all: Vec<(Arc<str>, i32)> = all.into_iter().collect();
+        let admin = &self.admin();
         let latest = join_all(wanted.iter().map(|(committed, partitions)| {
             let partitions: Vec<(Arc<str>, i32)> = partitions.iter().cloned().collect();
             async move {
-                (
-                    *committed,
-                    self.admin.list_offsets(&partitions, Which::Latest, *committed, left(deadline)).await,
-                )
+                (*committed, admin.list_offsets(&partitions, Which::Latest, *committed, left(deadline)).await)
             }
         }));
-        let earliest = self.admin.list_offsets(&all, Which::Earliest, false, left(deadline));
+        let earliest = admin.list_offsets(&all, Which::Earliest, false, left(deadline));
         let (latest, earliest) = join(latest, earliest).await;
         (latest.into_iter().collect(), earliest)
     }
@@ -211,14 +236,14 @@ impl Connection {
     async fn past_stable(
         &self,
         requests: &[GroupRequest],
-        reads: &HashMap<&str, &Read>,
+        reads: &HashMap<String, Read>,
         latest: &BTreeMap<bool, Result<Offsets, CallFailed>>,
         deadline: Instant,
     ) -> Result<Offsets, CallFailed> {
         let Some(Ok(stable)) = latest.get(&true) else { return Ok(Offsets::new()) };
         let mut past = BTreeSet::new();
         for request in requests.iter().filter(|r| isolation(r)) {
-            for (key, at) in reads[request.group.as_str()].committed.iter().flatten() {
+            for (key, at) in reads[&request.group].committed.iter().flatten() {
                 if let (Ok(at), Some(Ok(end))) = (at, stable.get(key))
                     && at > end
                 {
@@ -227,145 +252,18 @@ impl Connection {
             }
         }
         let past: Vec<(Arc<str>, i32)> = past.into_iter().collect();
-        self.admin.list_offsets(&past, Which::Latest, false, left(deadline)).await
+        self.admin().list_offsets(&past, Which::Latest, false, left(deadline)).await
     }
+}
+
+fn admin(config: &ConnectionConfig) -> Result<Arc<Admin>, KafkaError> {
+    let admin = Admin::new(client(config)?).map_err(|e| KafkaError {
+        bootstrap: config.bootstrap.join(","),
+        why: format!("no thread for it: {e}"),
+    })?;
+    Ok(Arc::new(admin))
 }
 
 fn isolation(request: &GroupRequest) -> bool {
     request.isolation == Isolation::ReadCommitted
-}
-
-struct Seen<'a> {
-    topics: &'a Topics,
-    latest: Option<&'a Result<Offsets, CallFailed>>,
-    earliest: Result<&'a Offsets, &'a CallFailed>,
-    high: Result<&'a Offsets, &'a CallFailed>,
-}
-
-fn observation(
-    request: &GroupRequest,
-    counting: &BTreeSet<String>,
-    described: Result<Option<&Description>, &CallFailed>,
-    read: &Read,
-    seen: &Seen<'_>,
-) -> GroupObservation {
-    let group = &request.group;
-    let mut problems = Vec::new();
-    let mut phase = GroupPhase::Unknown;
-    let mut members = Vec::new();
-    match described {
-        Err(error) => problems.push(format!("consumer group {group}: {error}")),
-        Ok(None) => problems.push(format!("consumer group {group}: Kafka did not describe it")),
-        Ok(Some(Description { error: Some(error), .. })) => {
-            problems.push(format!("consumer group {group}: {error}"))
-        }
-        Ok(Some(description)) => {
-            phase = phase_of(description);
-            members = description
-                .members
-                .iter()
-                .map(|m| Member {
-                    id: m.id.clone(),
-                    host: m.host.clone(),
-                    client: m.client.clone(),
-                    assignment: m.assignment.clone(),
-                })
-                .collect();
-        }
-    }
-    let committed = match &read.committed {
-        Ok(committed) => Some(committed),
-        Err(error) => {
-            problems.push(format!("the committed offsets of consumer group {group}: {error}"));
-            None
-        }
-    };
-    if counting.is_empty() && committed.is_some() {
-        problems.push(format!(
-            "consumer group {group} has no members and no committed offsets, so the topics it reads are not known: name them in consumerGroups[].topics, or start its consumers once"
-        ));
-    }
-    let mut partitions = Vec::new();
-    for topic in counting {
-        let Some((name, of)) = seen.topics.partitions.get_key_value(topic.as_str()) else {
-            problems.push(format!(
-                "topic {topic} does not exist, or may not be described: correct consumerGroups[].topics, create it, or grant DESCRIBE on it"
-            ));
-            continue;
-        };
-        for (partition, led) in of {
-            let key = (name.clone(), *partition);
-            if !led {
-                problems.push(format!("partition {topic}-{partition} has no leader"));
-            }
-            let mut offset = |from: Result<&Offsets, &CallFailed>| match from.map(|o| o.get(&key)) {
-                Ok(Some(Ok(offset))) if *offset >= 0 => Some(*offset),
-                Ok(Some(Err(error))) => {
-                    problems.push(format!("partition {topic}-{partition}: {error}"));
-                    None
-                }
-                Ok(_) if !led => None,
-                Ok(_) => {
-                    problems.push(format!("partition {topic}-{partition}: Kafka gave no offset"));
-                    None
-                }
-                Err(error) => {
-                    problems.push(format!("partition {topic}-{partition}: {error}"));
-                    None
-                }
-            };
-            let end = offset(seen.latest.map_or(Ok(&Offsets::new()), Result::as_ref));
-            let start = offset(seen.earliest);
-            // Ends are read after commits, so a commit cannot be past one; past the last stable
-            // offset it can, when the consumer reads uncommitted messages.
-            let at = committed.and_then(|c| c.get(&key)).and_then(|at| at.as_ref().ok());
-            let past = at.zip(end).is_some_and(|(at, end)| *at > end);
-            let high = if past && isolation(request) { offset(seen.high) } else { end };
-            let committed = match committed.map(|c| c.get(&key)) {
-                None => Committed::Unknown,
-                Some(None) => Committed::None,
-                Some(Some(Ok(offset))) if *offset == NO_OFFSET || *offset < 0 => Committed::None,
-                Some(Some(Ok(_))) if past && high.is_none() => Committed::Unknown,
-                Some(Some(Ok(offset))) if past && high < Some(*offset) => {
-                    problems.push(format!(
-                        "consumer group {group} has a commit past the end of partition {topic}-{partition}: the topic was recreated, and its lag is known when the group commits again"
-                    ));
-                    Committed::PastEnd(*offset)
-                }
-                Some(Some(Ok(offset))) => Committed::At(*offset),
-                Some(Some(Err(error))) => {
-                    problems.push(format!(
-                        "the commit of consumer group {group} on {topic}-{partition}: {error}"
-                    ));
-                    Committed::Unknown
-                }
-            };
-            partitions.push(PartitionObservation {
-                topic: name.clone(),
-                partition: *partition,
-                committed,
-                end,
-                start,
-            });
-        }
-    }
-    problems.dedup();
-    GroupObservation { group: group.clone(), taken_at: read.at, problems, phase, members, partitions }
-}
-
-fn phase_of(description: &Description) -> GroupPhase {
-    match description.phase {
-        Phase::Rebalancing => GroupPhase::Rebalancing,
-        Phase::Stable => {
-            // Of KIP-848 groups each member moves by itself; who is not where it is to be, moves.
-            let moving =
-                description.members.iter().any(|m| m.target.as_ref().is_some_and(|t| *t != m.assignment));
-            if description.new_protocol && moving { GroupPhase::Rebalancing } else { GroupPhase::Stable }
-        }
-        Phase::Dead => GroupPhase::Dead,
-        Phase::Empty => GroupPhase::Empty,
-        // librdkafka has no word yet for Assigning and Reconciling of KIP-848.
-        Phase::Unknown if description.new_protocol => GroupPhase::Rebalancing,
-        Phase::Unknown => GroupPhase::Unknown,
-    }
 }

@@ -98,7 +98,7 @@ mod tests {
             assignment,
             target: None,
         };
-        Description { group: "g".into(), error: None, phase, new_protocol: false, members: vec![member] }
+        Description { phase, new_protocol: false, members: vec![member] }
     }
 
     fn names(request: &GroupRequest, description: Option<&Description>, committed: &[&str]) -> Vec<String> {

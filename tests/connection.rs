@@ -1,0 +1,165 @@
+//! A connection to Kafka leaves nothing behind, whatever it was doing when it was dropped.
+//!
+//! Its calls go past Rust's own checks (`src/kafka/admin.rs`), so what is left of it is counted: its
+//! threads. Run under valgrind this file shows what else could be left. What it reads is in `e2e/lag`.
+#![allow(missing_docs)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation};
+use spillway_testbed::kafka::{Kafka, KafkaOptions};
+use spillway_testbed::tools::Tools;
+use spillway_testbed::wait::eventually;
+
+fn request(group: &str, isolation: Isolation) -> GroupRequest {
+    GroupRequest {
+        group: group.into(),
+        topics: Some(vec!["connection".into()]),
+        remembered: Vec::new(),
+        isolation,
+    }
+}
+
+/// Both isolations, a group that does not exist, and a name that C cannot hold.
+fn requests() -> Vec<GroupRequest> {
+    vec![
+        request("connection", Isolation::ReadUncommitted),
+        request("connection", Isolation::ReadCommitted),
+        request("nobody", Isolation::ReadUncommitted),
+        request("no\0body", Isolation::ReadUncommitted),
+    ]
+}
+
+/// Threads of librdkafka, and those that take in its answers.
+fn threads() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        // One that ended meanwhile has no name any more.
+        let name = std::fs::read_to_string(thread?.path().join("comm")).unwrap_or_default();
+        if name.starts_with("rdk:") || name.starts_with("kafka-admin") {
+            names.push(name.trim().to_owned());
+        }
+    }
+    Ok(names)
+}
+
+async fn none_left(what: &str) -> Result<()> {
+    eventually(&format!("the threads to end {what}"), Duration::from_secs(60), || async {
+        let left = threads()?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
+}
+
+fn open(servers: &str) -> Result<Connection> {
+    let bootstrap = servers.split(',').map(str::to_owned).collect();
+    Ok(Connection::open(&ConnectionConfig { bootstrap, tls: None, sasl: None })?)
+}
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_a_connection() -> Result<()> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("connection");
+    let _ = std::fs::remove_dir_all(&dir);
+    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
+    let kafka = Kafka::start(&tools.kafka_libs(), &dir, KafkaOptions::default()).await?;
+    let servers = kafka.bootstrap();
+    kafka.create_topic("connection", 3).await?;
+    none_left("of what made the topic").await?;
+
+    let connection = open(&servers)?;
+    ensure!(!threads()?.is_empty(), "a client without threads: they are not found by their names");
+    // The first ones come before Kafka has made its topic of offsets.
+    eventually("the groups to be read", Duration::from_secs(60), || async {
+        let swept = connection.sweep(requests(), LIMIT).await;
+        ensure!(swept.problem.is_none(), "{:?}", swept.problem);
+        let problems: Vec<usize> = swept.groups.iter().map(|g| g.problems.len()).collect();
+        ensure!(problems[..3] == [0; 3] && problems[3] > 0, "{:?}", swept.groups);
+        ensure!(swept.groups[0].partitions.len() == 3, "{:?}", swept.groups);
+        Ok(())
+    })
+    .await?;
+    drop(connection);
+    none_left("after sweeps").await?;
+
+    // Wherever a sweep happens to be: before the metadata, between the calls, in the middle of one.
+    for stop in (0..40).step_by(2).map(Duration::from_millis) {
+        let connection = open(&servers)?;
+        let _ = tokio::time::timeout(stop, connection.sweep(requests(), LIMIT)).await;
+    }
+    none_left("in the middle of a sweep").await?;
+
+    // Under way when nothing answers: a call ends at its own limit, and with it the client.
+    let connection = open(&servers)?;
+    connection.sweep(requests(), LIMIT).await;
+    kafka.pause();
+    let limit = Duration::from_secs(3);
+    let _ = tokio::time::timeout(Duration::from_millis(200), connection.sweep(requests(), limit)).await;
+    drop(connection);
+    none_left("while Kafka is silent").await?;
+    kafka.resume();
+    kafka.kill().await;
+    Ok(())
+}
+
+/// Partitions of the offsets topic, on the test bed.
+const OFFSETS: i32 = 4;
+/// Enough for each of them to have one, few enough for librdkafka to remember all their coordinators.
+const GROUPS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_read_again_when_their_coordinators_have_moved() -> Result<()> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("connection-coordinators");
+    let _ = std::fs::remove_dir_all(&dir);
+    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
+    // A broker that comes back becomes coordinator again at once, and the one that stood in for it
+    // lives on: that one says then that it is not the coordinator any more.
+    let back_at_once =
+        [("leader.imbalance.check.interval.seconds", "1"), ("leader.imbalance.per.broker.percentage", "0")];
+    let options = KafkaOptions {
+        brokers: 3,
+        properties: back_at_once.map(|(k, v)| (k.into(), v.into())).to_vec(),
+        ..KafkaOptions::default()
+    };
+    let kafka = Kafka::start(&tools.kafka_libs(), &dir, options).await?;
+    kafka.create_topic("connection", 3).await?;
+    let connection = open(&kafka.bootstrap())?;
+    let requests: Vec<GroupRequest> =
+        (0..GROUPS).map(|i| request(&format!("group-{i}"), Isolation::ReadUncommitted)).collect();
+    let read = |when: &str| {
+        let (what, connection, requests) = (format!("all groups to be read {when}"), &connection, &requests);
+        async move {
+            eventually(&what, Duration::from_secs(60), || async {
+                let swept = connection.sweep(requests.clone(), Duration::from_secs(3)).await;
+                ensure!(swept.problem.is_none(), "{:?}", swept.problem);
+                let problems: Vec<&String> = swept.groups.iter().flat_map(|g| &g.problems).collect();
+                ensure!(problems.is_empty(), "{problems:?}");
+                Ok(())
+            })
+            .await
+        }
+    };
+    read("of a new cluster").await?;
+    let led = async |id: i32| {
+        let leaders = try_join_all((0..OFFSETS).map(|p| kafka.leader("__consumer_offsets", p))).await?;
+        anyhow::Ok(leaders.iter().filter(|leader| **leader == Some(id)).count())
+    };
+    let before = led(1).await?;
+    ensure!(before > 0, "broker 1 is the coordinator of no group");
+    kafka.kill_broker(0).await;
+    read("without broker 1").await?;
+    kafka.start_broker(0).await?;
+    eventually("the coordinators to move back", Duration::from_secs(60), || async {
+        let now = led(1).await?;
+        ensure!(now == before, "broker 1 leads {now} partitions of the offsets topic, not {before}");
+        Ok(())
+    })
+    .await?;
+    read("with broker 1 back").await?;
+    Ok(())
+}
