@@ -312,11 +312,14 @@ fn setting(args: &Simulate, policy: &Policy) -> Result<(PlantConfig, Scenario), 
     Ok((plant, scenario))
 }
 
-/// What the first rate needs at 70 % of the capacity.
+/// What the first rate needs at 70 % of the capacity, with partitions dealt out evenly: of the
+/// counts that carry the same, as few as do.
 fn first_replicas(plant: &PlantConfig, scenario: &Scenario, policy: &Policy) -> i32 {
-    let needed = (scenario.traffic.rate(0.0) / (0.7 * plant.replica_capacity())).ceil();
-    let useful = plant.partition_count().div_ceil(plant.threads.max(1) as usize) as i32;
-    (needed as i32).min(useful).clamp(policy.min_replicas, policy.max_replicas)
+    let (partitions, threads) = (plant.partition_count(), plant.threads.max(1) as usize);
+    let consumers = (scenario.traffic.rate(0.0) / (0.7 * plant.capacity)).ceil() as usize;
+    let each = (partitions / consumers.max(1)).max(1);
+    let needed = if consumers == 0 { 0 } else { partitions.div_ceil(each).div_ceil(threads) };
+    (needed as i32).clamp(policy.min_replicas, policy.max_replicas)
 }
 
 #[cfg(test)]

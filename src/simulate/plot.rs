@@ -18,6 +18,8 @@ const FONT: &str = "sans-serif";
 /// Width of a letter of the legend, about, px.
 const LETTER: f64 = 7.2;
 const LEFT: u32 = 78;
+/// Room for the units, left of the numbers, px.
+const MARGIN: u32 = 14;
 
 /// Colours that the colour-blind tell apart (Okabe and Ito).
 const BLUE: RGBColor = RGBColor(0, 114, 178);
@@ -115,8 +117,8 @@ fn panels(run: &Run, unit: Unit) -> [Panel; 4] {
             title: "Traffic",
             unit: "messages / s",
             lines: vec![
-                line("arriving", BLUE, &|s| f64::from(s.arrival)),
                 line("processed", ORANGE, &|s| f64::from(s.consumed)),
+                line("arriving", BLUE, &|s| f64::from(s.arrival)),
             ],
             marks: None,
         },
@@ -159,6 +161,7 @@ fn draw_panel(
     let (head, body) = area.split_vertically(26);
     legend(panel, &head)?;
     let mut chart = ChartBuilder::on(&body)
+        .margin_left(MARGIN)
         .margin_right(24)
         .margin_top(4)
         .x_label_area_size(if axis.is_some() { 46 } else { 22 })
@@ -211,8 +214,12 @@ fn draw_marks(
 fn legend(panel: &Panel, area: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
     let middle = Pos::new(HPos::Left, VPos::Center);
     let y = 14;
-    area.draw_text(panel.title, &(FONT, 16).into_font().color(&BLACK).pos(middle), (LEFT as i32, y))?;
-    let mut x = LEFT as i32 + 110;
+    area.draw_text(
+        panel.title,
+        &(FONT, 16).into_font().color(&BLACK).pos(middle),
+        ((LEFT + MARGIN) as i32, y),
+    )?;
+    let mut x = (LEFT + MARGIN) as i32 + 110;
     let text = (FONT, 13).into_font().color(&BLACK).pos(middle);
     let entries = panel.lines.iter().map(|l| (l.label.as_str(), l.color, false));
     let marks = panel.marks.iter().map(|(label, _)| (*label, GREY, true));

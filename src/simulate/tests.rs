@@ -161,3 +161,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_table_of_an_outage() {
+    let case = named("outage", &fixed(12), 1).unwrap();
+    let scenario = Scenario { duration: 6000.0, ..case.scenario };
+    let run = run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
+    insta::assert_snapshot!(format!("{}\n{}", table::decisions(&run), table::summary(&run)));
+}
+
+#[test]
+fn the_plot_has_all_its_parts_and_is_one_picture() {
+    let case = named("outage", &fixed(12), 1).unwrap();
+    let scenario = Scenario { duration: 6000.0, ..case.scenario };
+    let svg = plot::svg(&run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1)).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for text in [
+        "Traffic",
+        "messages / s",
+        "Lag",
+        "Delay",
+        "objective, 30s",
+        "seconds",
+        "asked for",
+        "ready",
+        "rebalance",
+        "minutes since the start",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(svg.len() < 500_000, "{}", svg.len());
+}
