@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::simulate::command::{self as simulate, Failure, Simulate};
 use crate::{crd, reconcile};
 
 /// Scales Kafka consumers so that messages are processed on time.
@@ -29,6 +30,7 @@ enum Command {
     Run(Run),
     /// Print the custom resource definitions as YAML.
     Crd,
+    Simulate(Box<Simulate>),
 }
 
 const ALSO_READ: &str = "\
@@ -131,6 +133,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Ok(())
         }
         Command::Run(run) => start(run),
+        Command::Simulate(args) => match simulate::main(&args) {
+            Ok(()) => Ok(()),
+            Err(Failure::Input(lines)) => {
+                lines.iter().for_each(|line| eprintln!("spillway: {line}"));
+                return ExitCode::from(2);
+            }
+            Err(Failure::Output(line)) => Err(anyhow::anyhow!(line)),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -79,6 +79,19 @@ fn reporting_decides_nothing_and_talks_to_nobody() {
 }
 
 #[test]
+fn simulating_knows_no_server() {
+    let words =
+        ["kube::", "k8s_openapi", "rdkafka", "tokio", "crate::kafka", "crate::cluster", "crate::reconcile"];
+    none(naming("src/simulate", &words), "simulate names no Kubernetes, Kafka or async");
+    let files: Vec<String> =
+        naming("src/simulate", &["std::fs", "std::io", "std::env", "SystemTime", "Instant"])
+            .into_iter()
+            .filter(|line| !line.contains("src/simulate/command.rs:"))
+            .collect();
+    none(files, "only the command reads and writes files");
+}
+
+#[test]
 fn unsafe_code_is_in_one_file() {
     let found: Vec<String> =
         naming("src", &["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "allow(unsafe_code)"])

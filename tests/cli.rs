@@ -62,10 +62,13 @@ fn without_a_cluster_it_says_so_in_one_line_and_exits_with_1() {
 #[test]
 fn the_help_shows_every_setting_with_its_variable_and_default() {
     let help = printed(&spillway(&["--help"], &[]));
-    assert!(
-        help.contains("  run   Run the operator\n") && help.contains("  crd   Print the custom resource"),
-        "{help}"
-    );
+    for line in [
+        "  run       Run the operator\n",
+        "  crd       Print the custom resource",
+        "  simulate  Try a policy",
+    ] {
+        assert!(help.contains(line), "{help}");
+    }
     let help = printed(&spillway(&["run", "--help"], &[]));
     let settings = [
         ("--listen-address <IP:PORT>", "SPILLWAY_LISTEN_ADDRESS", Some("0.0.0.0:8080")),
@@ -106,4 +109,118 @@ fn version_and_definitions_are_printed() {
     let definitions = printed(&spillway(&["crd"], &[]));
     let kinds = definitions.lines().filter(|line| line.starts_with("kind: CustomResourceDefinition"));
     assert_eq!(kinds.count(), 2, "{definitions}");
+}
+
+/// A directory that is gone with the test, and a policy in it.
+struct Files(std::path::PathBuf);
+
+impl Files {
+    fn new(name: &str) -> Self {
+        let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{name}"));
+        std::fs::create_dir_all(&directory).expect("the directory of this test can be made");
+        Self(directory)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("a file of this test can be written");
+        path.to_str().expect("its path is UTF-8").to_owned()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const SPEC: &str = "\
+scaleTargetRef: {name: orders}
+maxReplicas: 24
+objective: {maxDelay: 30s, recoverWithin: 10m}
+consumerGroups: [{group: orders, bootstrapServers: ['kafka:9092']}]
+";
+
+#[test]
+fn a_simulation_is_printed_drawn_and_the_same_again() {
+    let files = Files::new("simulate");
+    let policy = files.write("policy.yaml", SPEC);
+    let trace = files.write("trace.csv", "# made up\nseconds,rate\n0,100\n600,100\n660,500\n1800,500\n");
+    let plot = files.0.join("plot.svg");
+    let args = ["simulate", "--policy", &policy, "--trace", &trace, "--replicas", "3", "--seed", "7"];
+    let text = printed(&spillway(&args, &[]));
+    assert!(
+        text.starts_with("trace: 30m, at most 500/s arriving; 24 partitions, 60/s a consumer, seed 7\n"),
+        "{text}"
+    );
+    assert!(text.contains("Scaled orders 3 → ") && text.contains("\nreplica-hours "), "{text}");
+    let drawn = [&args[..], &["--plot", plot.to_str().expect("its path is UTF-8")]].concat();
+    assert_eq!(printed(&spillway(&drawn, &[])), text);
+    assert!(std::fs::read_to_string(&plot).expect("the plot was written").starts_with("<svg"));
+    let json = printed(&spillway(&[&args[..], &["--json"]].concat(), &[]));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+    assert_eq!((&json["scenario"], &json["seed"]), (&"trace".into(), &7.into()));
+    assert!(json["figures"]["messages"].as_f64() > Some(500_000.0), "{json}");
+    assert_eq!(
+        json["writes"].as_array().map(Vec::len),
+        json["figures"]["writes"].as_u64().map(|n| n as usize)
+    );
+    let sentence = json["decisions"][1]["sentence"].as_str().expect("a decision has a sentence");
+    assert!(text.contains(sentence), "{sentence}");
+}
+
+#[test]
+fn the_scenarios_can_be_listed_and_each_can_be_run() {
+    let files = Files::new("scenarios");
+    let policy = files.write("policy.yaml", SPEC);
+    let list = printed(&spillway(&["simulate", "--list-scenarios"], &[]));
+    let names: Vec<&str> = list.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    assert!(names.len() >= 17 && names.contains(&"outage"), "{list}");
+    for name in names {
+        let text = printed(&spillway(
+            &["simulate", "--policy", &policy, "--scenario", name, "--duration", "20m"],
+            &[],
+        ));
+        assert!(text.contains("\nmessages "), "{name}: {text}");
+    }
+}
+
+#[rstest]
+#[case("policy.yaml", "maxReplicas: many\n", 1, "invalid type: string \"many\", expected i32")]
+#[case("policy.yaml", "a: [\n", 2, "did not find expected node content")]
+#[case("policy.yaml", &format!("{SPEC}minReplicas: 99\n"), 5, "minReplicas (99) is above maxReplicas (24): lower minReplicas or raise maxReplicas")]
+#[case("policy.yaml", &format!("{SPEC}objectives: {{}}\n"), 5, "objectives is not a field of a ConsumerScaler: correct or remove it")]
+#[case(
+    "trace.csv",
+    "seconds,rate\n0,1\nx,2\n",
+    3,
+    "\"x\" is not a time in seconds: write a number such as 12.5"
+)]
+#[case("trace.csv", "0,1\n", 1, "\"0,1\" is not the header: write `seconds,rate` above the rows")]
+fn what_is_wrong_in_a_file_is_told_with_its_line_and_exits_with_2(
+    #[case] name: &str,
+    #[case] text: &str,
+    #[case] line: usize,
+    #[case] what: &str,
+) {
+    let files = Files::new(&format!("bad-{name}-{line}-{}", text.len()));
+    let mut paths = [files.write("policy.yaml", SPEC), files.write("trace.csv", "seconds,rate\n0,1\n60,1\n")];
+    let bad = files.write(name, text);
+    paths.sort();
+    let [policy, trace] = paths;
+    let (code, said) = failed(&spillway(&["simulate", "--policy", &policy, "--trace", &trace], &[]));
+    assert_eq!(code, 2, "{said}");
+    assert!(said.starts_with(&format!("spillway: {bad}:{line}: {what}")), "{said}");
+}
+
+#[rstest]
+#[case(&["simulate", "--scenario", "step"], "--policy <FILE>")]
+#[case(&["simulate", "--policy", "p"], "--scenario <NAME>")]
+#[case(&["simulate", "--policy", "/no/such/file", "--scenario", "step"], "/no/such/file: cannot be read: ")]
+#[case(&["simulate", "--policy", "p", "--scenario", "step", "--skew", "zip:1"], "write even, zipf:1.0 or hot:4")]
+#[case(&["simulate", "--policy", "p", "--scenario", "step", "--capacity", "-1"], "")]
+fn a_simulation_called_wrongly_exits_with_2(#[case] args: &[&str], #[case] expected: &str) {
+    let (code, line) = failed(&spillway(args, &[]));
+    assert_eq!(code, 2, "{line}");
+    assert!(line.contains(expected), "{line}");
 }

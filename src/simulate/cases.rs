@@ -3,9 +3,15 @@
 //! Rates are shares of what the group can process at most, so that a case means the same on any
 //! plant. Values only.
 
-use super::noise;
+use rand_chacha::ChaCha8Rng;
+
+use super::noise::{self, between};
 use super::plant::PlantConfig;
 use super::scenario::{Event, Scenario, Traffic};
+
+const MINUTE: f64 = 60.0;
+const HOUR: f64 = 3600.0;
+const DAY: f64 = 24.0 * HOUR;
 
 /// A scenario and the plant it happens to.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,18 +22,195 @@ pub struct Case {
     pub scenario: Scenario,
 }
 
-/// Names of the scenarios, and what each shows.
-pub const CASES: [(&str, &str); 1] = [("constant", "the same load for six hours: nothing is to be done")];
+/// Names of the scenarios, and what each is.
+pub const CASES: [(&str, &str); 20] = [
+    ("constant", "the same load for 6 h: nothing is to be done"),
+    ("step", "ten times the load from one second to the next, and back after 2 h"),
+    ("drain", "a backlog of half an hour of the load, there from the start"),
+    ("rise", "30 % more load, for good"),
+    ("diurnal", "two days with a night each"),
+    ("bursty", "12 h of bursts of 1 to 15 min at random times"),
+    ("flash-crowd", "two flash crowds: up in a minute, gone within the hour"),
+    ("outage", "the consumers process nothing for 10 min"),
+    ("crash-loop", "no consumer stays up for 10 min"),
+    ("crash", "one consumer dies without leaving the group"),
+    ("hot-partition", "for 2 h one partition gets more than a consumer can process"),
+    ("poison", "for 1 h a message that cannot be processed holds up one partition"),
+    ("slow-downstream", "for 1 h what the consumers write to takes less than what arrives"),
+    ("slow-messages", "from 1 h on every message takes twice as long"),
+    ("broker-loss", "a third of the partitions has no leader for 5 min, and for 1 min nothing can be read"),
+    (
+        "partial-metadata",
+        "one partition is missing from what can be read for 20 min, while the load rises and falls",
+    ),
+    ("rollout", "a slower version is rolled out while a backlog is drained"),
+    ("retention", "messages are kept for 30 min and the consumers are down for 25"),
+    ("prime", "23 partitions, and a load that rises and falls: few replica counts differ"),
+    ("idle-burst", "nothing for an hour, then a burst, twice"),
+];
 
 /// The case of that name, on a plant; `None` when there is none. The seed places what is random in it.
 pub fn named(name: &str, plant: &PlantConfig, seed: u64) -> Option<Case> {
-    let _ = noise::scenario(seed);
-    let most = plant.group_capacity();
     let (name, _) = CASES.iter().find(|(n, _)| *n == name)?;
-    let events: Vec<Event> = Vec::new();
-    let traffic = Traffic::constant(0.3 * most);
-    Some(Case {
-        plant: plant.clone(),
-        scenario: Scenario { name: (*name).to_owned(), duration: 6.0 * 3600.0, traffic, events },
-    })
+    let mut plant = plant.clone();
+    if *name == "prime"
+        && let [topic] = plant.partitions.as_mut_slice()
+    {
+        topic.partitions = 23;
+    }
+    let most = plant.group_capacity();
+    if *name == "retention" {
+        plant.retention = Some(plant.retention.unwrap_or(30.0 * MINUTE));
+    }
+    let mut rng = noise::scenario(seed);
+    let (duration, traffic) = traffic(name, most, &mut rng);
+    let scenario =
+        Scenario { name: (*name).to_owned(), duration, traffic, events: events(name, most, &plant) };
+    Some(Case { plant, scenario })
+}
+
+fn traffic(name: &str, most: f64, rng: &mut ChaCha8Rng) -> (f64, Traffic) {
+    let constant = |hours: f64, share: f64| (hours * HOUR, Traffic::constant(share * most));
+    match name {
+        "constant" => constant(6.0, 0.3),
+        "step" => (4.0 * HOUR, stairs(&[(0.0, 0.06), (HOUR, 0.6), (3.0 * HOUR, 0.06)], most)),
+        "rise" => (5.0 * HOUR, stairs(&[(0.0, 0.3), (HOUR, 0.39)], most)),
+        "diurnal" => (2.0 * DAY, Traffic::sampled(2.0 * DAY, 5.0 * MINUTE, |t| most * day(t, 0.08, 0.6))),
+        "bursty" => (12.0 * HOUR, bursts(12.0 * HOUR, most, rng)),
+        "flash-crowd" => (6.0 * HOUR, crowds(most, rng)),
+        "partial-metadata" | "prime" => {
+            // One hill of two hours.
+            let hill = |t: f64| {
+                most * (0.15 + 0.4 * (std::f64::consts::PI * (t - HOUR) / (2.0 * HOUR)).sin().max(0.0))
+            };
+            let rate = |t: f64| if (HOUR..3.0 * HOUR).contains(&t) { hill(t) } else { 0.15 * most };
+            (5.0 * HOUR, Traffic::sampled(5.0 * HOUR, MINUTE, rate))
+        }
+        "idle-burst" => (
+            4.0 * HOUR,
+            stairs(
+                &[
+                    (0.0, 0.0),
+                    (HOUR, 0.35),
+                    (HOUR + 10.0 * MINUTE, 0.0),
+                    (2.5 * HOUR, 0.35),
+                    (2.5 * HOUR + 10.0 * MINUTE, 0.0),
+                ],
+                most,
+            ),
+        ),
+        "hot-partition" => constant(4.0, 0.25),
+        "crash" | "rollout" => constant(3.0, 0.35),
+        _ => constant(3.0, 0.3),
+    }
+}
+
+fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
+    let from = HOUR;
+    match name {
+        "drain" => vec![Event::Burst { at: 0.0, messages: 0.3 * most * 0.5 * HOUR }],
+        "outage" => vec![Event::ConsumersStopped { from, to: from + 10.0 * MINUTE }],
+        "crash-loop" => vec![Event::ConsumersGone { from, to: from + 10.0 * MINUTE }],
+        "crash" => vec![Event::ConsumerCrash { at: from, pods: 1 }],
+        "hot-partition" => {
+            // As much as makes one partition ask for a third more than a consumer gives.
+            let share = (1.35 * plant.capacity / (0.25 * most)).min(0.9);
+            let others = plant.partition_count().saturating_sub(1).max(1) as f64;
+            vec![Event::Hot { partition: 0, from, to: 3.0 * HOUR, factor: share * others / (1.0 - share) }]
+        }
+        "poison" => vec![Event::Poison { partition: plant.partition_count() / 2, from, to: 2.0 * HOUR }],
+        "slow-downstream" => vec![Event::DownstreamCeiling { from, to: 2.0 * HOUR, limit: 0.25 * most }],
+        "slow-messages" => vec![Event::Speed { from, to: f64::INFINITY, factor: 0.5 }],
+        "broker-loss" => vec![
+            Event::BrokerLost { from, to: from + 5.0 * MINUTE, brokers: 3 },
+            Event::Blind { from, to: from + MINUTE },
+        ],
+        "partial-metadata" => {
+            let partition = plant.partition_count() / 2;
+            vec![Event::PartialMetadata { from: 2.6 * HOUR, to: 2.6 * HOUR + 20.0 * MINUTE, partition }]
+        }
+        "rollout" => vec![
+            Event::ConsumersStopped { from, to: from + 10.0 * MINUTE },
+            Event::Rollout { at: from + 12.0 * MINUTE, capacity: 0.7 * plant.capacity },
+        ],
+        "retention" => vec![Event::ConsumersStopped { from, to: from + 25.0 * MINUTE }],
+        _ => Vec::new(),
+    }
+}
+
+/// A share of the most from each moment on.
+fn stairs(steps: &[(f64, f64)], most: f64) -> Traffic {
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for (at, share) in steps {
+        if let Some((_, before)) = points.last().copied() {
+            points.push((at - 1.0, before));
+        }
+        points.push((*at, share * most));
+    }
+    Traffic::points(points)
+}
+
+/// A day with its peak at 14 h and its trough at 2 h, between two shares.
+fn day(t: f64, low: f64, high: f64) -> f64 {
+    let phase = 2.0 * std::f64::consts::PI * (t / DAY - 14.0 / 24.0);
+    low + (high - low) * (1.0 + phase.cos()) / 2.0
+}
+
+/// Bursts of random height and length over a base.
+fn bursts(duration: f64, most: f64, rng: &mut ChaCha8Rng) -> Traffic {
+    let base = 0.1;
+    let mut steps = vec![(0.0, base)];
+    let mut at = between(rng, 20.0 * MINUTE, 50.0 * MINUTE);
+    while at < duration - 20.0 * MINUTE {
+        let length = between(rng, MINUTE, 15.0 * MINUTE);
+        steps.push((at, between(rng, 0.25, 0.75)));
+        steps.push((at + length, base));
+        at += length + between(rng, 10.0 * MINUTE, 60.0 * MINUTE);
+    }
+    stairs(&steps, most)
+}
+
+/// Two crowds that come within a minute and go slowly.
+fn crowds(most: f64, rng: &mut ChaCha8Rng) -> Traffic {
+    let starts = [between(rng, 0.8 * HOUR, 1.2 * HOUR), between(rng, 3.2 * HOUR, 3.8 * HOUR)];
+    let heights = [between(rng, 0.5, 0.8), between(rng, 0.5, 0.8)];
+    let rate = |t: f64| {
+        let crowd = |start: f64, height: f64| match t - start {
+            since if since < 0.0 => 0.0,
+            since if since < MINUTE => height * since / MINUTE,
+            since => height * (-(since - MINUTE) / (12.0 * MINUTE)).exp(),
+        };
+        most * (0.08 + crowd(starts[0], heights[0]) + crowd(starts[1], heights[1])).min(0.95)
+    };
+    Traffic::sampled(6.0 * HOUR, 5.0, rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_can_be_had_and_is_the_same_again() {
+        let plant = PlantConfig::default();
+        for (name, about) in CASES {
+            let case = named(name, &plant, 3).unwrap_or_else(|| panic!("{name}"));
+            assert_eq!(Some(&case), named(name, &plant, 3).as_ref(), "{name}");
+            assert!(case.scenario.traffic.peak() <= case.plant.group_capacity(), "{name}");
+            assert!(!about.is_empty() && case.scenario.duration >= HOUR, "{name}");
+            for event in &case.scenario.events {
+                assert!(event.span().0 < case.scenario.duration, "{name}: {event:?}");
+            }
+        }
+        assert_eq!(named("bursts", &plant, 3), None);
+        assert_ne!(named("bursty", &plant, 3), named("bursty", &plant, 4));
+    }
+
+    #[test]
+    fn the_hot_partition_is_hotter_than_a_consumer_is_fast() {
+        let case = named("hot-partition", &PlantConfig::default(), 1).unwrap();
+        let Event::Hot { factor, .. } = case.scenario.events[0] else { panic!("{:?}", case.scenario.events) };
+        let share = factor / (factor + 23.0);
+        let rate = share * case.scenario.traffic.rate(0.0);
+        assert!((rate - 1.35 * case.plant.capacity).abs() < 1e-9, "{rate}");
+    }
 }

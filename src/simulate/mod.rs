@@ -6,17 +6,25 @@
 
 pub mod assignment;
 mod cases;
+pub mod command;
 mod controller;
 mod effects;
 mod figures;
+mod input;
+mod json;
 mod noise;
 mod observe;
 mod partition;
 mod plant;
+pub mod plot;
 mod pods;
 mod rebalance;
 mod run;
 mod scenario;
+pub mod table;
+#[cfg(test)]
+mod tests;
+pub mod trace;
 
 pub use cases::{CASES, Case, named};
 pub use controller::{Controller, Engine, View};

@@ -2,6 +2,8 @@
 //!
 //! It keeps what a table and a plot need. Any controller may drive it.
 
+use serde::{Serialize, Serializer};
+
 use super::controller::{Controller, View};
 use super::figures::{Figures, Meter};
 use super::observe::Observer;
@@ -60,7 +62,7 @@ pub struct Sample {
 }
 
 /// A change of the replicas asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Serialize, Clone, Copy, Debug, PartialEq)]
 pub struct Write {
     /// When, s since the start.
     pub at: f64,
@@ -71,7 +73,7 @@ pub struct Write {
 }
 
 /// A decision.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Serialize, Clone, Debug, PartialEq)]
 pub struct Decided {
     /// When, s since the start.
     pub at: f64,
@@ -82,9 +84,14 @@ pub struct Decided {
     /// Whether it was written (not in `DryRun`).
     pub written: bool,
     /// The state, where the controller has states.
+    #[serde(serialize_with = "word")]
     pub state: Option<ScalerState>,
     /// Why, in words; empty where the controller has none.
     pub sentence: String,
+}
+
+fn word<S: Serializer>(state: &Option<ScalerState>, to: S) -> Result<S::Ok, S::Error> {
+    state.map(ScalerState::as_str).serialize(to)
 }
 
 /// Runs a scenario on a plant under a controller.

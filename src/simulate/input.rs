@@ -1,0 +1,166 @@
+//! The policy of a simulation, from YAML: a ConsumerScaler, alone or among others, or just its spec.
+//!
+//! It reads text that somebody else has read from a file, and says what is wrong in it, and in
+//! which line. What may be asked for is for `validate` to say.
+
+use serde::Deserialize;
+
+use serde_yaml::{Deserializer, Value};
+
+use crate::api::ConsumerScalerSpec;
+use crate::decide::Policy;
+use crate::validate;
+
+/// What is wrong in a policy: the line, counted from 1, and what to write.
+pub type Problem = (usize, String);
+
+/// A resource; what else is in it does not matter here.
+#[derive(Deserialize)]
+struct Resource {
+    spec: ConsumerScalerSpec,
+}
+
+/// Reads a policy; `sweep_interval` is how often the operator would look, s.
+///
+/// # Errors
+/// Everything that is wrong, as far as one pass can tell.
+pub fn policy(text: &str, sweep_interval: f64) -> Result<Policy, Vec<Problem>> {
+    let (index, whole) = find(text).map_err(|problem| vec![problem])?;
+    let mut unknown = Vec::new();
+    let spec = read(text, index, whole, &mut unknown).map_err(|problem| vec![problem])?;
+    let mut problems: Vec<Problem> = unknown
+        .into_iter()
+        .map(|path| {
+            (line_of(text, &path), format!("{path} is not a field of a ConsumerScaler: correct or remove it"))
+        })
+        .collect();
+    match validate::policy(&spec, sweep_interval) {
+        Ok(policy) if problems.is_empty() && policy.groups.len() == 1 => return Ok(policy),
+        Ok(policy) if policy.groups.len() != 1 => {
+            let what = "the simulator has one consumer group: leave one in consumerGroups".to_owned();
+            problems.push((line_of(text, "consumerGroups"), what));
+        }
+        Ok(_) => {}
+        Err(all) => problems.extend(all.into_iter().map(|what| {
+            let field = what.split([' ', ':']).next().unwrap_or_default().to_owned();
+            let field = if field == "consumer" { "consumerGroups".to_owned() } else { field };
+            (line_of(text, &field), what)
+        })),
+    }
+    problems.sort();
+    Err(problems)
+}
+
+/// Which document has the policy, and whether it is a whole resource.
+fn find(text: &str) -> Result<(usize, bool), Problem> {
+    let mut other = None;
+    for (index, document) in Deserializer::from_str(text).enumerate() {
+        let value = Value::deserialize(document).map_err(|e| located(&e))?;
+        match value.get("kind").and_then(Value::as_str) {
+            Some("ConsumerScaler") => return Ok((index, true)),
+            Some(kind) => other = Some(kind.to_owned()),
+            None if value.get("spec").is_some() => return Ok((index, true)),
+            None if value.is_mapping() => return Ok((index, false)),
+            None => {}
+        }
+    }
+    let found = other.map_or_else(|| "nothing".to_owned(), |kind| format!("a {kind}"));
+    Err((1, format!("{found} is in it: write a ConsumerScaler, or what would be under its spec")))
+}
+
+fn read(
+    text: &str,
+    index: usize,
+    whole: bool,
+    unknown: &mut Vec<String>,
+) -> Result<ConsumerScalerSpec, Problem> {
+    let Some(document) = Deserializer::from_str(text).nth(index) else {
+        return Err((1, "nothing is in it".to_owned()));
+    };
+    let mut note = |path: serde_ignored::Path<'_>| {
+        let path = path.to_string().replace(".?", "");
+        match path.strip_prefix("spec.") {
+            Some(inner) => unknown.push(inner.to_owned()),
+            None if !whole => unknown.push(path),
+            None => {}
+        }
+    };
+    if whole {
+        serde_ignored::deserialize(document, &mut note).map(|r: Resource| r.spec).map_err(|e| located(&e))
+    } else {
+        serde_ignored::deserialize(document, &mut note).map_err(|e| located(&e))
+    }
+}
+
+fn located(error: &serde_yaml::Error) -> Problem {
+    let line = error.location().map_or(1, |l| l.line());
+    let text = error.to_string();
+    // The place is told once, in front.
+    let what = text.split(" at line ").next().unwrap_or(&text).replace('\n', " ");
+    (line, format!("{what}: see `kubectl explain csc.spec`, or deploy/examples/consumerscaler.yaml"))
+}
+
+/// The line of a field, as far as its names tell; the first when it is not written there.
+fn line_of(text: &str, path: &str) -> usize {
+    let mut at = 0;
+    let mut found = None;
+    for name in path.split('.').filter(|part| part.parse::<usize>().is_err()) {
+        let key = format!("{name}:");
+        if let Some(offset) = text[at..].find(&key) {
+            at += offset;
+            found = Some(at);
+        }
+    }
+    found.map_or(1, |at| text[..at].matches('\n').count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const SPEC: &str = "scaleTargetRef: {name: orders}\nmaxReplicas: 8\nconsumerGroups: [{group: orders, bootstrapServers: ['k:9092']}]\n";
+
+    #[test]
+    fn a_spec_a_resource_and_one_among_others_mean_the_same() {
+        let indented: String = SPEC.lines().map(|l| format!("  {l}\n")).collect();
+        let resource = format!(
+            "apiVersion: spillway.dev/v1alpha1\nkind: ConsumerScaler\nmetadata: {{name: o}}\nspec:\n{indented}"
+        );
+        let among = format!("kind: KafkaConnection\nspec: {{}}\n---\n{resource}");
+        let policy = policy(SPEC, 5.0).unwrap();
+        assert_eq!(super::policy(&resource, 5.0).unwrap(), policy);
+        assert_eq!(super::policy(&among, 5.0).unwrap(), policy);
+    }
+
+    #[test]
+    fn the_example_is_a_policy() {
+        let example = include_str!("../../deploy/examples/consumerscaler.yaml");
+        assert_eq!(policy(example, 5.0).unwrap().max_replicas, 24);
+    }
+
+    #[rstest]
+    #[case("maxReplicas: 8\nscaleTargetRef: {name: orders}\n", 1, "missing field `consumerGroups`")]
+    #[case("maxReplicas: many\n", 1, "invalid type: string \"many\"")]
+    #[case("a: [1,\n", 2, "did not find expected node content")]
+    #[case("", 1, "nothing is in it")]
+    #[case("kind: Deployment\n", 1, "a Deployment is in it")]
+    #[case(&format!("{SPEC}objective:\n  maxDelay: 10s\n  recoverWithing: 2m\n"), 6, "objective.recoverWithing is not a field")]
+    #[case(&format!("{SPEC}objective:\n  maxDelay: soon\n"), 5, "objective.maxDelay: \"soon\" is not a duration")]
+    #[case(&format!("{SPEC}minReplicas: 9\n"), 4, "minReplicas (9) is above maxReplicas (8)")]
+    #[case(
+        "scaleTargetRef: {name: o}\nmaxReplicas: 8\nconsumerGroups:\n- group: orders\n",
+        3,
+        "give exactly one of connection"
+    )]
+    #[case(
+        "scaleTargetRef: {name: o}\nmaxReplicas: 8\nconsumerGroups:\n- {group: a, bootstrapServers: ['k:1']}\n- {group: b, bootstrapServers: ['k:1']}\n",
+        3,
+        "one consumer group"
+    )]
+    fn what_is_wrong_and_where(#[case] text: &str, #[case] line: usize, #[case] what: &str) {
+        let problems = policy(text, 5.0).unwrap_err();
+        assert!(problems.iter().any(|(l, w)| *l == line && w.contains(what)), "{problems:?}");
+        assert!(problems.iter().all(|(_, w)| !w.contains('\n')), "{problems:?}");
+    }
+}

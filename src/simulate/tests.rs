@@ -1,0 +1,194 @@
+//! The plant and the loop as a whole: nothing is lost, nothing is left to chance, and what the
+//! engine does in the named cases.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decide::{GroupPolicy, Mode, Policy, StartFrom, Tuning};
+
+/// Asks for what a list says, at the times it says.
+struct Script(Vec<(f64, i32)>);
+
+impl Controller for Script {
+    fn name(&self) -> String {
+        "script".to_owned()
+    }
+
+    fn look(&mut self, view: &View<'_>) -> Option<i32> {
+        self.0.iter().find(|(at, _)| *at == view.now).map(|(_, to)| *to)
+    }
+}
+
+pub(super) fn policy(max_replicas: i32) -> Policy {
+    Policy {
+        groups: vec![GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }],
+        min_replicas: 1,
+        max_replicas,
+        threads_per_replica: 1,
+        max_delay: 30.0,
+        recover_within: 600.0,
+        fallback: None,
+        down_window: 600.0,
+        down_max_step: 0.5,
+        mode: Mode::Active,
+        sweep_interval: 5.0,
+        tuning: Tuning::default(),
+    }
+}
+
+fn quiet(plant: PlantConfig) -> PlantConfig {
+    PlantConfig { capacity_noise: 0.0, ..plant }
+}
+
+fn fixed(replicas: i32) -> PlantConfig {
+    PlantConfig { initial_replicas: replicas, ..PlantConfig::default() }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_and_another_is_not() {
+    let case = named("bursty", &fixed(6), 5).unwrap();
+    let scenario = Scenario { duration: 3600.0, ..case.scenario };
+    let once = |seed| run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), seed);
+    let (a, b, c) = (once(5), once(5), once(6));
+    assert_eq!((&a.figures, &a.series, &a.decisions), (&b.figures, &b.series, &b.decisions));
+    assert_ne!(a.figures.messages, c.figures.messages);
+}
+
+#[test]
+fn all_controllers_meet_the_same_traffic() {
+    let case = named("outage", &fixed(8), 1).unwrap();
+    let scenario = Scenario { duration: 5000.0, ..case.scenario };
+    let idle = run(&case.plant, &scenario, 30.0, &mut Script(Vec::new()), 1);
+    let busy =
+        run(&case.plant, &scenario, 30.0, &mut Script(vec![(100.0, 12), (3000.0, 3), (4500.0, 24)]), 1);
+    let arrivals = |r: &Run| r.series.iter().map(|s| s.arrival).collect::<Vec<_>>();
+    assert_eq!(arrivals(&idle), arrivals(&busy));
+    assert_eq!((busy.figures.writes, busy.figures.reversals), (3, 2));
+}
+
+#[test]
+fn late_message_seconds_against_a_hand_computed_outage() {
+    // 100 msg/s, smooth; nothing is processed from 100 s to 200 s; then 24 partitions are drained
+    // at 24 × 60 = 1440 msg/s. Message x of the backlog arrived x/100 s after 100 s and is
+    // processed at 200 + x/1440: it waits 100 − x·(1/100 − 1/1440). Later than 30 s are those with
+    // x < 70/(1/100 − 1/1440) = 7522.4, by 70 − x·0.0093056: half of 70 × 7522.4 = 263,284 in all.
+    let plant = quiet(PlantConfig { commit_interval: 1.0, ..fixed(24) });
+    let scenario = Scenario {
+        name: "hand".into(),
+        duration: 400.0,
+        traffic: Traffic::constant(100.0).smooth(),
+        events: vec![Event::ConsumersStopped { from: 100.0, to: 200.0 }],
+    };
+    let run = run(&plant, &scenario, 30.0, &mut Script(Vec::new()), 1);
+    let f = &run.figures;
+    assert!((f.late_message_seconds - 263_284.0).abs() < 20.0, "{}", f.late_message_seconds);
+    assert!((f.late_share * f.messages - 7522.4).abs() < 1.0, "{}", f.late_share * f.messages);
+    assert!((f.peak_delay - 100.0).abs() < 0.1, "{}", f.peak_delay);
+    // 10,000 waiting at 200 s, what arrives meanwhile comes after them: 10,000/1,440 = 6.9 s.
+    assert_eq!(f.drains, [Drain { outage_ended: 200.0, seconds: Some(8.0) }]);
+    assert!((f.replica_hours - 24.0 * 400.0 / 3600.0).abs() < 1e-9);
+}
+
+#[test]
+fn more_than_the_downstream_takes_is_never_processed() {
+    let plant = PlantConfig { downstream_ceiling: Some(300.0), ..fixed(24) };
+    let scenario =
+        Scenario { name: "c".into(), duration: 600.0, traffic: Traffic::constant(400.0), events: Vec::new() };
+    let run = run(&plant, &scenario, 30.0, &mut Script(Vec::new()), 1);
+    assert!(run.series.iter().all(|s| s.consumed <= 300.01));
+    assert!(run.series.last().unwrap().lag > 50_000.0);
+}
+
+#[test]
+fn a_crash_is_paid_for_with_the_session_and_the_work_done_twice() {
+    let case = named("crash", &fixed(14), 1).unwrap();
+    let run = run(&case.plant, &case.scenario, 30.0, &mut Script(Vec::new()), 1);
+    assert!((45.0..60.0).contains(&run.figures.peak_delay), "{}", run.figures.peak_delay);
+    // One when it comes back, one when the dead member is given up.
+    assert_eq!(run.figures.rebalances, 2);
+    assert_eq!(run.figures.lost, 0.0);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let times = (0.0..500.0f64, 1.0..300.0f64).prop_map(|(from, length)| (from, from + length));
+    (times, 0..9usize, 0..12usize).prop_map(|((from, to), kind, partition)| match kind {
+        0 => Event::ConsumersStopped { from, to },
+        1 => Event::ConsumersGone { from, to },
+        2 => Event::ConsumerCrash { at: from, pods: partition },
+        3 => Event::BrokerLost { from, to, brokers: 3 },
+        4 => Event::Rollout { at: from, capacity: 30.0 },
+        5 => Event::DownstreamCeiling { from, to, limit: 50.0 },
+        6 => Event::Poison { partition, from, to },
+        7 => Event::Hot { partition, from, to, factor: 20.0 },
+        _ => Event::Burst { at: from, messages: 5000.0 },
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_message_is_lost_or_made_up(
+        seed in any::<u64>(),
+        events in prop::collection::vec(any_event(), 0..4),
+        protocol in prop_oneof![Just(Protocol::Eager), Just(Protocol::Cooperative), Just(Protocol::Kip848)],
+        retention in prop::option::of(50.0..300.0f64),
+        asked in prop::collection::vec((0u32..700, 0..16i32), 0..6),
+        rate in 0.0..900.0f64,
+        threads in 1..3i32,
+    ) {
+        let topics = [7, 5].map(|n| TopicConfig { name: format!("t{n}"), partitions: n, skew: Skew::Zipf(0.5) });
+        let plant = PlantConfig { partitions: topics.into(), protocol, retention, threads, ..fixed(3) };
+        let scenario = Scenario { name: "any".into(), duration: 700.0, traffic: Traffic::constant(rate), events };
+        let mut plant = Plant::new(&plant, &scenario, 20.0, seed);
+        let mut arrived = 0.0;
+        for second in 0..700u32 {
+            if let Some((_, to)) = asked.iter().find(|(at, _)| *at == second) {
+                plant.ask_for(*to);
+            }
+            let before: f64 = plant.partitions.iter().map(|p| p.done).sum();
+            arrived += plant.step(&scenario).arrived;
+            let done: f64 = plant.partitions.iter().map(|p| p.done).sum();
+            prop_assert!(done >= before - 1e-6);
+            prop_assert!((plant.lag() + done - arrived).abs() < 1e-3, "{} + {done} is not {arrived}", plant.lag());
+            for p in &plant.partitions {
+                prop_assert!(p.committed <= p.position + 1e-9 || p.position == p.start);
+                prop_assert!(p.position <= p.arrived && p.done <= p.arrived && p.start <= p.arrived);
+                prop_assert!(retention.is_some() || p.lost == 0.0);
+            }
+            prop_assert!(plant.ready_replicas() as usize <= plant.pods());
+            prop_assert!(plant.delay().is_finite() && plant.delay() >= 0.0);
+        }
+    }
+}
+
+#[test]
+fn the_table_of_an_outage() {
+    let case = named("outage", &fixed(12), 1).unwrap();
+    let scenario = Scenario { duration: 6000.0, ..case.scenario };
+    let run = run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
+    insta::assert_snapshot!(format!("{}\n{}", table::decisions(&run), table::summary(&run)));
+}
+
+#[test]
+fn the_plot_has_all_its_parts_and_is_one_picture() {
+    let case = named("outage", &fixed(12), 1).unwrap();
+    let scenario = Scenario { duration: 6000.0, ..case.scenario };
+    let svg = plot::svg(&run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1)).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    for text in [
+        "Traffic",
+        "messages / s",
+        "Lag",
+        "Delay",
+        "objective, 30s",
+        "seconds",
+        "asked for",
+        "ready",
+        "rebalance",
+        "minutes since the start",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(svg.len() < 500_000, "{}", svg.len());
+}
