@@ -119,6 +119,8 @@ pub enum Rule {
     Paused,
     /// More replicas cannot help.
     CannotHelp,
+    /// The replicas added last did not help, and are taken back.
+    GoBack,
 }
 
 impl Rule {
@@ -137,6 +139,7 @@ impl Rule {
             Self::Bounds => "Bounds",
             Self::Paused => "Paused",
             Self::CannotHelp => "CannotHelp",
+            Self::GoBack => "GoBack",
         }
     }
 }
@@ -156,6 +159,8 @@ pub enum Limit {
     DownWindow,
     /// One partition alone needs more than a replica gives.
     HotPartition,
+    /// What the consumers depend on: more replicas did not process more.
+    Downstream,
     /// `mode: PausedScaleDown`.
     PausedScaleDown,
     /// `mode: DryRun`.
@@ -172,6 +177,7 @@ impl Limit {
             Self::DownStep => "DownStep",
             Self::DownWindow => "DownWindow",
             Self::HotPartition => "HotPartition",
+            Self::Downstream => "Downstream",
             Self::PausedScaleDown => "PausedScaleDown",
             Self::DryRun => "DryRun",
         }

@@ -4,6 +4,9 @@
 //! counts ⌈P/k⌉ (k = 1…P partitions a consumer) differ in what they can carry.
 //! Formulas only: it does not know where its numbers come from.
 
+/// How many times the mean a partition asks for to stand out.
+const HOT: f64 = 1.5;
+
 /// What one partition asks for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Load {
@@ -79,7 +82,8 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     if total <= 0.0 {
         return Demand { replicas: 0, beyond_partitions: false, hot_partition: false };
     }
-    let hot_partition = hottest > consumer;
+    // Hot is one that stands out; where all are alike there are too few partitions.
+    let hot_partition = hottest > consumer && hottest > HOT * total / rates.len().max(1) as f64;
     // Past what the hottest partition asks for, more replicas change nothing.
     let allowed = consumer.max(hottest);
     let mut last = 1;
@@ -87,7 +91,7 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
         last = replicas;
         let usable = usable_replicas(replicas, loads.len(), plan.threads);
         if total / usable / f64::from(plan.threads.max(1)) <= allowed {
-            return Demand { replicas, beyond_partitions: hot_partition, hot_partition };
+            return Demand { replicas, beyond_partitions: hottest > consumer, hot_partition };
         }
     }
     Demand { replicas: last, beyond_partitions: true, hot_partition }

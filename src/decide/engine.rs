@@ -5,6 +5,7 @@
 use super::group::GroupState;
 use super::rules::{self, Choice, Look};
 use super::state::Scaling;
+use super::trial;
 use super::{
     Decision, GroupPhase, Limit, Mode, Numbers, Observation, Policy, Rule, ScalerState, State, Time, Workload,
 };
@@ -35,6 +36,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         (Ok(workload), true) => {
             let look = Look::new(policy, &state, workload, now);
             note_lateness(policy, &mut state, &look, now);
+            trial::judge(&mut state, policy, workload, now);
             let look = Look { late_since: state.late_since, ..look };
             rules::choose(&look, &mut state)
         }
@@ -148,8 +150,9 @@ fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
     state.seen = state.seen.saturating_add(1);
     state.last_complete = Some(now);
     let mut rebalancing = false;
+    let lead = rules::start_up(policy, state) + rules::rebalance_pause(policy, state);
     for (group, observation) in state.groups.iter_mut().zip(&seen.groups) {
-        let noticed = group.observe(policy, observation);
+        let noticed = group.observe(policy, observation, lead);
         rebalancing |= group.phase == GroupPhase::Rebalancing;
         if let Some(pause) = noticed.pause.filter(|p| *p <= policy.tuning.start_up_cap) {
             remember(&mut state.pauses, pause, &mut state.learnt.rebalance_pause_seconds);
@@ -240,7 +243,7 @@ fn numbers(policy: &Policy, state: &State, choice: &Choice) -> Numbers {
     Numbers {
         lag: known.then(|| state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.lag))),
         delay: known.then(|| state.groups.iter().map(|g| g.oldest).fold(0.0, f64::max)),
-        stuck_partitions: state.groups.iter().flat_map(GroupState::stuck_partitions).collect(),
+        stuck_partitions: state.groups.iter().flat_map(|g| g.stuck_partitions(policy)).collect(),
         arrival: sum(&|g| g.arrival),
         service: sum(&|g| g.service),
         capacity: choice.binding.and_then(|i| state.groups.get(i)).and_then(GroupState::capacity),
@@ -259,12 +262,18 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
     let recovering = matches!(
         state.state,
-        ScalerState::Recovering | ScalerState::FallingBehind | ScalerState::Stuck | ScalerState::Blind
+        ScalerState::Recovering
+            | ScalerState::FallingBehind
+            | ScalerState::Stuck
+            | ScalerState::DownstreamSaturated
+            | ScalerState::Blind
     ) && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
     let idle = state.groups.iter().all(|g| g.idle(policy.down_window));
     let alone = !numbers.stuck_partitions.is_empty();
     if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
         ScalerState::Stuck
+    } else if late && state.ceiling.holds(now) {
+        ScalerState::DownstreamSaturated
     } else if late || (recovering && state.late_since.is_some()) {
         let deadline = state.late_since.unwrap_or(now) + policy.recover_within;
         match numbers.eta {

@@ -10,6 +10,13 @@ use super::demand::Load;
 use super::partitions::{Entry, Partitions};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
 
+/// Longest time between two commits believed, s.
+const LONGEST_GAP: f64 = 120.0;
+/// Sweeps over which a sudden rise is seen.
+const FAST_SWEEPS: f64 = 3.0;
+/// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
+const NOISE: f64 = 4.0;
+
 /// The memory of one consumer group.
 #[derive(Clone, Debug)]
 pub(super) struct GroupState {
@@ -39,6 +46,8 @@ pub(super) struct GroupState {
     pub last_progress: Option<Time>,
     /// Time between two commits, as the longest seen lately, s.
     pub progress_gap: f64,
+    /// Time between two commits of a consumer with work, as the longest seen lately, s.
+    commit_gap: f64,
     /// Progress before the membership last changed, until it resumes.
     paused_from: Option<Time>,
     /// When it began to process again after it was stuck, or was first seen.
@@ -75,6 +84,7 @@ impl GroupState {
             last_arrival: None,
             last_progress: None,
             progress_gap: 0.0,
+            commit_gap: 0.0,
             paused_from: None,
             resumed_at: None,
             capacity: Capacity::restored(capacity),
@@ -83,13 +93,14 @@ impl GroupState {
     }
 
     /// Takes in a complete observation. One already taken in changes nothing.
-    pub fn observe(&mut self, policy: &Policy, seen: &GroupObservation) -> Noticed {
+    /// `lead` is how long it takes until a decision made now has an effect, s.
+    pub fn observe(&mut self, policy: &Policy, seen: &GroupObservation, lead: f64) -> Noticed {
         let mut noticed = Noticed::default();
         let Some(at) = seen.taken_at.filter(|at| self.at.is_none_or(|last| *at > last)) else {
             return noticed;
         };
-        let progressed = self.read_partitions(policy, seen, at);
         let stuck_before = self.stuck(policy, at);
+        let progressed = self.read_partitions(policy, seen, at, stuck_before);
 
         let changed = self.same_membership(seen) != Some(true);
         if changed {
@@ -125,25 +136,30 @@ impl GroupState {
         self.last_arrival.get_or_insert(at);
         self.resumed_at.get_or_insert(at);
         self.at = Some(at);
-        self.rates(policy, at);
+        self.rates(policy, at, lead);
         self.sample_capacity(policy, at);
         noticed
     }
 
-    fn read_partitions(&mut self, policy: &Policy, seen: &GroupObservation, at: Time) -> bool {
+    fn read_partitions(&mut self, policy: &Policy, seen: &GroupObservation, at: Time, stuck: bool) -> bool {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
         if reading.arrived {
             self.last_arrival = Some(at);
         }
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
+        // A gap that a rebalance or an outage made is none between commits.
+        if !stuck && self.same_members_since.is_some() && reading.gap <= LONGEST_GAP {
+            self.commit_gap = reading.gap.max(self.commit_gap * 0.98);
+        }
         if reading.progressed {
-            self.partitions.note_stuck(at, policy.partition_stuck().max(5.0 * self.progress_gap));
+            let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
+            self.partitions.note_standing(at, sweeps.max(3.0 * self.commit_gap));
         }
         (self.delay, self.oldest) = (0.0, 0.0);
         for entry in self.partitions.iter() {
             let delay = entry.delay();
             self.oldest = self.oldest.max(delay);
-            if !entry.stuck {
+            if !entry.standing {
                 self.delay = self.delay.max(delay);
             }
         }
@@ -165,13 +181,13 @@ impl GroupState {
         Some(seen.members.iter().all(same))
     }
 
-    fn rates(&mut self, policy: &Policy, at: Time) {
+    fn rates(&mut self, policy: &Policy, at: Time, lead: f64) {
         let window = policy.rate_window();
         let (short, long) =
             (self.partitions.sum(|h| h.arrival(window)), self.partitions.sum(|h| h.arrival(5.0 * window)));
         let service = self.partitions.sum(|h| h.service(window, 0.0));
         self.arrival = short;
-        self.arrival_up = short.unwrap_or(0.0).max(long.unwrap_or(0.0));
+        self.arrival_up = short.unwrap_or(0.0).max(long.unwrap_or(0.0)).max(self.rising(policy, lead));
         self.service = service;
         self.delays.push_back((at, self.delay));
         while self.delays.len() > 2 && self.delays[1].0 <= at - window {
@@ -184,16 +200,35 @@ impl GroupState {
             && at > self.delays[0].0;
     }
 
+    /// Where a sudden rise of arrivals leads to within `lead` seconds, msg/s; zero while there is
+    /// none. A straight line through the mean of the rate window and that of its end, at most
+    /// twice what arrives at the end.
+    fn rising(&self, policy: &Policy, lead: f64) -> f64 {
+        let (window, end) = (policy.rate_window(), FAST_SWEEPS * policy.sweep_interval);
+        let Some((mean, fast)) = (window > 1.5 * end)
+            .then(|| (self.partitions.sum(|h| h.arrival(window)), self.partitions.sum(|h| h.arrival(end))))
+            .and_then(|(mean, fast)| Some((mean?, fast?)))
+        else {
+            return 0.0;
+        };
+        if fast <= 1.1 * mean + NOISE * (mean.max(1.0) / end).sqrt() {
+            return 0.0;
+        }
+        let slope = (fast - mean) / ((window - end) / 2.0);
+        let expected = (fast + slope * (end / 2.0 + lead)).min(2.0 * fast);
+        // It needs no headroom of its own: it is what may come, not what has come to stay.
+        expected * policy.tuning.steady_utilisation / policy.tuning.drain_utilisation
+    }
+
     fn sample_capacity(&mut self, policy: &Policy, at: Time) {
-        let window = policy.capacity_window();
+        let window = self.capacity_window(policy);
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
         if same < window || self.sampled_at.is_some_and(|last| at - last < window / 2.0) {
             return;
         }
         let threads = f64::from(policy.threads_per_replica);
-        let mut busy = Vec::new();
-        let mut any = 0.0f64;
+        let (mut busy, mut others) = (Vec::new(), Vec::new());
         for member in &self.members {
             let assigned = member.assignment.iter();
             let read: Vec<&Entry> = assigned.filter_map(|(t, p)| self.partitions.get(t, *p)).collect();
@@ -204,7 +239,6 @@ impl GroupState {
                 continue;
             }
             let whole = rate(window, 0.0);
-            any = any.max(whole);
             // A window in which it stood still for a part is not its capacity.
             let third = window / 3.0;
             let steady = (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
@@ -213,15 +247,22 @@ impl GroupState {
                 |e: &Entry| e.history.saturated_for(window) && e.history.service(window, 0.0) > Some(0.0);
             if whole > 0.0 && steady && read.iter().any(|e| pushed(e)) {
                 busy.push(whole);
+            } else {
+                others.push(whole);
             }
         }
         // What a replica did, it can do; what it can do at most, only a warm one tells.
         let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm() + window);
         if busy.is_empty() || !warm {
-            self.capacity.seen(any * threads);
+            let most = busy.into_iter().chain(others).fold(0.0, f64::max);
+            self.capacity.seen(most * threads);
             return;
         }
-        let sample = busy.iter().sum::<f64>() / busy.len() as f64 * threads;
+        // The slowest are pushed first: those that do more without being pushed count as well.
+        let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
+        let pushed = mean(&busy);
+        busy.extend(others.into_iter().filter(|rate| *rate > pushed));
+        let sample = mean(&busy) * threads;
         self.sampled_at = Some(at);
         self.capacity.sample(sample);
     }
@@ -246,9 +287,35 @@ impl GroupState {
         self.capacity.get().filter(|_| self.capacity.measured())
     }
 
-    /// Names of the partitions that stand still while others are processed.
-    pub fn stuck_partitions(&self) -> Vec<String> {
-        self.partitions.iter().filter(|e| e.stuck).map(Entry::name).collect()
+    /// Messages processed per second over the capacity window, while some partition had work
+    /// throughout it; `None` when none had.
+    pub fn saturated_service(&self, policy: &Policy) -> Option<f64> {
+        let window = self.capacity_window(policy);
+        let pushed = self.partitions.iter().any(|e| e.history.saturated_for(window));
+        self.partitions.sum(|h| h.service(window, 0.0)).filter(|_| pushed)
+    }
+
+    /// Share of the backlog that is on the partitions, most loaded first, that one of the members
+    /// there are would read.
+    pub fn uneven(&self) -> f64 {
+        let mut lags: Vec<i64> = self.partitions.iter().filter(|e| !e.standing).map(|e| e.lag).collect();
+        lags.sort_unstable_by(|a, b| b.cmp(a));
+        let each = lags.len().div_ceil(self.members.len().max(1));
+        let total: i64 = lags.iter().fold(0, |sum: i64, lag| sum.saturating_add(*lag));
+        let most: i64 = lags.iter().take(each).fold(0, |sum: i64, lag| sum.saturating_add(*lag));
+        // With one member it has all of it, which says nothing.
+        if self.members.len() < 2 || total <= 0 { 0.0 } else { most as f64 / total as f64 }
+    }
+
+    /// Names of the partitions that are late and stand still while others are processed.
+    pub fn stuck_partitions(&self, policy: &Policy) -> Vec<String> {
+        let late = |e: &&Entry| e.standing && e.delay() > policy.max_delay;
+        self.partitions.iter().filter(late).map(Entry::name).collect()
+    }
+
+    /// Window of a capacity sample, s: several commits long, or their rhythm would be measured.
+    pub fn capacity_window(&self, policy: &Policy) -> f64 {
+        policy.capacity_window().max(4.0 * self.commit_gap)
     }
 
     /// Whether something was processed as lately as commits and sweeps can tell.
@@ -294,17 +361,15 @@ impl GroupState {
         self.partitions
             .iter()
             .map(|entry| {
-                // What stands still alone is nobody's work, however many there are.
-                if entry.stuck {
-                    return Load { arrival: 0.0, backlog: 0.0 };
-                }
                 // The partitions' own short-window rates give the shares; the sum is the group's.
                 let arrival = match entry.history.arrival(window) {
                     Some(own) if known > 0.0 => own.max(0.0) / known * self.arrival_up,
                     _ => even,
                 };
                 let share = if self.arrival_up > 0.0 { arrival / self.arrival_up } else { 0.0 };
-                Load { arrival, backlog: entry.lag as f64 + growth * share }
+                // What stands still alone no replica count clears.
+                let waits = if entry.standing { 0.0 } else { entry.lag as f64 };
+                Load { arrival, backlog: waits + growth * share }
             })
             .collect()
     }

@@ -16,6 +16,7 @@ mod rules;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 pub use decision::*;
 pub use engine::decide;

@@ -18,8 +18,8 @@ pub(super) struct Entry {
     pub lag: i64,
     /// When it last got further, or had nothing to get further with.
     moved_at: Time,
-    /// Nothing of it is processed while others are.
-    pub stuck: bool,
+    /// Nothing of it is processed while others are: a message that cannot be, or a consumer that hangs.
+    pub standing: bool,
 }
 
 impl Entry {
@@ -50,6 +50,8 @@ pub(super) struct Reading {
     pub lag: i64,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
+    /// The longest that a partition with work took to get further, s.
+    pub gap: f64,
 }
 
 /// The partitions of a group, in the order of the observation.
@@ -80,9 +82,12 @@ impl Partitions {
             let further = entry.history.record(at, end, position);
             reading.progressed |= further;
             entry.history.note_saturation(policy.saturated_delay());
+            if further && entry.lag > 0 && !entry.standing {
+                reading.gap = reading.gap.max(at - entry.moved_at);
+            }
             if further || lag == 0 {
                 entry.moved_at = at;
-                entry.stuck = false;
+                entry.standing = false;
             }
             entry.lag = lag;
             reading.lag = reading.lag.saturating_add(lag);
@@ -93,11 +98,9 @@ impl Partitions {
 
     /// Tells apart the partitions that have stood still for `limit` seconds. Only of a group that
     /// processes others meanwhile: else the group as a whole stands still.
-    pub fn note_stuck(&mut self, at: Time, limit: f64) {
+    pub fn note_standing(&mut self, at: Time, limit: f64) {
         for entry in &mut self.entries {
-            if entry.lag > 0 && at - entry.moved_at > limit {
-                entry.stuck = true;
-            }
+            entry.standing = entry.lag > 0 && at - entry.moved_at > limit;
         }
     }
 
@@ -124,7 +127,7 @@ impl Partitions {
                 history: History::default(),
                 lag: 0,
                 moved_at: at,
-                stuck: false,
+                standing: false,
             };
             self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
             self.entries.push(old.remove(&key).unwrap_or_else(fresh));

@@ -113,9 +113,6 @@ pub struct Tuning {
     pub rebalance_hold: f64,
     /// Sweeps without progress after which more replicas are not expected to help.
     pub stuck_sweeps: f64,
-    /// How long a partition must have stood still, while others of its group are processed, to
-    /// count as stuck, s.
-    pub partition_stuck: f64,
     /// How much more than what was asked for must be needed to ask again before the
     /// replicas asked for have started, as a factor.
     pub settling_excess: f64,
@@ -124,15 +121,15 @@ pub struct Tuning {
 impl Default for Tuning {
     fn default() -> Self {
         Self {
-            steady_utilisation: 0.7,
-            steady_trigger: 0.85,
+            steady_utilisation: 0.8,
+            steady_trigger: 0.92,
             drain_utilisation: 0.95,
             drain_trigger: 0.97,
             start_up: 60.0,
             start_up_cap: 900.0,
             rebalance_pause: 15.0,
-            saturated_delay: 30.0,
-            capacity_window: 60.0,
+            saturated_delay: 20.0,
+            capacity_window: 30.0,
             warm: 60.0,
             rate_window: 60.0,
             confirm: 2,
@@ -141,7 +138,6 @@ impl Default for Tuning {
             stale_sweeps: 3.0,
             rebalance_hold: 3.0,
             stuck_sweeps: 3.0,
-            partition_stuck: 300.0,
             settling_excess: 1.5,
         }
     }
@@ -168,11 +164,6 @@ impl Policy {
     /// How long members must have been the same before a capacity sample, s.
     pub(super) fn warm(&self) -> f64 {
         self.share(self.tuning.warm, 0.1, 2.0)
-    }
-
-    /// How long a partition stands still alone before it counts as stuck, s.
-    pub(super) fn partition_stuck(&self) -> f64 {
-        self.share(self.tuning.partition_stuck, 0.5, 6.0)
     }
 
     /// Delay that shows a busy consumer, s.

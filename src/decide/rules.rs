@@ -3,8 +3,9 @@
 //! Each gives a [`Choice`]; the first that speaks binds. Whether a choice is written, and
 //! what people read of it, is not decided here.
 
-use super::demand::{Plan, demand, drain_time, usable_replicas};
+use super::demand::{Plan, candidates, demand, drain_time, usable_replicas};
 use super::group::GroupState;
+use super::trial;
 use super::{GroupPhase, Limit, Mode, Policy, Rule, State, Time, Workload};
 
 /// What a rule chose, with what it computed on the way.
@@ -149,6 +150,8 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         choice.to = Some(if bounded > current { bounded.max(wanted) } else { bounded });
         choice.rule = Rule::Bounds;
         choice.limits.push(if bounded > current { Limit::MinReplicas } else { Limit::MaxReplicas });
+    } else if let Some(back) = state.ceiling.go_back.take().filter(|back| *back < current) {
+        go_back(look, back, &mut choice);
     } else if wanted > current {
         up(look, state, &needs, wanted, &mut choice);
     } else {
@@ -248,11 +251,11 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     let (policy, current) = (look.policy, look.workload.replicas);
     let waits = group.delay > group.recovered_delay(policy);
     if waits {
-        let patience = start_up(policy, state) + policy.warm() + policy.capacity_window();
+        let patience = start_up(policy, state) + policy.warm() + group.capacity_window(policy);
         let tried = state.scaling.is_some_and(|s| look.now - s.at < patience);
         // A busy replica tells its capacity after that long, and then nothing has to be tried out.
         let told =
-            policy.warm() + policy.capacity_window() + 2.0 * policy.sweep_interval + group.progress_gap;
+            policy.warm() + group.capacity_window(policy) + 2.0 * policy.sweep_interval + group.progress_gap;
         let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
         if group.growing && !tried && silent && group.processing(policy, look.now) {
             return Need { enough: false, probe: true, ..Need::keep(current.saturating_mul(2).max(1)) };
@@ -286,6 +289,18 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
         state.up_votes = 0;
         return;
     }
+    if state.ceiling.holds(look.now) {
+        choice.rule = Rule::CannotHelp;
+        choice.limits.push(Limit::Downstream);
+        return;
+    }
+    // After steps that did not help the next one is a small one, and is judged before another.
+    if state.ceiling.failures > 0 && state.ceiling.trial.is_some() {
+        choice.rule = Rule::Settling;
+        return;
+    }
+    let wanted =
+        if state.ceiling.failures > 0 { next_level(state, policy, current).min(wanted) } else { wanted };
     if look.settling && f64::from(wanted) < f64::from(current) * policy.tuning.settling_excess {
         choice.rule = Rule::Settling;
         return;
@@ -302,8 +317,30 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
         choice.rule = Rule::Confirming;
         return;
     }
+    if let Some(group) = choice.binding {
+        trial::begin(state, policy, group, current, wanted, look.now);
+    }
     choice.to = Some(wanted);
     choice.rule = if choice.binding.is_some_and(|i| needs[i].probe) { Rule::Probe } else { Rule::ScaleUp };
+}
+
+/// The replicas added last did not help: they are taken back, whatever waits.
+fn go_back(look: &Look<'_>, back: i32, choice: &mut Choice) {
+    choice.limits.push(Limit::Downstream);
+    if look.policy.mode == Mode::PausedScaleDown {
+        choice.limits.push(Limit::PausedScaleDown);
+        choice.rule = Rule::CannotHelp;
+        return;
+    }
+    choice.to = Some(back.max(look.policy.min_replicas));
+    choice.rule = Rule::GoBack;
+}
+
+/// The next replica count above that changes anything.
+fn next_level(state: &State, policy: &Policy, current: i32) -> i32 {
+    let partitions = state.groups.iter().map(GroupState::partition_count).max().unwrap_or(0);
+    let levels = candidates(partitions, policy.threads_per_replica);
+    levels.into_iter().find(|level| *level > current).unwrap_or(current)
 }
 
 fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {

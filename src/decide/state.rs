@@ -59,6 +59,8 @@ pub struct State {
     pub(super) recommended: VecDeque<(Time, i32)>,
     /// Since when messages are late while something is processed.
     pub(super) late_since: Option<Time>,
+    /// What is known of steps up that did not help.
+    pub(super) ceiling: super::trial::Ceiling,
     /// Since when members have been joining or partitions moving.
     pub(super) rebalancing_since: Option<Time>,
 }

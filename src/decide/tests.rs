@@ -25,6 +25,8 @@ struct Plant {
     template: String,
     writes: Vec<(f64, i32, i32)>,
     peak_delay: f64,
+    /// The most that all consumers process together, from a time to another, msg/s.
+    ceiling: Option<(f64, f64, f64)>,
     /// A partition of which nothing can be processed, from a time to another.
     poison: Option<(usize, f64, f64)>,
 }
@@ -50,6 +52,7 @@ impl Plant {
             template: "a".into(),
             writes: Vec::new(),
             peak_delay: 0.0,
+            ceiling: None,
             poison: None,
         }
     }
@@ -68,9 +71,11 @@ impl Plant {
         if !(self.working)(self.now) || self.now < self.paused_until {
             return;
         }
-        for (member, partitions) in self.assignment().iter().enumerate() {
-            let mut budget = self.capacity;
-            let _ = member;
+        let members = f64::from(self.members.max(1));
+        let share = self.ceiling.filter(|(_, from, to)| (*from..*to).contains(&now));
+        let capacity = share.map_or(self.capacity, |(most, ..)| self.capacity.min(most / members));
+        for partitions in &self.assignment() {
+            let mut budget = capacity;
             for _ in 0..2 {
                 let share = budget / partitions.len().max(1) as f64;
                 let poisoned = |p: &&usize| {
@@ -411,6 +416,22 @@ fn a_poison_message_scales_nothing_and_is_named() {
     let after = plant.run(&policy, &mut state, 600.0);
     assert_eq!(after.last().unwrap().state, ScalerState::KeepingUp);
     assert!(plant.writes.len() <= writes + 2, "{:?}", plant.writes);
+}
+
+#[test]
+fn a_saturated_downstream_is_found_out_told_and_left_alone() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(3, |_| 100.0, |_| true);
+    plant.ceiling = Some((70.0, 60.0, 600.5));
+    let all = plant.run(&policy, &mut state, 600.0);
+    let told = all.iter().find(|d| d.state == ScalerState::DownstreamSaturated);
+    assert!(told.is_some_and(|d| d.at < 300.0), "{:?} {:?}", told.map(|d| d.at), plant.writes);
+    let most = plant.writes.iter().map(|w| w.2).max();
+    assert!(plant.asked <= 4, "those that did not help are given back: {:?}", plant.writes);
+    assert!(plant.writes.len() <= 8, "not tried over and over: {:?} (most {most:?})", plant.writes);
+    plant.run(&policy, &mut state, 1500.0);
+    assert_eq!(state.state, ScalerState::KeepingUp, "{:?}", plant.writes);
 }
 
 #[test]

@@ -54,6 +54,10 @@ fn why(decision: &Decision, to: i32) -> String {
                 _ => format!("nothing arrives and nothing waits{}", held_back(&decision.limits)),
             }
         }
+        Rule::GoBack => format!(
+            "{behind}; the replicas added last did not process more ({} in all), so what they depend on is the limit",
+            rate(n.service)
+        ),
         Rule::Fallback => format!(
             "fallback, as nothing complete was seen for long: {}",
             decision.problems.first().map_or("no observation", String::as_str)
@@ -71,6 +75,7 @@ fn held_back(limits: &[Limit]) -> String {
             Limit::MaxReplicas => Some("maxReplicas allows no more"),
             Limit::Partitions => Some("more than the partitions can use were needed"),
             Limit::HotPartition => Some("one partition alone needs more than one consumer gives"),
+            Limit::Downstream => Some("more replicas did not process more"),
             Limit::DownStep => Some("maxStepPercent allows no larger step"),
             _ => None,
         })
@@ -131,7 +136,11 @@ pub fn state_sentence(decision: &Decision) -> String {
                 "{behind}, and nothing is being processed: {who}. More replicas would not help; look at the consumers and what they depend on"
             )
         }
-        ScalerState::DownstreamSaturated => format!("{behind}; more replicas did not help"),
+        ScalerState::DownstreamSaturated => format!(
+            "{behind} and {} arriving; more replicas did not process more than {}, so none are added for a while: look at what the consumers depend on",
+            rate(n.arrival),
+            rate(n.service)
+        ),
         ScalerState::Blind => match decision.problems.first() {
             Some(problem) => format!("Cannot see, so nothing is changed: {problem}"),
             None => "Not enough was seen yet".to_owned(),

@@ -146,6 +146,10 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         Limit::Partitions => {
             Some(("PartitionsExhausted", "More consumers are needed than there are partitions"))
         }
+        Limit::Downstream => Some((
+            "DownstreamSaturated",
+            "More replicas did not process more: what the consumers depend on is the limit",
+        )),
         Limit::HotPartition => {
             Some(("HotPartition", "One partition alone needs more than one consumer can process"))
         }
