@@ -4,6 +4,12 @@
 //! counts ⌈P/k⌉ (k = 1…P partitions a consumer) differ in what they can carry.
 //! Formulas only: it does not know where its numbers come from.
 
+use super::spread::largest_load;
+
+/// How much more than the hottest partition the busiest consumer may get where that partition alone
+/// asks for too much. A guess.
+const USEFUL: f64 = 1.25;
+
 /// How many times the mean a partition asks for to stand out.
 const HOT: f64 = 1.5;
 
@@ -84,17 +90,26 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     }
     // Hot is one that stands out; where all are alike there are too few partitions.
     let hot_partition = hottest > consumer && hottest > HOT * total / rates.len().max(1) as f64;
-    // Past what the hottest partition asks for, more replicas change nothing.
-    let allowed = consumer.max(hottest);
-    let mut last = 1;
-    for replicas in candidates(loads.len(), plan.threads) {
-        last = replicas;
-        let usable = usable_replicas(replicas, loads.len(), plan.threads);
-        if total / usable / f64::from(plan.threads.max(1)) <= allowed {
-            return Demand { replicas, beyond_partitions: hottest > consumer, hot_partition };
-        }
+    // Where one partition alone asks for too much, no count keeps the objective, and those that do
+    // hardly more for it are not worth their price.
+    let allowed = if hottest > consumer { hottest * USEFUL } else { consumer };
+    let levels = candidates(loads.len(), plan.threads);
+    let suffices = |replicas: i32| {
+        largest_load(&rates, (replicas * plan.threads.max(1)).max(0) as usize) <= allowed * (1.0 + 1e-9)
+    };
+    let beyond_partitions = hottest > consumer;
+    match levels.partition_point(|replicas| !suffices(*replicas)) {
+        i if i < levels.len() => Demand { replicas: levels[i], beyond_partitions, hot_partition },
+        _ => Demand { replicas: levels.last().copied().unwrap_or(1), beyond_partitions: true, hot_partition },
     }
-    Demand { replicas: last, beyond_partitions: true, hot_partition }
+}
+
+/// How long one consumer takes to clear what it has, s; `None` when it never does.
+pub(super) fn clears(load: &Load, consumer: f64) -> Option<f64> {
+    if load.backlog <= 0.0 {
+        return Some(0.0);
+    }
+    (load.arrival < consumer).then(|| load.backlog / (consumer - load.arrival))
 }
 
 /// How long `replicas` take to clear the backlog, s; `None` when they never do.
@@ -109,14 +124,7 @@ pub(super) fn drain_time(loads: &[Load], replicas: i32, capacity: f64, threads: 
         return None;
     }
     let consumer = capacity / f64::from(threads.max(1));
-    let mut longest = backlog / spare;
-    for load in loads.iter().filter(|l| l.backlog > 0.0) {
-        if load.arrival >= consumer {
-            return None;
-        }
-        longest = longest.max(load.backlog / (consumer - load.arrival));
-    }
-    Some(longest)
+    loads.iter().try_fold(backlog / spare, |longest: f64, load| Some(longest.max(clears(load, consumer)?)))
 }
 
 #[cfg(test)]

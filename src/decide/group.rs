@@ -374,6 +374,25 @@ impl GroupState {
             .collect()
     }
 
+    /// The loads summed by member, as partitions are dealt out now; `None` when that is not known,
+    /// or not all partitions have a member.
+    pub fn by_member(&self, loads: &[Load]) -> Option<Vec<Load>> {
+        if self.phase != GroupPhase::Stable || self.members.is_empty() {
+            return None;
+        }
+        let mut dealt = 0;
+        let sums = self.members.iter().filter(|m| !m.assignment.is_empty()).map(|member| {
+            let places = member.assignment.iter().filter_map(|(t, p)| self.partitions.position(t, *p));
+            places.fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, place| {
+                dealt += 1;
+                let of = loads.get(place).copied().unwrap_or(Load { arrival: 0.0, backlog: 0.0 });
+                Load { arrival: sum.arrival + of.arrival, backlog: sum.backlog + of.backlog }
+            })
+        });
+        let sums: Vec<Load> = sums.collect();
+        (dealt == loads.len()).then_some(sums)
+    }
+
     /// The group's own numbers, without its demand.
     pub fn numbers(&self) -> GroupNumbers {
         GroupNumbers {

@@ -13,6 +13,7 @@ mod observation;
 mod partitions;
 mod policy;
 mod rules;
+mod spread;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! Each gives a [`Choice`]; the first that speaks binds. Whether a choice is written, and
 //! what people read of it, is not decided here.
 
-use super::demand::{Plan, candidates, demand, drain_time, usable_replicas};
+use super::demand::{Plan, candidates, clears, demand, drain_time, usable_replicas};
 use super::group::GroupState;
 use super::trial;
 use super::{GroupPhase, Limit, Mode, Policy, Rule, State, Time, Workload};
@@ -225,12 +225,23 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let coming =
         state.scaling.filter(|_| look.settling).map_or(0.0, |s| (start_up - (look.now - s.at)).max(0.0));
     let present = group.loads(policy, coming, 0.0);
+    let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
+    // Who has what is known once all are there; until then it is taken as dealt out evenly.
+    let dealt = group.by_member(&present).filter(|_| !look.settling);
     let usable = usable_replicas(current, present.len(), policy.threads_per_replica) * capacity;
-    let carried = group.arrival_up <= usable * policy.tuning.steady_trigger;
-    let drained = drain_time(&present, current, capacity, policy.threads_per_replica)
-        .is_some_and(|t| t <= look.remaining() * policy.tuning.drain_trigger);
+    let busiest = dealt.as_ref().map_or(group.arrival_up / usable.max(f64::MIN_POSITIVE), |members| {
+        members.iter().map(|m| m.arrival / consumer).fold(0.0, f64::max)
+    });
+    let carried = busiest <= policy.tuning.steady_trigger;
+    let drains = match &dealt {
+        Some(members) => {
+            members.iter().try_fold(0.0f64, |longest, m| Some(longest.max(clears(m, consumer)?)))
+        }
+        None => drain_time(&present, current, capacity, policy.threads_per_replica),
+    };
+    let drained = drains.is_some_and(|t| t <= look.remaining() * policy.tuning.drain_trigger);
     let waits = group.delay > group.recovered_delay(policy);
-    let enough = (carried || (!waits && group.arrival_up <= usable)) && (drained || !waits);
+    let enough = (carried || (!waits && busiest <= 1.0)) && (drained || !waits);
 
     let horizon = (look.remaining() - start_up - pause).max(policy.recover_within / 4.0);
     let steady = group.delay <= group.recovered_delay(policy);

@@ -1,0 +1,84 @@
+//! How a load falls on consumers: as it is dealt out now, or as it would be among another number.
+//!
+//! Formulas only. Kafka's assignors count partitions and know no rates, so of uneven partitions
+//! one consumer may get the heavy ones.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Relative standard deviation of the partitions' loads from which on they count as uneven.
+const UNEVEN: f64 = 0.2;
+/// What an assignor that does not know the loads adds to the best that can be done. A guess.
+const BLIND: f64 = 1.1;
+
+/// The largest load that any of `consumers` gets of partitions that ask for `rates`.
+///
+/// Partitions are dealt out by number, `⌈P/N⌉` at most to each. Even ones: that many times the
+/// mean. Uneven ones: dealt out heaviest first to who has least (longest processing time first,
+/// Graham 1969), times a factor for an assignor that does not do so.
+pub(super) fn largest_load(rates: &[f64], consumers: usize) -> f64 {
+    let count = rates.len();
+    if count == 0 || consumers == 0 {
+        return 0.0;
+    }
+    let consumers = consumers.min(count);
+    let each = count.div_ceil(consumers);
+    let total: f64 = rates.iter().sum();
+    let mean = total / count as f64;
+    let hottest = rates.iter().copied().fold(0.0, f64::max);
+    if each == 1 {
+        return hottest;
+    }
+    let variance = rates.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / count as f64;
+    if variance.sqrt() <= UNEVEN * mean {
+        return (each as f64 * mean).max(hottest);
+    }
+    let mut sorted = rates.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    // Loads as ordered integers: millionths of a message per second.
+    let whole = |rate: f64| (rate * 1e6).clamp(0.0, 1e18) as u64;
+    let mut open: BinaryHeap<Reverse<(u64, usize)>> = (0..consumers).map(|_| Reverse((0, 0))).collect();
+    let mut most = 0;
+    for rate in sorted {
+        let Some(Reverse((load, held))) = open.pop() else { break };
+        let load = load.saturating_add(whole(rate));
+        most = most.max(load);
+        if held + 1 < each {
+            open.push(Reverse((load, held + 1)));
+        }
+    }
+    (most as f64 / 1e6 * BLIND).max(hottest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn even_partitions_are_counted() {
+        assert_eq!(largest_load(&[10.0; 12], 5), 30.0);
+        assert_eq!(largest_load(&[10.0; 12], 12), 10.0);
+        assert_eq!(largest_load(&[10.0; 12], 50), 10.0);
+        assert_eq!(largest_load(&[], 3), 0.0);
+    }
+
+    #[test]
+    fn heavy_partitions_are_kept_apart_as_far_as_can_be() {
+        // 40 and 10, 40 and 10: no better way; the assignor may do a little worse.
+        let load = largest_load(&[40.0, 40.0, 10.0, 10.0], 2);
+        assert!((load - 55.0).abs() < 1e-6, "{load}");
+        assert_eq!(largest_load(&[100.0, 1.0, 1.0, 1.0], 4), 100.0);
+    }
+
+    proptest! {
+        #[test]
+        fn never_less_than_the_mean_or_the_hottest(rates in prop::collection::vec(0.0f64..1000.0, 1..80), consumers in 1usize..90) {
+            let load = largest_load(&rates, consumers);
+            let total: f64 = rates.iter().sum();
+            prop_assert!(load.is_finite());
+            prop_assert!(load + 1e-6 >= total / consumers.min(rates.len()) as f64);
+            prop_assert!(load + 1e-6 >= rates.iter().copied().fold(0.0, f64::max));
+        }
+    }
+}
