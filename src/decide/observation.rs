@@ -51,8 +51,12 @@ impl GroupObservation {
         self.problems.is_empty() && self.taken_at.is_some()
     }
 
-    /// The topics that its members read, sorted, when it has any.
+    /// The topics that its members read, sorted, when it has any. While partitions move nobody may
+    /// have one of a topic that is read all the same, so nothing is told then.
     pub fn topics_read(&self) -> Option<Vec<Arc<str>>> {
+        if self.phase == GroupPhase::Rebalancing {
+            return None;
+        }
         let mut topics: Vec<Arc<str>> =
             self.members.iter().flat_map(|m| m.assignment.iter().map(|(topic, _)| topic.clone())).collect();
         topics.sort();

@@ -72,23 +72,6 @@ impl CallFailed {
         use RDKafkaErrorCode as E;
         matches!(self.code, Some(E::NotCoordinator | E::OperationTimedOut))
     }
-
-    /// Whether the metadata that led here is out of date.
-    pub fn outdated(&self) -> bool {
-        use RDKafkaErrorCode as E;
-        matches!(
-            self.code,
-            Some(
-                E::UnknownTopicOrPartition
-                    | E::UnknownTopic
-                    | E::UnknownPartition
-                    | E::NotLeaderForPartition
-                    | E::LeaderNotAvailable
-                    | E::FencedLeaderEpoch
-                    | E::UnknownLeaderEpoch
-            )
-        )
-    }
 }
 
 impl fmt::Display for CallFailed {

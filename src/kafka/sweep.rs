@@ -115,15 +115,9 @@ impl Connection {
         let topics = if missing { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
 
         let (latest, earliest) = self.ends(requests, &counting, &topics, deadline).await;
-        // A call that fails as a whole may have gone to a broker that is no leader any more.
-        let failed = earliest.is_err() || latest.values().any(Result::is_err);
-        let mut offsets = latest.values().flatten().flat_map(|o| o.values());
-        if failed || offsets.any(|o| o.as_ref().err().is_some_and(CallFailed::outdated)) {
-            self.forget_topics();
-        }
         let high = self.past_stable(requests, reads, &latest, deadline).await;
         self.admin().client().context().clear();
-        let groups = requests
+        let groups: Vec<GroupObservation> = requests
             .iter()
             .zip(&counting)
             .map(|(request, counting)| {
@@ -136,6 +130,11 @@ impl Connection {
                 observation(request, counting, &reads[&request.group], &seen)
             })
             .collect();
+        // Where an offset is missing the metadata is read anew, to know at the next sweep whether
+        // there is a leader by then, and who.
+        if groups.iter().flat_map(|g| &g.partitions).any(|p| p.end.is_none() || p.start.is_none()) {
+            self.forget_topics();
+        }
         Sweep { groups, cluster: Some(topics.cluster.clone()), problem: None }
     }
 

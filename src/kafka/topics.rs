@@ -120,6 +120,20 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_has_grown_when_a_member_has_more_of_it_than_is_known() {
+        let topics = |count: i32| Topics {
+            partitions: BTreeMap::from([(Arc::from("a"), (0..count).map(|p| (p, true)).collect())]),
+            cluster: ClusterInfo::default(),
+        };
+        let mut reads = described(Phase::Stable, &["a", "b"]);
+        reads.members[0].assignment.push(("a".into(), 3));
+        let counting = |topic: &str| BTreeSet::from([topic.to_owned()]);
+        assert!(topics(3).outgrown(&reads, &counting("a")));
+        assert!(!topics(4).outgrown(&reads, &counting("a")));
+        assert!(!topics(3).outgrown(&reads, &counting("b")), "a topic that does not count");
+    }
+
+    #[test]
     fn a_topic_is_not_forgotten_while_partitions_move() {
         let moving = described(Phase::Rebalancing, &["a"]);
         assert_eq!(names(&request(None, &["a", "b"]), Some(&moving), &[]), ["a", "b"]);

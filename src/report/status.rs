@@ -224,6 +224,8 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
         || old.state != new.state
         || old.current_replicas != new.current_replicas
         || old.desired_replicas != new.desired_replicas
+        // Known for the first time: a paused scaler would never tell it otherwise.
+        || old.lag.is_some() != new.lag.is_some()
         || words(old) != words(new);
     if urgent {
         return true;
@@ -357,6 +359,19 @@ mod tests {
         assert!(worth_writing(&second, &calm, 0.0), "a change of state is written at once");
         let calmer = next(&calm, &decision(ScalerState::KeepingUp, 9));
         assert!(!worth_writing(&calm, &calmer, 1e6), "steady state writes nothing");
+    }
+
+    #[test]
+    fn a_lag_known_for_the_first_time_is_told_even_when_paused() {
+        let mut unseen = decision(ScalerState::Paused, 0);
+        unseen.numbers.lag = None;
+        unseen.problems = vec!["consumer group orders was not read yet".into()];
+        let before = next(&ConsumerScalerStatus::default(), &unseen);
+        let seen = next(&before, &decision(ScalerState::Paused, 7));
+        assert_eq!((before.lag, seen.lag), (None, Some(7)));
+        assert!(worth_writing(&before, &seen, 1.0));
+        let later = next(&seen, &decision(ScalerState::Paused, 8));
+        assert!(!worth_writing(&seen, &later, 1e6), "from then on it is quiet");
     }
 
     #[test]

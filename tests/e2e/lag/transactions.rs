@@ -10,7 +10,13 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use spillway_testbed::operator::value;
 
-use super::{LIMIT, Rows, agree, blocked, commit, connection, lags, rows, scaler, scrape, status_agrees};
+use spillway_testbed::account::Account;
+use spillway_testbed::sample::Workload;
+use spillway_testbed::wait::eventually;
+
+use super::{
+    LIMIT, Rows, agree, blocked, commit, connection, lags, rows, scaler, scrape, shown, status_agrees,
+};
 use crate::harness::{CALM, Case, case};
 
 const TOPIC: &str = "lag-transactions";
@@ -95,8 +101,48 @@ fn lag_ends_at_the_last_stable_offset_for_who_reads_committed() {
         );
         for ((group, ..), rows) in GROUPS.iter().zip(&tool) {
             agree(&case, group, rows).await?;
-            status_agrees(&case, group, rows).await?;
         }
         Ok(())
+    });
+}
+
+#[test]
+fn who_was_given_everything_is_behind_by_the_last_control_record() {
+    case("lag-done", &CALM, async |case: Case| {
+        let (kafka, servers, name) = (case.bed.kafka()?, case.servers()?, "lag-done");
+        kafka.create_topic(name, 2).await?;
+        let producer = Workload::producer(&case.namespace, "producer", &servers, name, 40.0, &case.records)
+            .with(&["--transactional", "5"]);
+        let consumer = Workload::consumer(&case.namespace, name, &servers, name, 0.0, &case.records)
+            .with(&["--isolation-level", "read_committed"]);
+        let scaler = scaler(&case, name, ", isolationLevel: read_committed");
+        case.bed.apply(&(connection(&case)? + &producer.yaml() + &consumer.yaml() + &scaler)).await?;
+        eventually("some transactions", LIMIT, || async {
+            let sent = Account::read(&case.records)?.produced_total();
+            ensure!(sent >= 20, "{sent} messages in committed transactions");
+            Ok(())
+        })
+        .await?;
+        // It commits its last transaction before it ends.
+        case.bed.kubectl(&["scale", "deployment/producer", "-n", &case.namespace, "--replicas=0"]).await?;
+        eventually("everything to be processed", LIMIT, || async {
+            let pods = case.bed.kubectl(&["get", "pods", "-n", &case.namespace, "-o", "name"]).await?;
+            ensure!(!pods.contains("producer"), "the producer is still there: {pods}");
+            let account = Account::read(&case.records)?;
+            let (sent, processed) = (account.produced_total(), account.processed_total());
+            ensure!(sent == processed, "{processed} of {sent} are processed");
+            Ok(())
+        })
+        .await?;
+        // All that is left is the control record that ends the last transaction of each partition.
+        eventually("the last commits", LIMIT, || async {
+            let seen = shown(&case, &scrape(&case).await?, name)?;
+            ensure!(lags(&seen) == [Some(1); 2], "{seen:?}");
+            Ok(())
+        })
+        .await?;
+        let tool = rows(&kafka.describe_group(name).await?);
+        ensure!(lags(&tool) == [Some(1); 2], "Kafka's tool: {tool:?}");
+        agree(&case, name, &tool).await
     });
 }
