@@ -75,10 +75,13 @@ impl Connection {
             Read { at: committed.is_ok().then(clock::now), committed }
         }));
         let (described, reads) = join(describe, reads).await;
-        let unanswered = |e: &CallFailed| e.unanswered();
-        let silent = !names.is_empty()
-            && described.as_ref().err().is_some_and(unanswered)
-            && reads.iter().all(|r| r.committed.as_ref().err().is_some_and(unanswered));
+        // A broker that is frozen answers nothing about any group: the error is then with each group.
+        let undescribed = match &described {
+            Ok(all) => all.iter().all(|d| d.error.as_ref().is_some_and(CallFailed::unanswered)),
+            Err(error) => error.unanswered(),
+        };
+        let unread = |r: &Read| r.committed.as_ref().err().is_some_and(CallFailed::unanswered);
+        let silent = !names.is_empty() && undescribed && reads.iter().all(unread);
         if silent {
             return self.nothing(&requests);
         }
@@ -94,8 +97,9 @@ impl Connection {
                 counting(request, descriptions.get(request.group.as_str()).copied(), of)
             })
             .collect();
-        let missing = counting.iter().flatten().any(|t| topics.name(t).is_none());
-        let topics = if missing { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
+        // A partition gets a leader within moments, when a broker is back: not something to believe for long.
+        let doubtful = counting.iter().flatten().any(|t| topics.name(t).is_none() || !topics.led(t));
+        let topics = if doubtful { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
 
         let (latest, earliest) = self.ends(&requests, &counting, &topics, deadline).await;
         if latest

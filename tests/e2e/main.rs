@@ -4,6 +4,8 @@
 //! runs them side by side. What is decided is tested on values elsewhere (`src/decide`).
 #![allow(missing_docs)]
 
+mod backlog;
 mod harness;
+mod outages;
 mod recovery;
 mod steady;
