@@ -3,7 +3,7 @@
 //! The holder renews it every third of its duration. All waiting is done on the monotonic
 //! clock, counted from before the call that renewed it, so a process whose API server does not
 //! answer knows by itself, and before anybody else may take over, that it does not lead any
-//! more ([`Leadership::holds_for`]). Clocks of two machines are never compared: another holder
+//! more ([`Leadership::left`]). Clocks of two machines are never compared: another holder
 //! is given the whole duration from when its last renewal was *seen* here.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::{CallError, within};
@@ -21,11 +22,15 @@ use crate::api::MANAGER;
 
 /// Kept from the end of the lease: a write begun before it must be over before another may lead.
 const MARGIN: Duration = Duration::from_secs(1);
+/// Longest time between two looks at another's lease: one that is given up is taken at once,
+/// however long it would last.
+const LOOK: Duration = Duration::from_secs(2);
+/// Tries to give the lease up: a renewal under way may get in between once.
+const TRIES: usize = 3;
 
 struct Held {
     /// Until when it is surely ours.
     until: Mutex<Option<Instant>>,
-    released: std::sync::atomic::AtomicBool,
 }
 
 /// The lease as seen by this process. Cloning gives the same.
@@ -34,6 +39,7 @@ pub struct Leadership {
     held: Arc<Held>,
     leads: watch::Receiver<bool>,
     elector: Arc<Elector>,
+    standing: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 struct Elector {
@@ -52,21 +58,21 @@ impl Leadership {
             identity: identity.to_owned(),
             duration,
         });
-        let held = Arc::new(Held { until: Mutex::new(None), released: false.into() });
+        let held = Arc::new(Held { until: Mutex::new(None) });
         let (sender, leads) = watch::channel(false);
-        tokio::spawn(stand(elector.clone(), held.clone(), sender));
-        Self { held, leads, elector }
+        let task = tokio::spawn(stand(elector.clone(), held.clone(), sender));
+        Self { held, leads, elector, standing: Arc::new(Mutex::new(Some(task))) }
     }
 
     /// Whether this process leads now.
     pub fn is_leader(&self) -> bool {
-        self.holds_for(Duration::ZERO)
+        !self.left().is_zero()
     }
 
-    /// Whether the lease is surely ours for that much longer: a write that ends within is safe.
-    pub fn holds_for(&self, time: Duration) -> bool {
+    /// For how long the lease is surely ours: a write that ends within is safe. Zero when it is not.
+    pub fn left(&self) -> Duration {
         let until = *self.held.until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() + time < until)
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Waits until this process leads.
@@ -84,10 +90,22 @@ impl Leadership {
 
     /// Gives the lease up, so that another need not wait for its end.
     pub async fn release(&self) {
-        self.held.released.store(true, std::sync::atomic::Ordering::SeqCst);
-        let held = self.held.until.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
-        if held && let Err(error) = self.elector.give_up().await {
-            warn!("giving up the lease: {error}; it runs out by itself");
+        let task = self.standing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // First of all: it would take a free lease again.
+        if let Some(task) = task {
+            task.abort();
+            let _ = task.await;
+        }
+        *self.held.until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        for _ in 0..TRIES {
+            match self.elector.give_up().await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    warn!("giving up the lease: {error}; it runs out by itself");
+                    return;
+                }
+            }
         }
     }
 }
@@ -102,10 +120,6 @@ async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool
     let mut seen: Option<Seen> = None;
     let mut complained: Option<String> = None;
     loop {
-        if held.released.load(std::sync::atomic::Ordering::SeqCst) {
-            leads.send_replace(false);
-            return;
-        }
         let before = Instant::now();
         let until = *held.until.lock().unwrap_or_else(PoisonError::into_inner);
         // Our own lease must not be believed longer than it lasts, however long the call takes.
@@ -116,9 +130,6 @@ async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool
                 .unwrap_or_else(|_| Err(CallError::Unavailable("no answer before the lease ran out".into()))),
             None => attempt.await,
         };
-        if held.released.load(std::sync::atomic::Ordering::SeqCst) {
-            continue;
-        }
         match outcome {
             Ok(ours) => {
                 complained = None;
@@ -137,11 +148,17 @@ async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool
                 }
             }
         }
-        let ours = held.until.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let until = *held.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = until.is_some();
         if leads.send_replace(ours) != ours {
             info!(identity = elector.identity, lease = elector.name, leads = ours, "leadership");
         }
-        tokio::time::sleep(elector.duration / if ours { 3 } else { 5 }).await;
+        // Not beyond its end: who does not lead any more is to know at once.
+        let pause = match until {
+            Some(until) => (elector.duration / 3).min(until.saturating_duration_since(Instant::now())),
+            None => (elector.duration / 5).min(LOOK),
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -194,19 +211,17 @@ impl Elector {
         }
     }
 
-    async fn give_up(&self) -> Result<(), CallError> {
-        let Some(mut lease) = within(self.api.get_opt(&self.name)).await? else { return Ok(()) };
-        let Some(spec) = &mut lease.spec else { return Ok(()) };
+    /// Frees the lease if it is ours; `false` when it was renewed just then.
+    async fn give_up(&self) -> Result<bool, CallError> {
+        let Some(mut lease) = within(self.api.get_opt(&self.name)).await? else { return Ok(true) };
+        let Some(spec) = &mut lease.spec else { return Ok(true) };
         if spec.holder_identity.as_deref() != Some(&self.identity) {
-            return Ok(());
+            return Ok(true);
         }
         spec.holder_identity = None;
         spec.lease_duration_seconds = Some(1);
         let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-        match taken(within(self.api.replace(&self.name, &params, &lease)).await) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        }
+        taken(within(self.api.replace(&self.name, &params, &lease)).await)
     }
 }
 

@@ -182,11 +182,18 @@ impl Scales {
     }
 
     /// Sets the replicas through `/scale`, if the object is still as it was when `read` was read.
+    /// It takes no longer than `limit`.
     ///
     /// # Errors
     /// [`ScaleError::Conflict`] when it is not; else as [`Scales::workload`]. After
     /// [`ScaleError::Call`] it is not known whether the replicas were set.
-    pub async fn write(&self, target: &Target, read: &Scale, replicas: i32) -> Result<Scale, ScaleError> {
+    pub async fn write(
+        &self,
+        target: &Target,
+        read: &Scale,
+        replicas: i32,
+        limit: Duration,
+    ) -> Result<Scale, ScaleError> {
         let body = KubeScale {
             metadata: ObjectMeta {
                 name: Some(target.name.clone()),
@@ -198,10 +205,18 @@ impl Scales {
             status: None,
         };
         let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-        let written = within(self.api(target).await?.replace_scale(&target.name, &params, &body))
-            .await
-            .map_err(|e| ScaleError::of(target, e))?;
-        Ok(from_kube(written))
+        let write = async {
+            within(self.api(target).await?.replace_scale(&target.name, &params, &body))
+                .await
+                .map_err(|e| ScaleError::of(target, e))
+        };
+        match tokio::time::timeout(limit, write).await {
+            Ok(written) => Ok(from_kube(written?)),
+            Err(_) => {
+                let why = format!("no answer within {:.0}s", limit.as_secs_f64());
+                Err(ScaleError::Call(target.clone(), CallError::Unavailable(why)))
+            }
+        }
     }
 
     async fn api(&self, target: &Target) -> Result<Api<DynamicObject>, ScaleError> {

@@ -6,16 +6,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::select_all;
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tracing::{info, warn};
+
+/// Longest pause before another try, when the API server is away or a definition is missing:
+/// somebody waits for what was just applied, and we are two watches, not a thousand.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The pauses of kube's watches, up to [`LONGEST`].
+struct Pauses(watcher::DefaultBackoff);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
 
 /// An object that cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +60,19 @@ type Key = (String, String);
 #[derive(Debug)]
 struct Inner<K> {
     objects: BTreeMap<Key, Result<Arc<K>, Undecodable>>,
-    /// By watched namespace: what its first list gave so far, and whether it is through.
-    listing: Vec<(BTreeMap<Key, Result<Arc<K>, Undecodable>>, bool)>,
+    lists: Vec<Listed<K>>,
     problem: Option<String>,
+}
+
+/// What one list request covers.
+#[derive(Debug)]
+struct Listed<K> {
+    /// A namespace; none: all.
+    namespace: Option<String>,
+    /// What it gave so far.
+    objects: BTreeMap<Key, Result<Arc<K>, Undecodable>>,
+    /// Whether it was through once.
+    through: bool,
 }
 
 /// A live view of all objects of a kind. Cloning it is cheap and gives the same view.
@@ -70,21 +103,25 @@ where
         + 'static,
 {
     let names: BTreeSet<&String> = namespaces.iter().collect();
-    let apis: Vec<Api<DeserializeGuard<K>>> = if names.is_empty() {
-        vec![Api::all(client)]
-    } else {
-        names.into_iter().map(|ns| Api::namespaced(client.clone(), ns)).collect()
-    };
+    let covered: Vec<Option<String>> =
+        if names.is_empty() { vec![None] } else { names.into_iter().cloned().map(Some).collect() };
+    let apis: Vec<Api<DeserializeGuard<K>>> = covered
+        .iter()
+        .map(|namespace| match namespace {
+            None => Api::all(client.clone()),
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+        })
+        .collect();
+    let lists = covered
+        .into_iter()
+        .map(|namespace| Listed { namespace, objects: BTreeMap::new(), through: false })
+        .collect();
     let watched = Watched {
-        inner: Arc::new(RwLock::new(Inner {
-            objects: BTreeMap::new(),
-            listing: apis.iter().map(|_| (BTreeMap::new(), false)).collect(),
-            problem: None,
-        })),
+        inner: Arc::new(RwLock::new(Inner { objects: BTreeMap::new(), lists, problem: None })),
         changed: Arc::new(Notify::new()),
     };
     let streams = apis.into_iter().enumerate().map(|(i, api)| {
-        let back_off = watcher::DefaultBackoff::default();
+        let back_off = Pauses(watcher::DefaultBackoff::default());
         watcher(api, watcher::Config::default()).backoff(back_off).map(move |event| (i, event)).boxed()
     });
     let mut events = select_all(streams);
@@ -118,20 +155,18 @@ where
                     info!("watching {} again", K::plural(&()));
                 }
                 match event {
-                    Event::Init => inner.listing[of].0.clear(),
+                    Event::Init => inner.lists[of].objects.clear(),
                     Event::InitApply(object) => {
                         let (key, value) = entry(object);
-                        inner.listing[of].0.insert(key, value);
+                        inner.lists[of].objects.insert(key, value);
                     }
                     Event::InitDone => {
-                        let listed = std::mem::take(&mut inner.listing[of].0);
-                        inner.listing[of].1 = true;
-                        if inner.listing.len() == 1 {
-                            inner.objects = listed;
-                        } else if let Some((namespace, _)) = listed.keys().next().cloned() {
-                            inner.objects.retain(|(ns, _), _| *ns != namespace);
-                            inner.objects.extend(listed);
-                        }
+                        inner.lists[of].through = true;
+                        let listed = std::mem::take(&mut inner.lists[of].objects);
+                        // What is not in the list was deleted while nobody watched.
+                        let covered = inner.lists[of].namespace.clone();
+                        inner.objects.retain(|(ns, _), _| covered.as_ref().is_some_and(|c| c != ns));
+                        inner.objects.extend(listed);
                     }
                     Event::Apply(object) => {
                         let (key, value) = entry(object);
@@ -173,7 +208,7 @@ where
     /// Whether everything there is has been seen once.
     pub fn synced(&self) -> bool {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.listing.iter().all(|(_, through)| *through)
+        inner.lists.iter().all(|list| list.through)
     }
 
     /// Waits for a change since the last call.

@@ -33,8 +33,15 @@ pub(super) struct CallFailed {
 }
 
 impl CallFailed {
+    /// With the meaning of the code where a broker's text says nothing ("ConsumerGroupDescribe: ").
     pub fn new(code: RDKafkaRespErr, text: String) -> Self {
-        Self { code: Some(code.into()), text }
+        let code = RDKafkaErrorCode::from(code);
+        let text = match text.trim() {
+            "" => code.to_string(),
+            said if said.ends_with(':') => format!("{said} {code}"),
+            said => said.to_owned(),
+        };
+        Self { code: Some(code), text }
     }
 
     pub fn internal(text: &str) -> Self {

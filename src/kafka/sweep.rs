@@ -20,6 +20,9 @@ use crate::decide::GroupObservation;
 
 /// How long metadata is believed: after that, new partitions are noticed.
 const METADATA_AGE: Duration = Duration::from_secs(30);
+/// And how long where something about it is doubtful: it is asked of the whole cluster, and a topic
+/// that somebody misspelt must not have it read at every sweep.
+const DOUBT_AGE: Duration = Duration::from_secs(5);
 
 /// What one sweep read.
 #[derive(Clone, Debug)]
@@ -108,11 +111,12 @@ impl Connection {
                 counting(request, read.described.as_ref().ok(), of)
             })
             .collect();
-        let missing = counting.iter().flatten().any(|t| topics.name(t).is_none())
+        // A partition gets a leader within moments when a broker is back: not to be believed for long.
+        let doubtful = counting.iter().flatten().any(|t| topics.name(t).is_none() || !topics.led(t))
             || requests.iter().zip(&counting).any(|(request, counting)| {
                 reads[&request.group].described.as_ref().is_ok_and(|d| topics.outgrown(d, counting))
             });
-        let topics = if missing { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
+        let topics = if doubtful { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
 
         let (latest, earliest) = self.ends(requests, &counting, &topics, deadline).await;
         let high = self.past_stable(requests, reads, &latest, deadline).await;
@@ -167,8 +171,7 @@ impl Connection {
     async fn topics(&self, deadline: Instant, fresh: bool) -> Result<Arc<Topics>, CallFailed> {
         let kept = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, topics)) = kept
-            && !fresh
-            && at.elapsed() < METADATA_AGE
+            && at.elapsed() < if fresh { DOUBT_AGE } else { METADATA_AGE }
         {
             return Ok(topics);
         }

@@ -43,6 +43,11 @@ impl Topics {
         })
     }
 
+    /// Whether every partition of a topic has a leader.
+    pub fn led(&self, topic: &str) -> bool {
+        self.partitions.get(topic).is_none_or(|all| all.iter().all(|(_, led)| *led))
+    }
+
     /// Whether a topic is known, and if so its name as kept here.
     pub fn name(&self, topic: &str) -> Option<Arc<str>> {
         self.partitions.get_key_value(topic).map(|(name, _)| name.clone())

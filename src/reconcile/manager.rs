@@ -138,6 +138,8 @@ impl Manager {
         loop {
             self.shared.health.beat("manager");
             if leadership.is_leader() {
+                // A loop that was just being stopped may have left something behind.
+                self.forget_all().await;
                 self.shared.hands.metrics.leader(true);
                 info!("leading");
                 tokio::select! {
@@ -154,6 +156,7 @@ impl Manager {
         }
     }
 
+    /// Others may write while we do not lead: what we last wrote is then not what is there.
     async fn forget_all(&self) {
         let known: Vec<_> = {
             let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,6 +164,7 @@ impl Manager {
         };
         self.forget(known).await;
         self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Forgets scalers, also what a look that is under way would still say of them.

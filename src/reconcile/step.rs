@@ -27,6 +27,9 @@ const RETRY: f64 = 5.0;
 /// Shortest time between two tries to write a status that was refused, s.
 const STATUS_RETRY: f64 = 5.0;
 
+/// Time that a write gets at least: with less left of the lease it is not begun.
+const LEAST_LEFT: Duration = Duration::from_secs(1);
+
 /// What is remembered of one scaler between two looks.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -137,6 +140,10 @@ pub(super) async fn look(
             delays: &delays,
         },
     );
+    // Somebody else leads by now: what we saw and did is not for us to tell.
+    if !hands.leadership.is_leader() {
+        return;
+    }
     let context = Context {
         target: target.name.clone(),
         generation: work.object.metadata.generation,
@@ -151,6 +158,9 @@ pub(super) async fn look(
 
 /// A scaler that cannot be decided for: says so in its status.
 pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, why: &Blocked) {
+    if !hands.leadership.is_leader() {
+        return;
+    }
     let now = clock::now();
     if memory.blocked.as_ref() != Some(why) {
         warn!(
@@ -232,13 +242,15 @@ async fn apply(
         memory.workload = Some((decision.at, Ok(read)));
         return Some(why);
     }
-    if !hands.leadership.holds_for(Duration::from_secs(1)) {
+    // Over before another may lead, whatever becomes of the call.
+    let left = hands.leadership.left();
+    if left < LEAST_LEFT {
         return Some(Blocked {
             reason: "NotLeader".into(),
             message: "the lease is not surely held: nothing is written".into(),
         });
     }
-    match hands.scales.write(target, &read.1, to).await {
+    match hands.scales.write(target, &read.1, to, left).await {
         Ok(scale) => {
             hands.metrics.scale_write(&work.key, from, to, "ok");
             let workload = Workload { replicas: scale.replicas, ..read.0 };

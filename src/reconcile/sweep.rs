@@ -186,6 +186,9 @@ pub(super) async fn tell_connection(
     outcome: Result<(), &Blocked>,
     cluster: Option<&ClusterInfo>,
 ) {
+    if !shared.hands.leadership.is_leader() {
+        return;
+    }
     let now = clock::now();
     let uid = object.uid().unwrap_or_default();
     let known = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();

@@ -5,6 +5,7 @@
 #![allow(missing_docs)]
 
 mod access;
+mod backlog;
 mod broken;
 mod conflict;
 mod given;
@@ -13,6 +14,7 @@ mod kubectl;
 mod lag;
 mod mistakes;
 mod modes;
+mod outages;
 mod prometheus;
 mod recovery;
 mod refused;

@@ -2,6 +2,7 @@
 //!
 //! No kubelet and no scheduler: pods are run by `kubelet`. Everything listens on the loopback.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -57,6 +58,17 @@ pub struct Call {
 pub struct CallUser {
     /// `system:serviceaccount:NAMESPACE:NAME`.
     pub username: String,
+    /// What the API server knows beside: which pod the token was made for.
+    #[serde(default)]
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl Call {
+    /// Name of the pod that called.
+    pub fn pod(&self) -> Option<&str> {
+        let names = self.user.extra.get("authentication.kubernetes.io/pod-name")?;
+        names.first().map(String::as_str)
+    }
 }
 
 /// What a call was about.
@@ -263,14 +275,15 @@ impl ControlPlane {
         }
     }
 
-    /// Starts the API server again and waits until it is ready.
+    /// Starts the API server again if it is stopped, and waits until it is ready.
     ///
     /// # Errors
     /// When it does not get ready.
     pub async fn start_apiserver(&self) -> Result<()> {
-        let child = spawn(&self.apiserver_spec)?;
-        if let Ok(mut slot) = self.apiserver.lock() {
-            *slot = Some(child);
+        if let Ok(mut slot) = self.apiserver.lock()
+            && slot.is_none()
+        {
+            *slot = Some(spawn(&self.apiserver_spec)?);
         }
         eventually("the API server", Duration::from_secs(60), || is_ready(&self.client)).await
     }

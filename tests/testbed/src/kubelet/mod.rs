@@ -20,7 +20,6 @@ use anyhow::{Result, bail};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use rustix::process::Signal;
@@ -177,6 +176,9 @@ impl Kubelet {
     }
 }
 
+/// Time between two tries to watch pods.
+const RETRY: Duration = Duration::from_millis(500);
+
 struct Running {
     object: watch::Sender<Pod>,
     task: JoinHandle<()>,
@@ -190,8 +192,7 @@ impl Drop for Running {
 
 async fn run(shared: Arc<Shared>) {
     let pods: Api<Pod> = Api::all(shared.client.clone());
-    let back_off = watcher::DefaultBackoff::default();
-    let mut events = watcher(pods, watcher::Config::default()).backoff(back_off).boxed();
+    let mut events = watcher(pods, watcher::Config::default()).boxed();
     let mut running: HashMap<String, Running> = HashMap::new();
     let mut listed: Vec<String> = Vec::new();
     while let Some(event) = events.next().await {
@@ -209,8 +210,12 @@ async fn run(shared: Arc<Shared>) {
                     running.remove(&uid);
                 }
             }
-            // It comes back by itself; the pods' processes go on.
-            Err(error) => tracing::debug!("watching pods: {error}"),
+            // It comes back by itself; the pods' processes go on. No growing pauses: whoever stopped
+            // the API server should not wait for a kubelet that has grown tired.
+            Err(error) => {
+                tracing::debug!("watching pods: {error}");
+                tokio::time::sleep(RETRY).await;
+            }
         }
     }
 }

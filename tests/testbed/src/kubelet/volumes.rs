@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -86,7 +86,17 @@ pub(super) async fn renew(shared: &Shared, pod: &Pod, dir: &Path) -> Result<()> 
     let name =
         pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_else(|| "default".into());
     let request = TokenRequest {
-        spec: TokenRequestSpec { expiration_seconds: Some(LASTS), ..TokenRequestSpec::default() },
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(LASTS),
+            // So that the API server knows, and its audit log tells, which pod calls.
+            bound_object_ref: Some(BoundObjectReference {
+                api_version: Some("v1".into()),
+                kind: Some("Pod".into()),
+                name: Some(pod.name_any()),
+                uid: pod.uid(),
+            }),
+            ..TokenRequestSpec::default()
+        },
         ..TokenRequest::default()
     };
     let answer = accounts.create_token_request(&name, &PostParams::default(), &request).await?;

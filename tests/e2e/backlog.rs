@@ -1,0 +1,258 @@
+//! A group that gets a backlog, and every change of its replicas: for cases in which something breaks
+//! while the backlog is drained.
+//!
+//! It breaks nothing itself, and judges only what no case may do: scale down before messages are in time.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::StreamExt as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::runtime::watcher::{self, Event, watcher};
+use spillway_testbed::account::Account;
+use spillway_testbed::bed::Bed;
+use spillway_testbed::operator;
+use spillway_testbed::sample::Workload;
+use spillway_testbed::wait::eventually;
+use tokio::task::JoinHandle;
+
+use super::harness::Case;
+
+/// Messages per second of one consumer.
+pub const EACH: f64 = 50.0;
+/// Consumers to begin with: enough for what arrives.
+pub const FIRST: i32 = 2;
+/// How late a message may be, s.
+const MAX_DELAY: f64 = 6.0;
+/// Messages per second that arrive.
+const ARRIVING: f64 = 60.0;
+/// Messages that still wait in the middle of a recovery.
+const MIDDLE: u64 = 700;
+const PARTITIONS: i32 = 12;
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Now, ms since the epoch: as in the records of the sample.
+pub fn now_ms() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+}
+
+/// One value of the replicas asked for.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// When it was seen, ms since the epoch.
+    pub at: i64,
+    pub replicas: i32,
+    generation: i64,
+}
+
+/// Every value of a Deployment's replicas, as its watch tells them.
+pub struct Path {
+    steps: Arc<Mutex<Vec<Step>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Path {
+    fn follow(case: &Case, name: &str) -> Self {
+        let api: Api<Deployment> = Api::namespaced(case.bed.client(), &case.namespace);
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let steps = Arc::new(Mutex::new(Vec::<Step>::new()));
+        let to = steps.clone();
+        let task = tokio::spawn(async move {
+            let mut events = watcher(api, config).boxed();
+            while let Some(event) = events.next().await {
+                let object = match event {
+                    Ok(Event::Apply(object) | Event::InitApply(object)) => object,
+                    Ok(_) => continue,
+                    // The API server is away: the watch goes on where it was.
+                    Err(_) => {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                };
+                let generation = object.metadata.generation.unwrap_or_default();
+                let replicas = object.spec.and_then(|s| s.replicas).unwrap_or_default();
+                let mut steps = to.lock().unwrap_or_else(PoisonError::into_inner);
+                if steps.last().is_none_or(|last| last.generation != generation) {
+                    steps.push(Step { at: now_ms().unwrap_or_default(), replicas, generation });
+                }
+            }
+        });
+        Self { steps, task }
+    }
+
+    /// The values so far. Each change of a Deployment's spec counts its generation up by one, so none
+    /// can be missed unnoticed.
+    pub fn steps(&self) -> Result<Vec<Step>> {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for two in steps.windows(2) {
+            ensure!(two[1].generation == two[0].generation + 1, "a change was not seen: {steps:?}");
+        }
+        Ok(steps)
+    }
+
+    /// The replica counts so far.
+    pub fn counts(&self) -> Result<Vec<i32>> {
+        Ok(self.steps()?.iter().map(|step| step.replicas).collect())
+    }
+}
+
+/// A producer, a group of consumers and their scaler, all of one name.
+pub struct Backlog<'a> {
+    pub case: &'a Case,
+    pub name: String,
+    pub path: Path,
+    rate: PathBuf,
+}
+
+impl<'a> Backlog<'a> {
+    /// Deploys them, and waits until the group keeps up with [`FIRST`] replicas. `more` is more of the
+    /// scaler's spec, a line a field.
+    pub async fn start(case: &'a Case, name: &str, more: &str) -> Result<Self> {
+        let (servers, kafka) = (case.servers()?, case.bed.kafka()?);
+        kafka.create_topic(name, PARTITIONS).await?;
+        let rate = case.records.join("rate");
+        let consumers =
+            Workload::consumer(&case.namespace, name, &servers, name, EACH, &case.records).replicas(FIRST);
+        let producer = format!("{name}-producer");
+        let producer =
+            Workload::producer(&case.namespace, &producer, &servers, name, ARRIVING, &case.records)
+                .with(&["--rate-file", &rate.to_string_lossy()]);
+        let spec = format!(
+            "minReplicas: {FIRST}\nobjective: {{maxDelay: {MAX_DELAY}s, recoverWithin: 45s}}\n{more}"
+        );
+        let yaml = producer.yaml() + &consumers.yaml() + &case.timed(name, spec.trim_end())?;
+        case.bed.apply(&yaml).await?;
+        let path = Path::follow(case, name);
+        let backlog = Self { case, name: name.to_owned(), path, rate };
+        backlog.calm().await?;
+        Ok(backlog)
+    }
+
+    /// Waits until the group keeps up with [`FIRST`] replicas.
+    pub async fn calm(&self) -> Result<()> {
+        self.case
+            .until("the group to keep up with its first replicas", &self.name, LIMIT, |s| {
+                s.state.as_deref() == Some("KeepingUp") && s.current_replicas == Some(FIRST)
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Messages that wait now, by the records of those who send and process them.
+    pub fn waiting(&self) -> Result<u64> {
+        let account = Account::read(&self.case.records)?;
+        Ok(account.produced_total().saturating_sub(account.processed_total()))
+    }
+
+    /// Sends this many messages per second, more than the group can process.
+    pub fn flood(&self, rate: f64) -> Result<()> {
+        Ok(fs::write(&self.rate, rate.to_string())?)
+    }
+
+    /// Ends [`Backlog::flood`]; the backlog stays.
+    pub fn ebb(&self) -> Result<()> {
+        Ok(fs::write(&self.rate, ARRIVING.to_string())?)
+    }
+
+    /// Waits until this many messages wait.
+    pub async fn grown(&self, wanted: u64) -> Result<()> {
+        eventually("a backlog", LIMIT, || async {
+            let waiting = self.waiting()?;
+            ensure!(waiting >= wanted, "{waiting} of {wanted} messages wait");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until more replicas are asked for than at the beginning; returns how many.
+    pub async fn scaled_up(&self) -> Result<i32> {
+        eventually("a step up", LIMIT, || async {
+            let counts = self.path.counts()?;
+            let now = counts.last().copied().unwrap_or_default();
+            ensure!(now > FIRST, "the replicas went {counts:?}");
+            Ok(now)
+        })
+        .await
+    }
+
+    /// That the backlog is far from gone: what happens now happens in the middle.
+    pub fn in_the_middle(&self) -> Result<()> {
+        let waiting = self.waiting()?;
+        ensure!(waiting > MIDDLE, "only {waiting} messages still wait: it was too late to break anything");
+        Ok(())
+    }
+
+    /// Waits until the group keeps up again and the replicas are back, stops the producer, and accounts
+    /// for every message. The replicas must have gone up only, but for one step down at the end, after
+    /// the last late message was processed. Returns their counts.
+    pub async fn finish(&self) -> Result<Vec<i32>> {
+        let before_down = self.path.counts()?;
+        ensure!(before_down.is_sorted(), "replicas were taken away in the middle: {before_down:?}");
+        self.calm().await.with_context(|| format!("the replicas went {:?}", self.path.counts()))?;
+        let steps = self.path.steps()?;
+        fs::write(&self.rate, "0")?;
+        let kafka = self.case.bed.kafka()?;
+        let account = eventually("every message to be processed", LIMIT, || {
+            Account::settled(&self.case.records, kafka, &self.name, PARTITIONS)
+        })
+        .await?;
+        ensure!(account.refused == 0, "{} messages were refused", account.refused);
+        let [up @ .., down] = &steps[..] else { bail!("no replicas were seen") };
+        ensure!(
+            up.is_sorted_by_key(|s| s.replicas) && down.replicas == FIRST && up.len() > 1,
+            "up only, then one step back to {FIRST}, not {steps:?}"
+        );
+        let late = account.last_late(MAX_DELAY).context("no message was late: there was no backlog")?;
+        ensure!(
+            late <= down.at,
+            "replicas were taken away {}ms before the last late message was processed",
+            late - down.at
+        );
+        Ok(steps.iter().map(|s| s.replicas).collect())
+    }
+}
+
+/// The operator's pods and how often each was restarted, by name.
+pub async fn restarts(bed: &Bed) -> Result<Vec<(String, i32)>> {
+    let api: Api<Pod> = Api::namespaced(bed.client(), operator::NAMESPACE);
+    let mut all = Vec::new();
+    for (name, _) in operator::pods(bed).await? {
+        let status = api.get(&name).await?.status.and_then(|s| s.container_statuses).unwrap_or_default();
+        all.push((name, status.iter().map(|c| c.restart_count).sum()));
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Waits until the process at `ip` says that it leads, or that it does not.
+pub async fn leads(ip: &str, wanted: bool, limit: Duration) -> Result<()> {
+    let what = if wanted { "the operator to lead" } else { "the operator to stand by" };
+    eventually(what, limit, || async {
+        let samples = operator::metrics(ip).await?;
+        let leads = operator::value(&samples, "spillway_leader", &[]).context("no spillway_leader")?;
+        ensure!((leads == 1.0) == wanted, "spillway_leader is {leads}");
+        Ok(())
+    })
+    .await
+}
+
+/// That the process at `ip` passes its probes.
+pub async fn healthy(ip: &str) -> Result<()> {
+    for path in ["livez", "readyz"] {
+        let url = operator::metrics_url(ip).replace("metrics", path);
+        let (status, text) = spillway_testbed::http_client::http_get(&url).await?;
+        ensure!(status == 200, "/{path} says {status}: {text}");
+    }
+    Ok(())
+}
