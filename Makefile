@@ -30,7 +30,7 @@ unit: TOOLS = --all
 unit: build ## Tests without a cluster, and those of the test bed itself
 	cargo test --quiet --workspace --locked --lib --bins \
 	  --test architecture --test cli --test generated \
-	  --test controlplane --test kafka --test kubelet --test leftovers --test prometheus
+	  --test connection --test controlplane --test kafka --test kubelet --test leftovers --test prometheus
 
 # The cases wait more than they work: more of them side by side than there are processors.
 e2e: TOOLS = --all
