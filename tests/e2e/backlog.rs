@@ -32,7 +32,7 @@ const MAX_DELAY: f64 = 6.0;
 /// Messages per second that arrive.
 const ARRIVING: f64 = 60.0;
 /// Messages that still wait in the middle of a recovery.
-const MIDDLE: u64 = 700;
+pub const MIDDLE: u64 = 700;
 const PARTITIONS: i32 = 12;
 const LIMIT: Duration = Duration::from_secs(90);
 

@@ -8,6 +8,7 @@ mod access;
 mod backlog;
 mod broken;
 mod conflict;
+mod failover;
 mod given;
 mod harness;
 mod kubectl;

@@ -11,7 +11,7 @@ use spillway::api::KafkaConnection;
 use spillway_testbed::operator;
 use spillway_testbed::wait::eventually;
 
-use super::backlog::{Backlog, FIRST, healthy, leads, now_ms, restarts};
+use super::backlog::{Backlog, FIRST, MIDDLE, healthy, leads, now_ms, restarts};
 use super::harness::{Case, SharedBed, case};
 
 static BED: SharedBed = SharedBed::new("outage", "lease: {duration: 5s}");
@@ -107,7 +107,8 @@ async fn without_kafka(backlog: &Backlog<'_>) -> Result<()> {
     seeing(backlog).await.context("after Kafka was frozen")?;
 
     // Stopped: connections are refused.
-    backlog.in_the_middle()?;
+    // What producers held back arrives within moments.
+    backlog.grown(MIDDLE).await?;
     let before = backlog.path.counts()?;
     kafka.stop().await;
     blind(backlog).await.context("while Kafka is stopped")?;
