@@ -24,6 +24,8 @@ pub(super) struct GroupState {
     pub at: Option<Time>,
     pub phase: GroupPhase,
     pub lag: i64,
+    /// Of these, the messages that somebody can process: without the marks at the end of transactions.
+    pub waiting: i64,
     /// How long the oldest message waits that anybody works towards, s: partitions that stand
     /// still alone are left out.
     pub delay: f64,
@@ -70,6 +72,7 @@ impl GroupState {
             at: None,
             phase: GroupPhase::Unknown,
             lag: 0,
+            waiting: 0,
             delay: 0.0,
             oldest: 0.0,
             arrival: None,
@@ -105,7 +108,7 @@ impl GroupState {
         let changed = self.same_membership(seen) != Some(true);
         if changed {
             self.same_members_since = None;
-            if self.lag > 0 && self.paused_from.is_none() {
+            if self.waiting > 0 && self.paused_from.is_none() {
                 self.paused_from = self.last_progress;
             }
         }
@@ -120,7 +123,7 @@ impl GroupState {
         if progressed && stuck_before {
             self.resumed_at = Some(at);
         }
-        if progressed || self.lag == 0 {
+        if progressed || self.waiting == 0 {
             if let (true, Some(last)) = (progressed, self.last_progress) {
                 if let Some(from) = self.paused_from.take().filter(|_| !stuck_before) {
                     noticed.pause = Some(at - from);
@@ -155,6 +158,11 @@ impl GroupState {
             let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
             self.partitions.note_standing(at, sweeps.max(3.0 * self.commit_gap));
         }
+        if seen.phase == GroupPhase::Stable && !reading.arrived {
+            let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
+            self.partitions.note_residue(at, sweeps.max(3.0 * self.commit_gap));
+        }
+        self.waiting = self.partitions.waiting();
         (self.delay, self.oldest) = (0.0, 0.0);
         for entry in self.partitions.iter() {
             let delay = entry.delay();
@@ -333,7 +341,7 @@ impl GroupState {
     /// Whether messages wait and none was processed for longer than commits are apart.
     pub fn stuck(&self, policy: &Policy, now: Time) -> bool {
         let limit = (policy.tuning.stuck_sweeps * policy.sweep_interval).max(3.0 * self.progress_gap);
-        self.lag > 0 && self.last_progress.is_some_and(|last| now - last > limit)
+        self.waiting > 0 && self.last_progress.is_some_and(|last| now - last > limit)
     }
 
     /// Whether nothing waits, no message came for `quiet` seconds, and every partition has a
@@ -409,7 +417,7 @@ impl GroupState {
 
     /// How long the oldest unread message of a partition has waited, s.
     pub fn partition_delay(&self, topic: &str, partition: i32) -> Option<f64> {
-        self.partitions.get(topic, partition).and_then(|e| e.history.delay())
+        self.partitions.get(topic, partition).map(Entry::delay)
     }
 
     /// Partitions that count.

@@ -18,14 +18,18 @@ pub(super) struct Entry {
     pub lag: i64,
     /// When it last got further, or had nothing to get further with.
     moved_at: Time,
+    /// Its last step forward left one record, and none has come since.
+    left_one: bool,
     /// Nothing of it is processed while others are: a message that cannot be, or a consumer that hangs.
     pub standing: bool,
+    /// All that is left is one record that nobody moves past: the mark at the end of a transaction.
+    pub residue: bool,
 }
 
 impl Entry {
     /// How long its oldest unread message has waited, s.
     pub fn delay(&self) -> f64 {
-        self.history.delay().unwrap_or(0.0)
+        if self.residue { 0.0 } else { self.history.delay().unwrap_or(0.0) }
     }
 
     /// Whether it is the partition of that name.
@@ -78,7 +82,8 @@ impl Partitions {
         }
         let mut reading = Reading { all_committed: true, ..Reading::default() };
         for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
-            reading.arrived |= entry.history.end().is_some_and(|before| before != end);
+            let arrived = entry.history.end().is_some_and(|before| before != end);
+            reading.arrived |= arrived;
             let further = entry.history.record(at, end, position);
             reading.progressed |= further;
             entry.history.note_saturation(policy.saturated_delay());
@@ -88,6 +93,10 @@ impl Partitions {
             if further || lag == 0 {
                 entry.moved_at = at;
                 entry.standing = false;
+            }
+            if further || arrived {
+                entry.left_one = further && lag == 1;
+                entry.residue = false;
             }
             entry.lag = lag;
             reading.lag = reading.lag.saturating_add(lag);
@@ -102,6 +111,22 @@ impl Partitions {
         for entry in &mut self.entries {
             entry.standing = entry.lag > 0 && at - entry.moved_at > limit;
         }
+    }
+
+    /// Finds the partitions whose only record left is the mark at the end of a transaction: one, of
+    /// which nothing has come of for `limit` seconds though somebody reads. Consumers that commit the
+    /// offset after their last message never get past it (KAFKA-6607). A message that came by itself is
+    /// told from it: nobody stepped forward to it.
+    pub fn note_residue(&mut self, at: Time, limit: f64) {
+        for entry in &mut self.entries {
+            entry.residue = entry.left_one && entry.lag == 1 && at - entry.moved_at > limit;
+        }
+    }
+
+    /// Messages that wait, without the marks at the end of transactions.
+    pub fn waiting(&self) -> i64 {
+        let each = self.entries.iter().map(|e| if e.residue { 0 } else { e.lag });
+        each.fold(0, |sum: i64, lag| sum.saturating_add(lag))
     }
 
     fn same<'a>(&self, mut keys: impl Iterator<Item = (&'a Arc<str>, i32)>) -> bool {
@@ -127,7 +152,10 @@ impl Partitions {
                 history: History::default(),
                 lag: 0,
                 moved_at: at,
+                // One that was there before us is taken for a mark: with a message it would be the same.
+                left_one: true,
                 standing: false,
+                residue: false,
             };
             self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
             self.entries.push(old.remove(&key).unwrap_or_else(fresh));

@@ -25,6 +25,8 @@ struct Plant {
     template: String,
     writes: Vec<(f64, i32, i32)>,
     peak_delay: f64,
+    /// Records at the end of each partition that no commit gets past.
+    marks: f64,
     /// The most that all consumers process together, from a time to another, msg/s.
     ceiling: Option<(f64, f64, f64)>,
     /// A partition of which nothing can be processed, from a time to another.
@@ -52,6 +54,7 @@ impl Plant {
             template: "a".into(),
             writes: Vec::new(),
             peak_delay: 0.0,
+            marks: 0.0,
             ceiling: None,
             poison: None,
         }
@@ -120,7 +123,7 @@ impl Plant {
                 topic: topic.clone(),
                 partition: p as i32,
                 committed: Committed::At(self.committed[p] as i64),
-                end: Some(self.ends[p] as i64),
+                end: Some((self.ends[p] + self.marks) as i64),
                 start: Some(0),
             })
             .collect();
@@ -432,6 +435,19 @@ fn a_saturated_downstream_is_found_out_told_and_left_alone() {
     assert!(plant.writes.len() <= 8, "not tried over and over: {:?} (most {most:?})", plant.writes);
     plant.run(&policy, &mut state, 1500.0);
     assert_eq!(state.state, ScalerState::KeepingUp, "{:?}", plant.writes);
+}
+
+#[test]
+fn marks_of_transactions_are_nobodys_backlog() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 0.0 }, |_| true);
+    plant.marks = 1.0;
+    let all = plant.run(&policy, &mut state, 300.0);
+    assert!(all.iter().filter(|d| d.at > 5.0).all(|d| d.state == ScalerState::KeepingUp), "{:?}", all.last());
+    let last = all.last().unwrap();
+    assert_eq!((last.numbers.lag, last.numbers.delay), (Some(12), Some(0.0)), "told as it is, and not late");
+    assert!(plant.asked >= 1, "not provably idle, so not to zero");
 }
 
 #[test]
