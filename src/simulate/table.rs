@@ -66,8 +66,9 @@ pub fn summary(run: &Run) -> String {
         (
             "rebalances",
             format!(
-                "{}, in which partitions stood still for {:.0} partition-seconds",
-                f.rebalances, f.paused_partition_seconds
+                "{}, in which partitions stood still for {} partition-seconds",
+                f.rebalances,
+                whole(f.paused_partition_seconds)
             ),
         ),
     ];
