@@ -5,6 +5,7 @@
 //! views give the same writes. Facts about other software name the file and version they were
 //! read in. Nothing here runs in the operator.
 
+pub mod closed;
 pub mod cpu;
 pub mod flink;
 pub mod hpa;
