@@ -265,8 +265,7 @@ mod tests {
 
     #[test]
     fn the_least_of_two_policies_down() {
-        let mut behavior = Behavior::default();
-        behavior.down = Rules {
+        let down = Rules {
             policies: vec![
                 Policy::Percent { value: 50, period: 30.0 },
                 Policy::Pods { value: 3, period: 30.0 },
@@ -274,6 +273,7 @@ mod tests {
             select: Select::Min,
             stabilization: 0.0,
         };
+        let behavior = Behavior { down, ..Behavior::default() };
         let mut hpa = Hpa::new(1, 100, Some(behavior));
         assert_eq!(path(&mut hpa, 0.0, 20, 1, 5), [17, 17, 14, 14, 11]);
     }
