@@ -1,0 +1,145 @@
+//! KEDA's model against worked examples.
+
+use super::*;
+use crate::keda::trigger::OffsetReset;
+use crate::replay::observed;
+use rstest::rstest;
+use spillway::decide::{Committed, Observation};
+
+fn view<'a>(now: f64, observation: &'a Observation, spec: i32) -> View<'a> {
+    View { now, observation, spec_replicas: spec, ready_replicas: spec, utilisation: 0.0, consumed: 0.0 }
+}
+
+/// Runs for `seconds` with the lag at each, 12 partitions; the writes.
+fn writes(object: ScaledObject, from: i32, seconds: u32, lag: impl Fn(f64) -> i64) -> Vec<(u32, i32)> {
+    let mut keda = Keda::new(object);
+    let mut spec = from;
+    let mut all = Vec::new();
+    for second in 0..seconds {
+        let now = f64::from(second);
+        let seen = observed(now, 12, lag(now), spec, spec);
+        if let Some(to) = keda.look(&view(now, &seen, spec)).filter(|to| *to != spec) {
+            spec = to;
+            all.push((second, to));
+        }
+    }
+    all
+}
+
+fn threshold(lag_threshold: i64) -> Trigger {
+    Trigger { lag_threshold, ..Trigger::default() }
+}
+
+#[rstest]
+#[case::whole_numbers(105, 10, 10, 105)]
+#[case::capped(110, 10, 10, 100)]
+#[case::below(95, 10, 10, 95)]
+fn the_cap_is_in_whole_numbers(#[case] lag: i64, #[case] t: i64, #[case] partitions: i64, #[case] to: i64) {
+    assert_eq!(threshold(t).cap(lag, partitions, partitions), to);
+}
+
+#[rstest]
+#[case(1, 12)]
+#[case(25, 3)]
+#[case(41, 6)]
+#[case(1_000, 12)]
+fn even_distribution_takes_divisors(#[case] lag: i64, #[case] replicas: i64) {
+    let trigger = Trigger { even_distribution: true, ..threshold(if lag == 1 { 0 } else { 10 }) };
+    let capped = trigger.cap(if lag == 1 { 12 } else { lag }, 12, 12);
+    assert_eq!(capped, replicas * trigger.lag_threshold.max(1));
+}
+
+#[test]
+fn limited_to_partitions_with_lag() {
+    let trigger = Trigger { limit_to_partitions_with_lag: true, allow_idle_consumers: true, ..threshold(10) };
+    assert_eq!(trigger.cap(1_000, 12, 2), 20);
+    let idle = Trigger { allow_idle_consumers: true, ..threshold(10) };
+    assert_eq!(idle.cap(1_000, 12, 2), 1_000);
+}
+
+#[rstest]
+#[case(OffsetReset::Latest, false, 1)]
+#[case(OffsetReset::Earliest, false, 500)]
+#[case(OffsetReset::Earliest, true, 0)]
+fn a_partition_without_a_commit(
+    #[case] offset_reset: OffsetReset,
+    #[case] scale_to_zero_on_invalid_offset: bool,
+    #[case] lag: i64,
+) {
+    let mut seen = observed(0.0, 1, 0, 1, 1);
+    seen.groups[0].partitions[0].committed = Committed::None;
+    seen.groups[0].partitions[0].end = Some(500);
+    let trigger = Trigger { offset_reset, scale_to_zero_on_invalid_offset, ..threshold(1_000) };
+    assert_eq!(Reader::new(trigger).read(&seen), Ok(trigger::Reading { metric: lag, active: lag > 0 }));
+}
+
+#[test]
+fn lag_that_stands_still_counts_for_being_active_only() {
+    let mut reader = Reader::new(Trigger { exclude_persistent_lag: true, ..threshold(10) });
+    let seen = observed(0.0, 12, 60, 1, 1);
+    assert_eq!(reader.read(&seen), Ok(trigger::Reading { metric: 60, active: true }));
+    assert_eq!(reader.read(&seen), Ok(trigger::Reading { metric: 0, active: true }));
+}
+
+#[test]
+fn a_missing_end_counts_nothing_and_a_missing_leader_fails_the_whole() {
+    let mut reader = Reader::new(threshold(10));
+    let mut seen = observed(0.0, 12, 120, 1, 1);
+    seen.groups[0].partitions[3].end = None;
+    assert_eq!(reader.read(&seen), Ok(trigger::Reading { metric: 110, active: true }));
+    seen.groups[0].problems.push("partition orders-3: has no leader".to_owned());
+    assert_eq!(reader.read(&seen), Err(Failure::Partition));
+}
+
+#[test]
+fn from_nothing_to_all_takes_one_poll_and_four_rounds() {
+    let object = ScaledObject { trigger: threshold(10), sync_phase: 5.0, max: 12, ..ScaledObject::default() };
+    let burst = |now: f64| if now < 40.0 { 0 } else { 100_000 };
+    assert_eq!(writes(object, 0, 200, burst), [(61, 1), (66, 4), (81, 8), (96, 12)]);
+}
+
+#[test]
+fn to_zero_after_the_cooldown_only() {
+    let object = ScaledObject { trigger: threshold(10), sync_phase: 5.0, ..ScaledObject::default() };
+    let once = |now: f64| if now < 100.0 { 30 } else { 0 };
+    // Last active at the poll of 90 s; the poll at 390 s is not more than 300 s later by a whole
+    // round, but by what rounds take. The HPA gets to 1 by itself, 5 minutes after the last 3.
+    assert_eq!(writes(object, 3, 600, once), [(391, 0)]);
+}
+
+#[test]
+fn cooldown_does_nothing_above_a_minimum_of_one() {
+    let object = ScaledObject { trigger: threshold(10), min: 2, sync_phase: 5.0, ..ScaledObject::default() };
+    assert_eq!(writes(object, 6, 900, |_| 0), [(306, 2)]);
+}
+
+#[test]
+fn what_cannot_be_read_holds_and_a_fallback_never_comes_when_kafka_is_gone() {
+    let fallback = Some(Fallback { failure_threshold: 3, replicas: 6 });
+    let object = ScaledObject { trigger: threshold(10), fallback, min: 1, ..ScaledObject::default() };
+    let mut keda = Keda::new(object.clone());
+    for second in 0..600u32 {
+        let mut seen = observed(f64::from(second), 12, 30, 3, 3);
+        seen.groups[0].taken_at = None;
+        assert_eq!(keda.look(&view(f64::from(second), &seen, 3)), None, "{second}");
+    }
+    // One partition that cannot be read is counted each time: the fourth is more than three.
+    let mut keda = Keda::new(object);
+    let write = (0..600u32).find_map(|second| {
+        let mut seen = observed(f64::from(second), 12, 30, 3, 3);
+        seen.groups[0].problems.push("partition orders-3: has no leader".to_owned());
+        keda.look(&view(f64::from(second), &seen, 3)).map(|to| (second, to))
+    });
+    assert_eq!(write, Some((46, 6)));
+}
+
+#[test]
+fn a_group_that_keeps_up_is_told_the_minimum_and_comes_back() {
+    // Sawtooth under a steady load: lag of 600 a replica is never reached by a group that keeps up.
+    let object = ScaledObject { trigger: threshold(600), min: 2, max: 12, ..ScaledObject::default() };
+    let lag = |now: f64| if now < 320.0 { 92 } else { 92 + 120 * (now as i64 - 320) };
+    let path = writes(object, 6, 380, lag);
+    assert_eq!(path.first(), Some(&(301, 2)));
+    // 1,412 at the next round: 18 % over 2 × 600.
+    assert_eq!(path.get(1), Some(&(331, 3)));
+}

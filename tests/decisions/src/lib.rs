@@ -1,0 +1,18 @@
+//! The other ways to scale a consumer group, each as its source has it, to be compared with
+//! Spillway's on the same plant.
+//!
+//! Every one is a pure state machine: it is asked once a second, keeps its own timers, and the same
+//! views give the same writes. Facts about other software name the file and version they were
+//! read in. Nothing here runs in the operator.
+
+pub mod closed;
+pub mod cpu;
+pub mod flink;
+pub mod hpa;
+pub mod keda;
+pub mod oracle;
+pub mod peak;
+pub mod replay;
+pub mod timer;
+
+pub use spillway::simulate::{Controller, View};
