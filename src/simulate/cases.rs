@@ -44,7 +44,10 @@ pub const CASES: [(&str, &str); 20] = [
         "one partition is missing from what can be read for 20 min, while the load rises and falls",
     ),
     ("rollout", "a slower version is rolled out while a backlog is drained"),
-    ("retention", "messages are kept for 30 min and the consumers are down for 25"),
+    (
+        "retention",
+        "messages are kept for 30 min, the consumers are down for 28 and then half as fast: to wait is to lose",
+    ),
     ("prime", "23 partitions, and a load that rises and falls: few replica counts differ"),
     ("idle-burst", "nothing for an hour, then a burst, twice"),
 ];
@@ -133,7 +136,13 @@ fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
             Event::ConsumersStopped { from, to: from + 10.0 * MINUTE },
             Event::Rollout { at: from + 12.0 * MINUTE, capacity: 0.7 * plant.capacity },
         ],
-        "retention" => vec![Event::ConsumersStopped { from, to: from + 25.0 * MINUTE }],
+        "retention" => {
+            let up = from + 28.0 * MINUTE;
+            vec![
+                Event::ConsumersStopped { from, to: up },
+                Event::Speed { from: up, to: up + HOUR, factor: 0.5 },
+            ]
+        }
         _ => Vec::new(),
     }
 }

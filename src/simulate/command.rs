@@ -216,11 +216,12 @@ fn simulate(args: &Simulate) -> Result<String, Failure> {
 fn heading(scenario: &Scenario, plant: &PlantConfig, policy: &Policy, seed: u64) -> String {
     let topics: Vec<String> = plant.partitions.iter().map(|t| t.partitions.to_string()).collect();
     format!(
-        "{}: {}, at most {} arriving; {} partitions, {} a consumer, seed {seed}\nObjective: no message later than {}, a backlog gone within {}; {} to {} replicas\n",
+        "{}: {}, at most {} arriving; {} {}, {} a consumer, seed {seed}\nObjective: no message later than {}, a backlog gone within {}; {} to {} replicas\n",
         scenario.name,
         span(scenario.duration),
         rate(Some(scenario.traffic.peak())),
         topics.join(" + "),
+        if plant.partition_count() == 1 { "partition" } else { "partitions" },
         rate(Some(plant.capacity)),
         span(policy.max_delay),
         span(policy.recover_within),

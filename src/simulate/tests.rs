@@ -192,3 +192,14 @@ fn the_plot_has_all_its_parts_and_is_one_picture() {
     }
     assert!(svg.len() < 500_000, "{}", svg.len());
 }
+
+#[test]
+fn in_the_retention_race_who_waits_loses_messages() {
+    let case = named("retention", &fixed(12), 1).unwrap();
+    let race = |asked: Vec<(f64, i32)>| {
+        let run = run(&case.plant, &case.scenario, 30.0, &mut Script(asked), 1);
+        run.figures.lost
+    };
+    assert!(race(Vec::new()) > 1000.0);
+    assert_eq!(race(vec![(3600.0 + 28.0 * 60.0 + 120.0, 24)]), 0.0);
+}
