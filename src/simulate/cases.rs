@@ -5,8 +5,8 @@
 
 use rand_chacha::ChaCha8Rng;
 
+use super::config::PlantConfig;
 use super::noise::{self, between};
-use super::plant::PlantConfig;
 use super::scenario::{Event, Scenario, Traffic};
 
 const MINUTE: f64 = 60.0;

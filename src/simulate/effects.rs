@@ -2,7 +2,7 @@
 //!
 //! It is asked every second and computes anew only when an event begins or ends.
 
-use super::plant::PlantConfig;
+use super::config::PlantConfig;
 use super::scenario::{Event, Scenario};
 
 /// What is in force.

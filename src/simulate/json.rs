@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
+use super::config::PlantConfig;
 use super::figures::Figures;
-use super::plant::PlantConfig;
 use super::run::{Decided, Run, Write};
 use crate::decide::Policy;
 

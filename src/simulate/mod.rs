@@ -7,6 +7,7 @@
 pub mod assignment;
 mod cases;
 pub mod command;
+mod config;
 mod controller;
 mod effects;
 mod figures;
@@ -27,9 +28,10 @@ mod tests;
 pub mod trace;
 
 pub use cases::{CASES, Case, named};
+pub use config::{PlantConfig, Skew, TopicConfig};
 pub use controller::{Controller, Engine, View};
 pub use figures::{Drain, Figures};
-pub use plant::{Plant, PlantConfig, Skew, TopicConfig};
+pub use plant::Plant;
 pub use rebalance::Protocol;
 pub use run::{Decided, Run, Sample, Write, run};
 pub use scenario::{Arrivals, Event, Scenario, Traffic};

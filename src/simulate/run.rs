@@ -4,10 +4,11 @@
 
 use serde::{Serialize, Serializer};
 
+use super::config::PlantConfig;
 use super::controller::{Controller, View};
 use super::figures::{Figures, Meter};
 use super::observe::Observer;
-use super::plant::{Plant, PlantConfig};
+use super::plant::Plant;
 use super::scenario::Scenario;
 use crate::decide::ScalerState;
 use crate::report::sentence::sentence;
