@@ -6,9 +6,9 @@
 
 use super::spread::largest_load;
 
-/// How much more than the hottest partition the busiest consumer may get where that partition alone
-/// asks for too much. A guess.
-const USEFUL: f64 = 1.25;
+/// How many times what it can process the consumer of a partition that alone asks for too much may be
+/// given. A guess: more replicas would do hardly more for it, at a price.
+const USEFUL: f64 = 1.5;
 
 /// How many times the mean a partition asks for to stand out.
 const HOT: f64 = 1.5;
@@ -76,7 +76,7 @@ pub(super) fn usable_replicas(replicas: i32, partitions: usize, threads: i32) ->
 /// gets more than it can process, were the partitions dealt out evenly.
 pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     let consumer = plan.capacity / f64::from(plan.threads.max(1));
-    let rates: Vec<f64> = loads
+    let mut rates: Vec<f64> = loads
         .iter()
         .map(|l| {
             (l.arrival / plan.steady_utilisation)
@@ -90,12 +90,14 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     }
     // Hot is one that stands out; where all are alike there are too few partitions.
     let hot_partition = hottest > consumer && hottest > HOT * total / rates.len().max(1) as f64;
-    // Where one partition alone asks for too much, no count keeps the objective, and those that do
-    // hardly more for it are not worth their price.
-    let allowed = if hottest > consumer { hottest * USEFUL } else { consumer };
+    // A partition that asks for more than one consumer gives gets one, and hardly has to share it:
+    // what it asks for beyond that must not hide what the others need.
+    for rate in rates.iter_mut().filter(|rate| **rate > consumer) {
+        *rate = consumer / USEFUL;
+    }
     let levels = candidates(loads.len(), plan.threads);
     let suffices = |replicas: i32| {
-        largest_load(&rates, (replicas * plan.threads.max(1)).max(0) as usize) <= allowed * (1.0 + 1e-9)
+        largest_load(&rates, (replicas * plan.threads.max(1)).max(0) as usize) <= consumer * (1.0 + 1e-9)
     };
     let beyond_partitions = hottest > consumer;
     match levels.partition_point(|replicas| !suffices(*replicas)) {

@@ -3,7 +3,7 @@
 //! Each gives a [`Choice`]; the first that speaks binds. Whether a choice is written, and
 //! what people read of it, is not decided here.
 
-use super::demand::{Plan, candidates, clears, demand, drain_time, usable_replicas};
+use super::demand::{Load, Plan, candidates, clears, demand, drain_time, usable_replicas};
 use super::group::GroupState;
 use super::trial;
 use super::{GroupPhase, Limit, Mode, Policy, Rule, State, Time, Workload};
@@ -252,8 +252,13 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     Need { replicas, enough, probe: false, hot: found.hot_partition, beyond: found.beyond_partitions }
 }
 
-fn steady_loads(group: &GroupState, policy: &Policy) -> Vec<super::demand::Load> {
-    group.loads(policy, 0.0, 0.0).into_iter().map(|l| super::demand::Load { backlog: 0.0, ..l }).collect()
+/// How long the consumer that takes longest takes to clear what it has, s; `None` when one never does.
+fn slowest(members: &[Load], consumer: f64) -> Option<f64> {
+    members.iter().try_fold(0.0f64, |longest, m| Some(longest.max(clears(m, consumer)?)))
+}
+
+fn steady_loads(group: &GroupState, policy: &Policy) -> Vec<Load> {
+    group.loads(policy, 0.0, 0.0).into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
 }
 
 /// Without a known capacity: twice as many, at most once per start-up and sample window,
@@ -280,7 +285,12 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     if group.at_least() <= 0.0 {
         return Need::keep(current);
     }
-    Need::keep(demand(&loads, &plan(look, group.at_least(), policy.recover_within)).replicas.min(current))
+    // That much was carried, and in time: no room above it is needed.
+    let proven = Plan {
+        steady_utilisation: policy.tuning.drain_utilisation,
+        ..plan(look, group.at_least(), policy.recover_within)
+    };
+    Need::keep(demand(&loads, &proven).replicas.min(current))
 }
 
 fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &mut Choice) {
@@ -419,7 +429,12 @@ fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> {
         let eta = match group.capacity() {
             Some(capacity) => {
                 let loads = group.loads(policy, coming, 0.0);
-                drain_time(&loads, replicas, capacity, policy.threads_per_replica)? + coming
+                let dealt = group.by_member(&loads).filter(|_| replicas == look.workload.replicas);
+                let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
+                match dealt.filter(|_| !look.settling) {
+                    Some(members) => slowest(&members, consumer)?,
+                    None => drain_time(&loads, replicas, capacity, policy.threads_per_replica)? + coming,
+                }
             }
             None => {
                 let spare = group.service? - group.arrival?;

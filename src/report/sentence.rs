@@ -89,6 +89,7 @@ pub fn state_sentence(decision: &Decision) -> String {
     // A step just asked for counts: the time to recover was computed with it.
     let asked = if decision.write { decision.to } else { decision.from };
     let replicas = plural(asked.unwrap_or(0), "replica");
+    let clear = if asked == Some(1) { "clears" } else { "clear" };
     let behind = format!(
         "{} behind, the oldest message waits {}",
         count(n.lag.unwrap_or(0)),
@@ -105,12 +106,12 @@ pub fn state_sentence(decision: &Decision) -> String {
             }
         }
         ScalerState::Recovering => match n.eta {
-            Some(eta) => format!("{behind}; {replicas} clear it in {}{held}", span(eta)),
+            Some(eta) => format!("{behind}; {replicas} {clear} it in {}{held}", span(eta)),
             None => format!("{behind}; recovering{held}"),
         },
         ScalerState::FallingBehind => match n.eta {
             Some(eta) => format!(
-                "{behind} (objective {}); {replicas} clear it in {}, later than asked{held}",
+                "{behind} (objective {}); {replicas} {clear} it in {}, later than asked{held}",
                 span(n.max_delay),
                 span(eta)
             ),
@@ -130,7 +131,11 @@ pub fn state_sentence(decision: &Decision) -> String {
             let who = if members == 0 {
                 "the group has no members".to_owned()
             } else {
-                format!("{} commit nothing", plural(members as i32, "member"))
+                format!(
+                    "{} {} nothing",
+                    plural(members as i32, "member"),
+                    if members == 1 { "commits" } else { "commit" }
+                )
             };
             format!(
                 "{behind}, and nothing is being processed: {who}. More replicas would not help; look at the consumers and what they depend on"
