@@ -295,24 +295,13 @@ impl GroupState {
         self.capacity.get().filter(|_| self.capacity.measured())
     }
 
-    /// Messages processed per second over the capacity window, while some partition had work
-    /// throughout it; `None` when none had.
-    pub fn saturated_service(&self, policy: &Policy) -> Option<f64> {
+    /// Messages processed per second over the capacity window; `None` unless at least a share
+    /// `pushed` of the partitions had work throughout it.
+    pub fn saturated_service(&self, policy: &Policy, pushed: f64) -> Option<f64> {
         let window = self.capacity_window(policy);
-        let pushed = self.partitions.iter().any(|e| e.history.saturated_for(window));
-        self.partitions.sum(|h| h.service(window, 0.0)).filter(|_| pushed)
-    }
-
-    /// Share of the backlog that is on the partitions, most loaded first, that one of the members
-    /// there are would read.
-    pub fn uneven(&self) -> f64 {
-        let mut lags: Vec<i64> = self.partitions.iter().filter(|e| !e.standing).map(|e| e.lag).collect();
-        lags.sort_unstable_by(|a, b| b.cmp(a));
-        let each = lags.len().div_ceil(self.members.len().max(1));
-        let total: i64 = lags.iter().fold(0, |sum: i64, lag| sum.saturating_add(*lag));
-        let most: i64 = lags.iter().take(each).fold(0, |sum: i64, lag| sum.saturating_add(*lag));
-        // With one member it has all of it, which says nothing.
-        if self.members.len() < 2 || total <= 0 { 0.0 } else { most as f64 / total as f64 }
+        let busy = self.partitions.iter().filter(|e| e.history.saturated_for(window)).count();
+        let enough = busy as f64 >= pushed * self.partitions.len() as f64;
+        self.partitions.sum(|h| h.service(window, 0.0)).filter(|_| enough)
     }
 
     /// Names of the partitions that are late and stand still while others are processed.

@@ -15,9 +15,9 @@ const KEPT: f64 = 1.05;
 const FIRST_HOLD: f64 = 300.0;
 /// Longest of these times, s.
 const LONGEST_HOLD: f64 = 3600.0;
-/// Share of the backlog that, on as few partitions as one consumer reads, explains why a step did
-/// not help.
-const UNEVEN: f64 = 0.5;
+/// Share of the partitions that must have had work throughout: where only a few have, more consumers
+/// have little to gain, whatever is behind them.
+const PUSHED: f64 = 0.7;
 
 /// A step up that is being judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +62,7 @@ impl Ceiling {
 pub(super) fn begin(state: &mut State, policy: &Policy, group: usize, from: i32, to: i32, now: Time) {
     let Some(of) = state.groups.get(group) else { return };
     let waits = of.delay > of.recovered_delay(policy);
-    state.ceiling.trial = match of.saturated_service(policy) {
+    state.ceiling.trial = match of.saturated_service(policy, PUSHED) {
         Some(before) if waits && from > 0 && before > 0.0 => Some(Trial { from, to, before, group, at: now }),
         _ => None,
     };
@@ -95,10 +95,7 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
         return;
     }
     state.ceiling.trial = None;
-    let Some(after) = group.saturated_service(policy) else { return };
-    if group.uneven() > UNEVEN {
-        return;
-    }
+    let Some(after) = group.saturated_service(policy, PUSHED) else { return };
     let usable = |replicas| usable_replicas(replicas, group.partition_count(), policy.threads_per_replica);
     let hoped = usable(trial.to) / usable(trial.from).max(f64::MIN_POSITIVE) - 1.0;
     if hoped <= 0.0 {
