@@ -62,7 +62,8 @@ impl Ceiling {
 pub(super) fn begin(state: &mut State, policy: &Policy, group: usize, from: i32, to: i32, now: Time) {
     let Some(of) = state.groups.get(group) else { return };
     let waits = of.delay > of.recovered_delay(policy);
-    state.ceiling.trial = match of.saturated_service(policy, PUSHED) {
+    // Few may be pushed yet: who could do more does so when there is more to do, and it counts as gain.
+    state.ceiling.trial = match of.saturated_service(policy, 0.0) {
         Some(before) if waits && from > 0 && before > 0.0 => Some(Trial { from, to, before, group, at: now }),
         _ => None,
     };
