@@ -10,10 +10,10 @@ export KEEP
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test lint unit e2e generate build
+.PHONY: help demo test lint unit e2e generate build bench-decisions
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## A backlog on a real cluster and a real Kafka, drained before your eyes (KEEP=1 leaves it running)
 	@target/debug/testbed demo
@@ -43,6 +43,9 @@ generate: build ## Write what is made from something else: definitions, plain ma
 	SPILLWAY_REGENERATE=1 cargo test --quiet -p spillway --test generated -- --test-threads=1 current::
 
 # The parts of the bed (Go, Maven) are built while the rest compiles.
+bench-decisions: ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (minutes)
+	cargo run --quiet --release --workspace --locked --bin bench-decisions
+
 build: ## Build everything, and fetch the parts of the test bed (once)
 	@command -v cargo >/dev/null || { echo "make: Rust is needed: install it from https://rustup.rs"; exit 1; }
 	@cargo build --quiet --locked -p spillway-testbed-tools && target/debug/testbed-tools check

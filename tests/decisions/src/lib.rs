@@ -5,14 +5,19 @@
 //! views give the same writes. Facts about other software name the file and version they were
 //! read in. Nothing here runs in the operator.
 
+pub mod cases;
 pub mod closed;
+pub mod contest;
 pub mod cpu;
 pub mod flink;
+pub mod frontier;
 pub mod hpa;
 pub mod keda;
 pub mod oracle;
 pub mod peak;
 pub mod replay;
+pub mod report;
 pub mod timer;
+pub mod tuning;
 
 pub use spillway::simulate::{Controller, View};

@@ -49,23 +49,51 @@ impl Oracle {
         Self { step: world.step, asked, planned: plan.cost }
     }
 
-    /// The best of plans with several margins, carried out on the very seed: by replica-seconds and
-    /// `weight` a late message-second, as it plans. Returns its figures, too.
+    /// Plans of several margins and prices of a change, and for up to a day one for each number of replicas
+    /// that never changes, for [`Oracle::best`].
+    ///
+    /// The model knows nothing of pods that are slower than others and of what comes unevenly.
+    pub fn plans(plant: &PlantConfig, scenario: &Scenario, settings: &Settings) -> Vec<Self> {
+        let margins = [(1.0, 0.9), (0.95, 0.8), (0.9, 0.7), (0.85, 0.6), (0.78, 0.5)];
+        let mut all = Vec::new();
+        for (capacity_margin, delay_margin) in margins {
+            for change in [settings.change, 20.0 * settings.change] {
+                let settings = Settings { capacity_margin, delay_margin, change, ..settings.clone() };
+                all.push(Self::new(plant, scenario, &settings));
+            }
+        }
+        // Over days of traffic none of these is ever the best.
+        if scenario.duration <= 86_400.0 {
+            let world = World::new(plant, scenario, settings);
+            all.extend(world.levels.iter().map(|n| Self::constant(*n, scenario)));
+        }
+        all
+    }
+
+    /// The same number of replicas at all times.
+    fn constant(replicas: i32, scenario: &Scenario) -> Self {
+        let planned = f64::from(replicas) * scenario.duration;
+        Self { step: scenario.duration.max(1.0), asked: vec![replicas], planned }
+    }
+
+    /// The best of plans carried out on the very seeds: by replica-seconds and `weight` a late
+    /// message-second, as they were planned. Returns its place in `plans`, and its figures for each seed.
     pub fn best(
+        plans: &[Self],
         plant: &PlantConfig,
         scenario: &Scenario,
         settings: &Settings,
-        seed: u64,
-    ) -> Option<(Self, Figures)> {
-        let margins = [(1.0, 0.9), (0.95, 0.8), (0.9, 0.7), (0.85, 0.6), (0.78, 0.5)];
-        let tried = margins.into_iter().map(|(capacity_margin, delay_margin)| {
-            let settings = Settings { capacity_margin, delay_margin, ..settings.clone() };
-            let oracle = Self::new(plant, scenario, &settings);
-            let figures = run(plant, scenario, settings.max_delay, &mut oracle.clone(), seed).figures;
-            (oracle, figures)
-        });
-        let cost = |f: &Figures| f.replica_hours * 3600.0 + settings.weight * f.late_message_seconds;
-        tried.min_by(|a, b| cost(&a.1).total_cmp(&cost(&b.1)))
+        seeds: &[u64],
+    ) -> Option<(usize, Vec<Figures>)> {
+        let cost = |all: &[Figures]| -> f64 {
+            all.iter().map(|f| f.replica_hours * 3600.0 + settings.weight * f.late_message_seconds).sum()
+        };
+        let carried_out = |plan: &Self| {
+            let one = |seed: &u64| run(plant, scenario, settings.max_delay, &mut plan.clone(), *seed).figures;
+            seeds.iter().map(one).collect::<Vec<_>>()
+        };
+        let all = plans.iter().map(carried_out).enumerate();
+        all.min_by(|a, b| cost(&a.1).total_cmp(&cost(&b.1)))
     }
 }
 
@@ -120,9 +148,12 @@ mod tests {
             (5401.0, 200.0),
         ]);
         let scenario = scenario(steps, 2.5);
-        let (oracle, figures) = Oracle::best(&plant(), &scenario, &Settings::default(), 1).unwrap();
+        let plans = Oracle::plans(&plant(), &scenario, &Settings::default());
+        let (_, all) = Oracle::best(&plans, &plant(), &scenario, &Settings::default(), &[1]).unwrap();
+        let figures = &all[0];
         assert_eq!(figures.late_message_seconds, 0.0);
         let bound = bound(&plant(), &scenario, &Settings::default());
+        let oracle = Oracle::new(&plant(), &scenario, &Settings::default());
         assert!(bound <= oracle.planned && oracle.planned <= 1.05 * bound, "{bound} {oracle:?}");
         // 4 replicas for 1.5 h and 12 for 1 h are 18; it may be later by what may wait.
         assert!((17.0..18.6).contains(&figures.replica_hours), "{figures:?}");

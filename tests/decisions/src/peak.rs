@@ -16,6 +16,11 @@ impl Peak {
         Self { replicas }
     }
 
+    /// How many.
+    pub fn replicas(&self) -> i32 {
+        self.replicas
+    }
+
     /// What the highest rate (msg/s) needs at a utilisation (share of capacity), where one replica
     /// processes `capacity` msg/s and `partitions` are dealt out evenly: more replicas help only
     /// where the most that one of them reads, `⌈P/R⌉`, gets smaller.
