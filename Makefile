@@ -44,7 +44,8 @@ generate: build ## Write what is made from something else: definitions, plain ma
 
 # The parts of the bed (Go, Maven) are built while the rest compiles.
 bench-decisions: ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (minutes)
-	cargo run --quiet --release --workspace --locked --bin bench-decisions
+	cargo build --quiet --release --workspace --locked --bin bench-decisions
+	@target/release/bench-decisions
 
 build: ## Build everything, and fetch the parts of the test bed (once)
 	@command -v cargo >/dev/null || { echo "make: Rust is needed: install it from https://rustup.rs"; exit 1; }

@@ -65,7 +65,8 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "tweets-aapl",
             text: include_str!("../traces/tweets-aapl.csv"),
-            hours: (0.0, 168.0),
+            // Of 55 days four with several spikes each.
+            hours: (180.0, 276.0),
             partitions: 36,
             capacity: 40.0,
             skew: Skew::Even,
@@ -74,7 +75,8 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "nyc-taxi",
             text: include_str!("../traces/nyc-taxi.csv"),
-            hours: (0.0, 168.0),
+            // Of 215 days four, two of them a weekend.
+            hours: (72.0, 168.0),
             partitions: 30,
             capacity: 80.0,
             skew: Skew::Zipf(0.1),

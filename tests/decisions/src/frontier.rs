@@ -15,7 +15,7 @@ const HEIGHT: f64 = 300.0;
 const COLUMNS: usize = 3;
 const FLOOR: f64 = 1e-3;
 /// Distances of the axes from the edges of a panel: left, right, top, bottom.
-const EDGE: (f64, f64, f64, f64) = (56.0, 16.0, 34.0, 44.0);
+const EDGE: (f64, f64, f64, f64) = (68.0, 16.0, 34.0, 44.0);
 
 /// Colours of those who take part.
 fn colour(who: Who) -> &'static str {
@@ -95,8 +95,9 @@ fn panel(out: &mut String, outcome: &Outcome) {
             y + 4.0,
         );
     }
-    for tick in 0..=4 {
-        let value = scale.hours * f64::from(tick) / 4.0;
+    let each = round_step(scale.hours / 5.0);
+    for tick in 0..=((scale.hours / each) as i32) {
+        let value = each * f64::from(tick);
         let _ = writeln!(
             out,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#4b5563\">{value:.0}</text>",
@@ -153,6 +154,12 @@ fn panel(out: &mut String, outcome: &Outcome) {
     }
 }
 
+/// The least of 1, 2 and 5 times a power of ten that is not below `least`, and not below 1.
+fn round_step(least: f64) -> f64 {
+    let decade = 10f64.powf(least.max(1.0).log10().floor());
+    [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * decade).find(|step| *step >= least).unwrap_or(decade)
+}
+
 fn legend(out: &mut String, y: f64) {
     let all = [Who::Spillway, Who::KedaDefault, Who::KedaTuned, Who::Flink, Who::Cpu, Who::Peak, Who::Oracle];
     for (i, who) in all.into_iter().enumerate() {
@@ -165,5 +172,15 @@ fn legend(out: &mut String, y: f64) {
             colour(who),
             x + 10.0,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!([0.3, 1.5, 31.0, 50.0, 620.0].map(round_step), [1.0, 2.0, 50.0, 50.0, 1000.0]);
     }
 }

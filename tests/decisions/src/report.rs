@@ -81,6 +81,7 @@ pub fn markdown(about: &About, outcomes: &[Outcome]) -> String {
         about.command, about.version, about.command, about.seeds,
     );
     goal(&mut out, outcomes);
+    losses(&mut out, outcomes);
     for (kind, title) in
         [(Kind::Trace, "Recorded traffic"), (Kind::Family, "Families"), (Kind::Case, "Cases")]
     {
@@ -117,6 +118,49 @@ fn goal(out: &mut String, outcomes: &[Outcome]) {
         );
     }
     out.push('\n');
+}
+
+/// Subjects on which somebody who does not know the future was no later and cheaper, or as cheap and
+/// less late.
+fn losses(out: &mut String, outcomes: &[Outcome]) {
+    out.push_str(
+        "## Where another is better\n\n\
+         No later and at least 2 % cheaper than Spillway, or no dearer and at least 2 % less late; of KEDA's \
+         grid the cheapest such setting, on the first seed.\n\n",
+    );
+    let mut none = true;
+    for outcome in outcomes {
+        let Some(ours) = outcome.entry(Who::Spillway) else { continue };
+        let pair = |e: &Entry| (e.mean(|f| f.late_message_seconds).mean, e.mean(|f| f.replica_hours).mean);
+        let mut better: Vec<String> = outcome
+            .entries
+            .iter()
+            .filter(|e| !matches!(e.who, Who::Spillway | Who::Oracle) && beats(pair(e), pair(ours)))
+            .map(|e| told(e.who.name(), pair(e)))
+            .collect();
+        if let Some(first) = ours.figures.first() {
+            let one = |f: &Figures| (f.late_message_seconds, f.replica_hours);
+            let grid = outcome.grid.iter().filter(|(_, f)| beats(one(f), one(first)));
+            let cheapest = grid.min_by(|a, b| a.1.replica_hours.total_cmp(&b.1.replica_hours));
+            better.extend(cheapest.map(|(name, f)| told(&format!("KEDA with {name}"), one(f))));
+        }
+        if !better.is_empty() {
+            none = false;
+            let (late, hours) = (number(pair(ours).0), number(pair(ours).1));
+            let better = better.join("; ");
+            let _ = writeln!(out, "- {} ({late} late message-s, {hours} h): {better}", outcome.subject.name);
+        }
+    }
+    out.push_str(if none { "Nowhere.\n\n" } else { "\n" });
+}
+
+/// Whether one (late message-seconds, replica-hours) is better than another.
+fn beats(one: (f64, f64), other: (f64, f64)) -> bool {
+    one.0 <= other.0 && one.1 <= other.1 && (one.0 < 0.98 * other.0 || one.1 < 0.98 * other.1)
+}
+
+fn told(who: &str, (late, hours): (f64, f64)) -> String {
+    format!("{who} {} late message-s, {} h", number(late), number(hours))
 }
 
 fn table(out: &mut String, outcome: &Outcome) {
@@ -203,6 +247,12 @@ fn drain(entry: &Entry) -> String {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn better_is_better_in_one_and_not_worse_in_the_other() {
+        assert!(beats((0.0, 9.0), (0.0, 10.0)) && beats((9.0, 10.0), (10.0, 10.0)));
+        assert!(!beats((0.0, 9.9), (0.0, 10.0)) && !beats((11.0, 5.0), (10.0, 10.0)));
+    }
 
     #[rstest]
     #[case(0.0, "0")]
