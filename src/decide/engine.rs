@@ -56,9 +56,11 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         ScalerState::Paused
     } else if !complete && stale {
         ScalerState::Blind
-    } else if complete {
+    } else if complete && !(state.seen < policy.tuning.warm_up && behind(state.state)) {
         classify(policy, &state, &numbers)
     } else {
+        // Also of a group that was behind when another process last looked: a delay takes some looks
+        // to be known, and until then it must not be taken for none.
         state.state
     };
     let write = choice.to.is_some() && choice.to != from && policy.mode != Mode::DryRun;
@@ -257,18 +259,21 @@ fn numbers(policy: &Policy, state: &State, choice: &Choice) -> Numbers {
     }
 }
 
+/// Whether messages are late in that state.
+fn behind(state: ScalerState) -> bool {
+    use ScalerState as S;
+    matches!(state, S::Recovering | S::FallingBehind | S::Stuck | S::DownstreamSaturated)
+}
+
 fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let now = state.last_complete.unwrap_or_default();
     let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
-    let recovering = matches!(
-        state.state,
-        ScalerState::Recovering
-            | ScalerState::FallingBehind
-            | ScalerState::Stuck
-            | ScalerState::DownstreamSaturated
-            | ScalerState::Blind
-    ) && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
-    let idle = state.groups.iter().all(|g| g.idle(policy.down_window));
+    let recovering = (behind(state.state) || state.state == ScalerState::Blind)
+        && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
+    // A group that was idle when another process last looked stays so until something arrives.
+    let known = now - state.started.unwrap_or(now) - 2.0 * policy.sweep_interval;
+    let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.down_window };
+    let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.down_window)));
     let alone = !numbers.stuck_partitions.is_empty();
     if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
         ScalerState::Stuck

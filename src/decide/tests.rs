@@ -324,8 +324,11 @@ fn a_new_process_looks_before_it_acts() {
     plant.run(&policy, &mut state, 130.0);
     let (asked, writes) = (plant.asked, plant.writes.len());
     assert!(asked > 2);
-    let mut state = State::restored(state.learnt, Some(state.state));
+    let before = state.state;
+    assert_eq!(before, ScalerState::Recovering);
+    let mut state = State::restored(state.learnt, Some(before));
     let first = plant.run(&policy, &mut state, 132.0);
+    assert!(first.iter().all(|d| d.state == before), "nothing is in time for not being known: {first:?}");
     assert!(first.iter().all(|d| d.rule == Rule::WarmingUp && !d.write), "{first:?}");
     plant.run(&policy, &mut state, 150.0);
     assert_eq!(
@@ -336,6 +339,17 @@ fn a_new_process_looks_before_it_acts() {
     );
     plant.run(&policy, &mut state, 400.0);
     assert_eq!(plant.asked, 2, "and the job is finished: {:?}", plant.writes);
+}
+
+#[test]
+fn what_was_idle_before_a_restart_is_idle_until_something_arrives() {
+    let policy = policy();
+    let mut state = State::restored(Learnt::default(), Some(ScalerState::Idle));
+    let mut plant = Plant::new(2, |t| if t < 40.0 { 0.0 } else { 60.0 }, |_| true);
+    let quiet = plant.run(&policy, &mut state, 39.0);
+    assert!(quiet.iter().all(|d| d.state == ScalerState::Idle), "{quiet:?}");
+    let busy = plant.run(&policy, &mut state, 60.0);
+    assert_eq!(busy.last().map(|d| d.state), Some(ScalerState::KeepingUp));
 }
 
 #[test]
