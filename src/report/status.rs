@@ -226,6 +226,8 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
         || old.desired_replicas != new.desired_replicas
         // Known for the first time: a paused scaler would never tell it otherwise.
         || old.lag.is_some() != new.lag.is_some()
+        // An operator that is killed right after it measured should not have to measure again.
+        || measured(old) != measured(new)
         || words(old) != words(new);
     if urgent {
         return true;
@@ -239,6 +241,11 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
         s.conditions.iter().map(|c| c.message.clone()).collect()
     };
     (!quiet && numbers) || texts(old) != texts(new) || materially(old.learnt.as_ref(), new.learnt.as_ref())
+}
+
+/// Of which groups the capacity is known.
+fn measured(status: &ConsumerScalerStatus) -> Vec<&String> {
+    status.learnt.iter().flat_map(|l| l.capacity_per_replica.keys()).collect()
 }
 
 /// Whether what was learnt differs by more than a quarter anywhere.
@@ -372,6 +379,22 @@ mod tests {
         assert!(worth_writing(&before, &seen, 1.0));
         let later = next(&seen, &decision(ScalerState::Paused, 8));
         assert!(!worth_writing(&seen, &later, 1e6), "from then on it is quiet");
+    }
+
+    #[test]
+    fn what_was_learnt_first_is_kept_at_once() {
+        let of = |learnt: &Learnt| {
+            let none = ConsumerScalerStatus::default();
+            status(&none, &decision(ScalerState::Recovering, 1000), learnt, &Context::default())
+        };
+        let learnt = |capacity: f64| Learnt {
+            capacity_per_replica: [("orders".to_owned(), capacity)].into(),
+            ..Learnt::default()
+        };
+        let (none, some, more) = (of(&Learnt::default()), of(&learnt(50.0)), of(&learnt(90.0)));
+        assert!(worth_writing(&none, &some, 1.0), "a restart would forget it");
+        assert!(!worth_writing(&some, &more, 1.0), "the next measurement is a number like others");
+        assert!(worth_writing(&some, &more, REFRESH));
     }
 
     #[test]
