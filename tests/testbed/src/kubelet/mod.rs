@@ -209,6 +209,12 @@ async fn run(shared: Arc<Shared>) {
                 if let Some(uid) = pod.uid() {
                     running.remove(&uid);
                 }
+                // Deleted without grace: its process ends at once, and says nothing any more.
+                let key = (pod.namespace().unwrap_or_default(), pod.name_any());
+                let left = shared.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                if let Some(child) = left {
+                    child.signal(Signal::KILL);
+                }
             }
             // It comes back by itself; the pods' processes go on. No growing pauses: whoever stopped
             // the API server should not wait for a kubelet that has grown tired.
