@@ -18,12 +18,12 @@ use super::backlog::{Backlog, EACH, healthy, leads, restarts};
 use super::harness::{Case, SharedBed, case};
 
 /// Two of them, and a lease that nobody waits for long.
-static BED: SharedBed = SharedBed::new("failover", "{replicaCount: 2, lease: {duration: 5s}}");
+static BED: SharedBed = SharedBed::new("failover", "{replicaCount: 2, lease: {duration: 8s}}");
 static TURN: Mutex<()> = Mutex::new(());
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// A lease runs out 5 s after its last renewal; the other looks every second.
-const TAKEOVER: Duration = Duration::from_secs(15);
+/// A lease runs out 8 s after its last renewal; the other looks every other second.
+const TAKEOVER: Duration = Duration::from_secs(18);
 
 /// The pods of the operator: the one that leads and the one that stands by, name and address.
 async fn both(case: &Case) -> Result<[(String, String); 2]> {
@@ -168,12 +168,14 @@ fn frozen_for_longer_than_its_lease_it_writes_nothing_any_more() {
         println!("frozen: taken over after {took:.1?}, replicas {counts:?}");
 
         // Gone without a word, as with its node: nobody gave the lease up.
+        let (gone, _) = operator::leader(case.bed, LIMIT).await?;
+        kubelet.kill_pod(operator::NAMESPACE, &gone)?;
         let pods: Api<Pod> = Api::namespaced(case.bed.client(), operator::NAMESPACE);
-        pods.delete(&standby.0, &DeleteParams::default().grace_period(0)).await?;
+        pods.delete(&gone, &DeleteParams::default().grace_period(0)).await?;
         let start = Instant::now();
         eventually("another pod to take over", TAKEOVER, || async {
             let holder = operator::holder(case.bed).await?.context("nobody holds the lease")?;
-            ensure!(holder != standby.0, "the lease is held by {holder}, which is gone");
+            ensure!(holder != gone, "the lease is held by {gone}, which is gone");
             Ok(())
         })
         .await?;
