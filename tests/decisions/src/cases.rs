@@ -79,7 +79,7 @@ fn recordings() -> [Recorded; 4] {
             hours: (72.0, 168.0),
             partitions: 30,
             capacity: 80.0,
-            skew: Skew::Zipf(0.1),
+            skew: Skew::Zipf(0.06),
             protocol: Protocol::Kip848,
         },
         Recorded {

@@ -170,16 +170,18 @@ pub fn tuned(subject: &Subject, name: &str, seeds: &[u64]) -> Option<Entry> {
     Some(Entry { who: Who::KedaTuned, settings: tuned.name, figures })
 }
 
-/// Of the settings that cost no less than `replica_hours`, the least late; of all, when none does.
-pub fn choose(grid: &[(String, Figures)], replica_hours: f64) -> Option<&str> {
-    let dear = |g: &&(String, Figures)| g.1.replica_hours >= replica_hours;
-    let late = |a: &&(String, Figures), b: &&(String, Figures)| {
-        let (x, y) = (&a.1, &b.1);
-        x.late_message_seconds
-            .total_cmp(&y.late_message_seconds)
-            .then(x.replica_hours.total_cmp(&y.replica_hours))
-    };
-    grid.iter().filter(dear).min_by(late).or_else(|| grid.iter().min_by(late)).map(|g| g.0.as_str())
+/// Of the settings that cost no less than `replica_hours` the `count` least late; of all, when none does.
+pub fn choose(grid: &[(String, Figures)], replica_hours: f64, count: usize) -> Vec<&str> {
+    let mut dear: Vec<_> = grid.iter().filter(|g| g.1.replica_hours >= replica_hours).collect();
+    if dear.is_empty() {
+        dear.extend(grid);
+    }
+    let key = |f: &Figures| (f.late_message_seconds, f.replica_hours);
+    dear.sort_by(|a, b| {
+        let (x, y) = (key(&a.1), key(&b.1));
+        x.0.total_cmp(&y.0).then(x.1.total_cmp(&y.1))
+    });
+    dear.into_iter().take(count).map(|g| g.0.as_str()).collect()
 }
 
 /// The timers of other programs have a phase of their own in each run.
@@ -291,8 +293,8 @@ mod tests {
                 .into_iter()
                 .map(|(name, late, hours)| (name.to_owned(), figures(late, hours)))
                 .collect();
-        assert_eq!(choose(&grid, 9.5), Some("c"));
-        assert_eq!(choose(&grid, 100.0), Some("d"));
+        assert_eq!(choose(&grid, 9.5, 2), ["c", "b"]);
+        assert_eq!(choose(&grid, 100.0, 1), ["d"]);
     }
 
     #[test]

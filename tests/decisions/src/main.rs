@@ -15,6 +15,9 @@ use spillway_decisions::{frontier, report};
 
 const USAGE: &str = "usage: bench-decisions [--seeds N] [--threads N] [--out DIR] [SUBJECT...]";
 
+/// Settings of KEDA that are tried on all seeds, after the whole grid on the first.
+const CANDIDATES: usize = 2;
+
 /// What the command line says.
 struct Args {
     seeds: u64,
@@ -70,13 +73,17 @@ fn benchmark() -> Result<(), String> {
     let found =
         side_by_side(first, args.threads, begun, |(i, job): &(usize, Job)| (*i, work(&all[*i], job, &seeds)));
     let mut outcomes = gather(&all, found);
-    let second: Vec<(usize, String)> = outcomes.iter().enumerate().filter_map(pick).collect();
+    let second: Vec<(usize, String)> = outcomes.iter().enumerate().flat_map(pick).collect();
     let chosen = side_by_side(second, args.threads, begun, |(i, name): &(usize, String)| {
         (*i, tuned(&all[*i], name, &seeds))
     });
-    for (i, entry) in chosen {
-        if let Some(entry) = entry {
-            outcomes[i].entries.push(entry);
+    // What was good with one seed need not be with ten: of the best few the best counts.
+    let late = |e: &Entry| e.mean(|f| f.late_message_seconds).mean;
+    for (i, entry) in chosen.into_iter().filter_map(|(i, entry)| Some((i, entry?))) {
+        match outcomes[i].entries.iter_mut().find(|e| e.who == Who::KedaTuned) {
+            Some(best) if late(best) <= late(&entry) => {}
+            Some(best) => *best = entry,
+            None => outcomes[i].entries.push(entry),
         }
     }
     for outcome in &mut outcomes {
@@ -99,10 +106,11 @@ fn benchmark() -> Result<(), String> {
     Ok(())
 }
 
-/// The setting of KEDA's grid to run on all seeds.
-fn pick((i, outcome): (usize, &Outcome)) -> Option<(usize, String)> {
-    let ours = outcome.entry(Who::Spillway)?.mean(|f| f.replica_hours).mean;
-    choose(&outcome.grid, ours).map(|name| (i, name.to_owned()))
+/// The settings of KEDA's grid to run on all seeds.
+fn pick((i, outcome): (usize, &Outcome)) -> Vec<(usize, String)> {
+    let Some(ours) = outcome.entry(Who::Spillway) else { return Vec::new() };
+    let hours = ours.mean(|f| f.replica_hours).mean;
+    choose(&outcome.grid, hours, CANDIDATES).into_iter().map(|name| (i, name.to_owned())).collect()
 }
 
 /// Does all jobs on some threads, and says how far it is.

@@ -54,7 +54,7 @@ impl Oracle {
     ///
     /// The model knows nothing of pods that are slower than others and of what comes unevenly.
     pub fn plans(plant: &PlantConfig, scenario: &Scenario, settings: &Settings) -> Vec<Self> {
-        let margins = [(1.0, 0.9), (0.95, 0.8), (0.9, 0.7), (0.85, 0.6), (0.78, 0.5)];
+        let margins = [(1.0, 0.9), (0.95, 0.8), (0.9, 0.7), (0.85, 0.6), (0.78, 0.5), (0.7, 0.4)];
         let mut all = Vec::new();
         for (capacity_margin, delay_margin) in margins {
             for change in [settings.change, 20.0 * settings.change] {
