@@ -10,13 +10,10 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use spillway_decisions::cases::{Subject, subjects};
-use spillway_decisions::contest::{Entry, Found, Job, Outcome, Who, choose, jobs, tuned, work};
+use spillway_decisions::contest::{Entry, Found, Job, Outcome, Who, best, choose, jobs, tuned, work};
 use spillway_decisions::{frontier, report};
 
 const USAGE: &str = "usage: bench-decisions [--seeds N] [--threads N] [--out DIR] [SUBJECT...]";
-
-/// Settings of KEDA that are tried on all seeds, after the whole grid on the first.
-const CANDIDATES: usize = 2;
 
 /// What the command line says.
 struct Args {
@@ -77,14 +74,15 @@ fn benchmark() -> Result<(), String> {
     let chosen = side_by_side(second, args.threads, begun, |(i, name): &(usize, String)| {
         (*i, tuned(&all[*i], name, &seeds))
     });
-    // What was good with one seed need not be with ten: of the best few the best counts.
-    let late = |e: &Entry| e.mean(|f| f.late_message_seconds).mean;
-    for (i, entry) in chosen.into_iter().filter_map(|(i, entry)| Some((i, entry?))) {
-        match outcomes[i].entries.iter_mut().find(|e| e.who == Who::KedaTuned) {
-            Some(best) if late(best) <= late(&entry) => {}
-            Some(best) => *best = entry,
-            None => outcomes[i].entries.push(entry),
-        }
+    let mut tried: Vec<Vec<Entry>> = vec![vec![]; all.len()];
+    for (i, entry) in chosen {
+        tried[i].extend(entry);
+    }
+    for (outcome, mut tried) in outcomes.iter_mut().zip(tried) {
+        // The defaults are a setting, too.
+        tried.extend(outcome.entry(Who::KedaDefault).cloned());
+        let hours = outcome.entry(Who::Spillway).map_or(0.0, |e| e.mean(|f| f.replica_hours).mean);
+        outcome.entries.extend(best(tried, hours).map(|e| Entry { who: Who::KedaTuned, ..e }));
     }
     for outcome in &mut outcomes {
         outcome.entries.sort_by_key(|e| e.who as u8);
@@ -110,7 +108,7 @@ fn benchmark() -> Result<(), String> {
 fn pick((i, outcome): (usize, &Outcome)) -> Vec<(usize, String)> {
     let Some(ours) = outcome.entry(Who::Spillway) else { return Vec::new() };
     let hours = ours.mean(|f| f.replica_hours).mean;
-    choose(&outcome.grid, hours, CANDIDATES).into_iter().map(|name| (i, name.to_owned())).collect()
+    choose(&outcome.grid, hours).into_iter().map(|name| (i, name.to_owned())).collect()
 }
 
 /// Does all jobs on some threads, and says how far it is.

@@ -73,7 +73,7 @@ pub fn markdown(about: &About, outcomes: &[Outcome]) -> String {
          seconds by which messages were processed later than 60 s after they arrived, summed over messages.\n\n\
          - **KEDA, tuned** is the setting of a grid (thresholds of 0.5 to 120 s of a replica's work, three \
          behaviors, two minimums) that is least late among those that cost at least as many replica-hours as \
-         Spillway, picked for each subject: the whole grid on the first seed, the best two of it on all.\n\
+         Spillway, picked for each subject: the whole grid on the first seed, the four most promising of it and the defaults on all.\n\
          - **Knowing the future** is the best of a set of plans made with the traffic known in advance (see \
          `tests/decisions/src/oracle.rs`). *Bound* is what no course in its model can cost less than, in \
          replica-hours, a late message-second counted as a replica-second.\n\
