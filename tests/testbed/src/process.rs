@@ -150,10 +150,14 @@ impl Child {
         }
     }
 
-    /// The last lines it wrote, for error messages.
+    /// The last lines it wrote, for error messages. Of a Go program that panicked, the lines up to
+    /// the reason: what follows is a stack, which says less.
     pub fn tail(&self, lines: usize) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let all: Vec<&str> = text.lines().collect();
+        let mut all: Vec<&str> = text.lines().collect();
+        if let Some(reason) = all.iter().rposition(|line| line.starts_with("panic: ")) {
+            all.truncate(reason + 1);
+        }
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 }

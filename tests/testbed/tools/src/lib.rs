@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::fs::{FlockOperation, flock};
 
 mod prometheus;
@@ -59,6 +59,7 @@ impl Tools {
             java,
             needs("mvn", &["--version"], MAVEN),
             needs("setpriv", &["--version"], "util-linux"),
+            space(&cache()),
         ];
         wanted.into_iter().filter_map(|found| found.err().map(|error| error.to_string())).collect()
     }
@@ -240,4 +241,21 @@ impl Stamp {
         fs::create_dir_all(self.path.parent().unwrap_or(Path::new("/")))?;
         Ok(fs::write(&self.path, &self.hash)?)
     }
+}
+
+/// Free disk space that the beds need at the least: etcd alone claims two files of 64 MB for each
+/// control plane, and ends with a stack trace when it does not get them.
+const DISK_MIB: u64 = 3 * 1024;
+
+fn space(folder: &Path) -> Result<()> {
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    let Ok(disk) = rustix::fs::statvfs(existing) else { return Ok(()) };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize) / (1024 * 1024);
+    ensure!(
+        free >= DISK_MIB,
+        "{free} MiB of disk are free at {}: the test bed needs {DISK_MIB} MiB, and a build from nothing \
+         about 8 GiB; make room there",
+        existing.display()
+    );
+    Ok(())
 }
