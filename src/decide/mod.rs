@@ -9,6 +9,7 @@ mod demand;
 mod engine;
 mod group;
 mod history;
+mod need;
 mod observation;
 mod partitions;
 mod policy;

@@ -1,0 +1,171 @@
+//! What one group needs: enough as it is, or how many replicas; and when its backlog is gone.
+//!
+//! Whether anything follows from it is for `rules` to say; the arithmetic is in `demand`.
+
+use super::demand::{Load, Plan, clears, demand, drain_time, usable_replicas};
+use super::group::GroupState;
+use super::rules::{Look, rebalance_pause, start_up};
+use super::{Policy, State};
+
+/// What one group needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Need {
+    pub replicas: i32,
+    /// The replicas there are suffice.
+    pub enough: bool,
+    /// The count is a trial: the capacity is not known.
+    pub probe: bool,
+    pub hot: bool,
+    pub beyond: bool,
+}
+
+impl Need {
+    fn keep(replicas: i32) -> Self {
+        Self { replicas, enough: true, probe: false, hot: false, beyond: false }
+    }
+}
+
+/// What a group needs now.
+pub(super) fn need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
+    let (policy, current) = (look.policy, look.workload.replicas);
+    if current == 0 {
+        // Nobody reads: the first new message wakes it, at the size its backlog needs.
+        return match group.capacity() {
+            _ if group.lag == 0 => Need::keep(0),
+            Some(capacity) => sized(look, state, group, capacity),
+            None => Need { enough: false, probe: true, ..Need::keep(1) },
+        };
+    }
+    if group.stuck(policy, look.now) {
+        return Need::keep(current);
+    }
+    match group.capacity() {
+        Some(capacity) => sized(look, state, group, capacity),
+        None => unsized_need(look, state, group),
+    }
+}
+
+fn plan(look: &Look<'_>, capacity: f64, horizon: f64) -> Plan {
+    Plan {
+        capacity,
+        threads: look.policy.threads_per_replica,
+        steady_utilisation: look.policy.tuning.steady_utilisation,
+        drain_utilisation: look.policy.tuning.drain_utilisation,
+        horizon,
+    }
+}
+
+fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> Need {
+    let (policy, current) = (look.policy, look.workload.replicas);
+    let (start_up, pause) = (start_up(policy, state), rebalance_pause(policy, state));
+
+    // Do the replicas asked for suffice, with what is still to come of them?
+    let coming =
+        state.scaling.filter(|_| look.settling).map_or(0.0, |s| (start_up - (look.now - s.at)).max(0.0));
+    let present = group.loads(policy, coming, 0.0);
+    let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
+    // Who has what is known once all are there; until then it is taken as dealt out evenly.
+    let dealt = group.by_member(&present).filter(|_| !look.settling);
+    let usable = usable_replicas(current, present.len(), policy.threads_per_replica) * capacity;
+    let busiest = dealt.as_ref().map_or(group.arrival_up / usable.max(f64::MIN_POSITIVE), |members| {
+        members.iter().map(|m| m.arrival / consumer).fold(0.0, f64::max)
+    });
+    let carried = busiest <= policy.tuning.steady_trigger;
+    let drains = match &dealt {
+        Some(members) => {
+            members.iter().try_fold(0.0f64, |longest, m| Some(longest.max(clears(m, consumer)?)))
+        }
+        None => drain_time(&present, current, capacity, policy.threads_per_replica),
+    };
+    let drained = drains.is_some_and(|t| t <= look.remaining() * policy.tuning.drain_trigger);
+    let waits = group.delay > group.recovered_delay(policy);
+    let enough = (carried || (!waits && busiest <= 1.0)) && (drained || !waits);
+
+    let horizon = (look.remaining() - start_up - pause).max(policy.recover_within / 4.0);
+    let steady = group.delay <= group.recovered_delay(policy);
+    // While nothing waits, what is unread is what commits and sweeps make it look like.
+    let loads = if steady { steady_loads(group, policy) } else { group.loads(policy, start_up, pause) };
+    let found = demand(&loads, &plan(look, capacity, horizon));
+    let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
+    Need { replicas, enough, probe: false, hot: found.hot_partition, beyond: found.beyond_partitions }
+}
+
+/// How long the consumer that takes longest takes to clear what it has, s; `None` when one never does.
+fn slowest(members: &[Load], consumer: f64) -> Option<f64> {
+    members.iter().try_fold(0.0f64, |longest, m| Some(longest.max(clears(m, consumer)?)))
+}
+
+fn steady_loads(group: &GroupState, policy: &Policy) -> Vec<Load> {
+    group.loads(policy, 0.0, 0.0).into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
+}
+
+/// Without a known capacity: twice as many, at most once per start-up and sample window,
+/// while messages wait longer and longer. Fewer only as far as a replica was seen to carry.
+fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
+    let (policy, current) = (look.policy, look.workload.replicas);
+    let waits = group.delay > group.recovered_delay(policy);
+    if waits {
+        let patience = start_up(policy, state) + policy.warm() + group.capacity_window(policy);
+        let tried = state.scaling.is_some_and(|s| look.now - s.at < patience);
+        // A busy replica tells its capacity after that long, and then nothing has to be tried out.
+        let told =
+            policy.warm() + group.capacity_window(policy) + 2.0 * policy.sweep_interval + group.progress_gap;
+        let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
+        if group.growing && !tried && silent && group.processing(policy, look.now) {
+            return Need { enough: false, probe: true, ..Need::keep(current.saturating_mul(2).max(1)) };
+        }
+        return Need::keep(current);
+    }
+    let loads = steady_loads(group, policy);
+    if group.arrival_up <= 0.0 && group.lag == 0 {
+        return Need::keep(0);
+    }
+    if group.at_least() <= 0.0 {
+        return Need::keep(current);
+    }
+    // That much was carried, and in time: no room above it is needed.
+    let proven = Plan {
+        steady_utilisation: policy.tuning.drain_utilisation,
+        ..plan(look, group.at_least(), policy.recover_within)
+    };
+    Need::keep(demand(&loads, &proven).replicas.min(current))
+}
+
+/// Until the backlog is gone with `replicas`, s: planned from the capacity where it is
+/// known, else from what is being processed. `None` when never, or not known.
+pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> {
+    let policy = look.policy;
+    let mut longest: f64 = 0.0;
+    // Less than that is not a backlog but what lies between two commits and two sweeps.
+    for group in state.groups.iter().filter(|g| g.lag > 0 && g.delay > g.recovered_delay(policy)) {
+        if group.stuck(policy, look.now) {
+            return None;
+        }
+        let start_up = start_up(policy, state);
+        let coming = match state.scaling {
+            _ if replicas > look.workload.replicas => start_up,
+            Some(s) if look.settling => (start_up - (look.now - s.at)).max(0.0),
+            _ => 0.0,
+        };
+        let eta = match group.capacity() {
+            Some(capacity) => {
+                let loads = group.loads(policy, coming, 0.0);
+                let dealt = group.by_member(&loads).filter(|_| replicas == look.workload.replicas);
+                let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
+                match dealt.filter(|_| !look.settling) {
+                    Some(members) => slowest(&members, consumer)?,
+                    None => drain_time(&loads, replicas, capacity, policy.threads_per_replica)? + coming,
+                }
+            }
+            None => {
+                let spare = group.service? - group.arrival?;
+                if spare <= 0.0 {
+                    return None;
+                }
+                group.lag as f64 / spare
+            }
+        };
+        longest = longest.max(eta);
+    }
+    Some(longest)
+}
