@@ -19,6 +19,12 @@ pub fn now() -> Time {
     epoch + instant.elapsed().as_secs_f64()
 }
 
+/// What to add to [`now`] for what the system's clock says: not much, unless it was set since the
+/// start. What is planned by the calendar is to begin when people's clocks say so.
+pub fn set_since() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |wall| wall.as_secs_f64() - now())
+}
+
 /// A moment as Kubernetes writes it.
 pub fn timestamp(at: Time) -> jiff::Timestamp {
     jiff::Timestamp::from_second(at as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH)

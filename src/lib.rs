@@ -5,6 +5,7 @@
 //! ARCHITECTURE.md.
 
 pub mod api;
+pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

@@ -4,6 +4,7 @@
 //! though, or a server may not check it. No I/O.
 
 use crate::api::{self, ConsumerScalerSpec, Span};
+use crate::calendar::Calendar;
 use crate::decide::{FallbackPolicy, GroupPolicy, Mode, Policy, StartFrom, Tuning};
 
 /// Sweep interval of a connection given by `bootstrapServers` alone, s.
@@ -37,6 +38,15 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
         .as_ref()
         .map(|f| FallbackPolicy { after: seconds("fallback.after", &f.after, 0.0), replicas: f.replicas });
 
+    for schedule in spec.schedules.iter().filter(|s| s.min_replicas > spec.max_replicas) {
+        problems.push(format!(
+            "schedules[{}].minReplicas ({}) is above maxReplicas ({}): lower it or raise maxReplicas",
+            schedule.name, schedule.min_replicas, spec.max_replicas
+        ));
+    }
+    if let Err(all) = calendar(spec) {
+        problems.extend(all);
+    }
     if spec.min_replicas > spec.max_replicas {
         problems.push(format!(
             "minReplicas ({}) is above maxReplicas ({}): lower minReplicas or raise maxReplicas",
@@ -97,6 +107,14 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
     })
 }
 
+/// The owner's schedules.
+///
+/// # Errors
+/// As [`policy`], of which these problems are a part.
+pub fn calendar(spec: &ConsumerScalerSpec) -> Result<Calendar, Vec<String>> {
+    Calendar::of(&spec.schedules)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,13 +138,15 @@ mod tests {
     #[test]
     fn every_problem_is_told_at_once() {
         let spec = spec(
-            "{scaleTargetRef: {name: orders}, minReplicas: 9, maxReplicas: 8, objective: {maxDelay: soon, recoverWithin: 1s}, consumerGroups: [{group: orders}]}",
+            "{scaleTargetRef: {name: orders}, minReplicas: 9, maxReplicas: 8, objective: {maxDelay: soon, recoverWithin: 1s}, consumerGroups: [{group: orders}], schedules: [{name: mornings, cron: '0 7', duration: 3h, minReplicas: 20}]}",
         );
         assert_eq!(
             policy(&spec, 5.0).unwrap_err(),
             [
                 "objective.maxDelay: \"soon\" is not a duration: write for instance 30s, 10m or 1h30m",
                 "objective.recoverWithin: 1s is not between 10s and 168h",
+                "schedules[mornings].minReplicas (20) is above maxReplicas (8): lower it or raise maxReplicas",
+                "schedules[mornings].cron: \"0 7\" is not understood (Pattern must have 5 fields when seconds are disallowed.): write minute, hour, day of the month, month and day of the week, for instance \"0 7 * * 1-5\"",
                 "minReplicas (9) is above maxReplicas (8): lower minReplicas or raise maxReplicas",
                 "consumer group orders: give exactly one of connection (a KafkaConnection, for TLS and login) and bootstrapServers (a plain listener)",
             ]

@@ -42,6 +42,7 @@ use super::{Address, ConsumerScalerStatus, Span};
 #[x_kube(
     // A message with the values in it costs more than the API server's budget for one.
     validation = ("self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas: lower minReplicas or raise maxReplicas"),
+    validation = ("!has(self.schedules) || self.schedules.all(s, s.minReplicas <= self.maxReplicas)", "a schedule's minReplicas is above maxReplicas: lower it or raise maxReplicas"),
     validation = ("!has(self.fallback) || self.fallback.replicas <= self.maxReplicas", "fallback.replicas is above maxReplicas: lower it or raise maxReplicas"),
     validation = ("self.consumerGroups.all(a, self.consumerGroups.exists_one(b, a.group == b.group && has(a.connection) == has(b.connection) && (!has(a.connection) || a.connection.name == b.connection.name) && (!has(a.bootstrapServers) || !has(b.bootstrapServers) || a.bootstrapServers == b.bootstrapServers)))", "a consumer group is listed twice: list its topics in one entry")
 )]
@@ -69,6 +70,11 @@ pub struct ConsumerScalerSpec {
     /// What to do when Kafka cannot be read for long. Omitted: keep the replicas there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
+    /// Times for which more replicas are asked for: they are there when the time begins, whatever the load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub schedules: Vec<Schedule>,
     /// How fast to scale.
     #[serde(default)]
     pub behavior: Behavior,
@@ -200,6 +206,32 @@ pub struct Fallback {
     /// Replicas to have at least from then on. Never fewer than there are.
     #[schemars(range(min = 0, max = 10000))]
     pub replicas: i32,
+}
+
+/// A time for which more replicas are asked for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// Its name, for messages.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// When it begins: minute, hour, day of the month, month, day of the week (0 or 7 is Sunday). `0 7 * * 1-5` is 7:00 from Monday to Friday.
+    #[schemars(length(min = 1, max = 255))]
+    pub cron: String,
+    /// How long it lasts, for example `3h`.
+    #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1m') && duration(self) <= duration('168h'))", "duration must be between 1m and 168h"))]
+    pub duration: Span,
+    /// The time zone of `cron`, by its IANA name, for example `Europe/Madrid`.
+    #[serde(default = "utc")]
+    #[schemars(length(min = 1, max = 63))]
+    pub time_zone: String,
+    /// Fewest replicas meanwhile.
+    #[schemars(range(min = 1, max = 10000))]
+    pub min_replicas: i32,
+}
+
+fn utc() -> String {
+    "UTC".into()
 }
 
 /// How fast to scale.

@@ -82,6 +82,9 @@ pub struct DecisionReport {
     /// Seconds until the backlog is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_seconds: Option<f64>,
+    /// What would change it, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_change: Option<String>,
     /// What held the decision back, one CamelCase word each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,

@@ -28,8 +28,68 @@ pub struct Decision {
     pub numbers: Numbers,
     /// Why something could not be seen, in words; empty when all was seen.
     pub problems: Vec<String>,
+    /// What happened beside the replicas, to be told once.
+    pub news: Vec<News>,
+    /// What would change it.
+    pub turning: Turning,
     /// When to look again, s from `at`.
     pub next_look: f64,
+}
+
+/// Something that is told once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// More is held while quiet from now on.
+    BaseRaised {
+        /// Replicas that the last step down left.
+        from: i32,
+        /// The base.
+        to: i32,
+        /// How often the group fell behind soon after a step down.
+        relapses: u32,
+    },
+    /// Less is held while quiet from now on.
+    BaseLowered {
+        /// The base before.
+        from: i32,
+        /// The base.
+        to: i32,
+    },
+    /// Retention deleted messages that the group had not read.
+    Expired {
+        /// The group id.
+        group: String,
+        /// How many messages.
+        messages: i64,
+    },
+}
+
+/// What would change a decision. `None`: it would not, or it is not known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Turning {
+    /// More than this arriving asks for more replicas, msg/s.
+    pub up_above: Option<f64>,
+    /// Less than this arriving lets fewer replicas do, msg/s.
+    pub down_below: Option<f64>,
+    /// Until fewer replicas may be asked for, if all stays as it is, s.
+    pub down_in: Option<f64>,
+    /// Until more are asked for after steps that did not help, s.
+    pub held_for: Option<f64>,
+    /// Until the owner's fallback, if nothing is seen, s.
+    pub fallback_in: Option<f64>,
+}
+
+/// The owner's schedule that is on, or about to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scheduled {
+    /// Its name.
+    pub name: std::sync::Arc<str>,
+    /// Fewest replicas.
+    pub min_replicas: i32,
+    /// Until it begins, s; 0 when it is on.
+    pub begins_in: f64,
+    /// Until it ends, s.
+    pub ends_in: f64,
 }
 
 /// The state of a scaler, one word.
@@ -115,6 +175,14 @@ pub enum Rule {
     Fallback,
     /// Outside minReplicas and maxReplicas.
     Bounds,
+    /// The owner's schedule asks for more.
+    Schedule,
+    /// More replicas are held while quiet, as fewer did not last.
+    Base,
+    /// Messages are about to be deleted before they are read.
+    Deadline,
+    /// Nobody read for so long that Kafka is about to forget the offsets.
+    KeepOffsets,
     /// Paused.
     Paused,
     /// More replicas cannot help.
@@ -137,6 +205,10 @@ impl Rule {
             Self::Blind => "Blind",
             Self::Fallback => "Fallback",
             Self::Bounds => "Bounds",
+            Self::Schedule => "Schedule",
+            Self::Base => "Base",
+            Self::Deadline => "Deadline",
+            Self::KeepOffsets => "KeepOffsets",
             Self::Paused => "Paused",
             Self::CannotHelp => "CannotHelp",
             Self::GoBack => "GoBack",
@@ -151,6 +223,10 @@ pub enum Limit {
     MaxReplicas,
     /// `minReplicas`.
     MinReplicas,
+    /// The owner's schedule.
+    Schedule,
+    /// The base, see [`super::Base`].
+    Base,
     /// As many consumers as partitions.
     Partitions,
     /// The largest step down.
@@ -173,6 +249,8 @@ impl Limit {
         match self {
             Self::MaxReplicas => "MaxReplicas",
             Self::MinReplicas => "MinReplicas",
+            Self::Schedule => "Schedule",
+            Self::Base => "Base",
             Self::Partitions => "Partitions",
             Self::DownStep => "DownStep",
             Self::DownWindow => "DownWindow",
@@ -201,6 +279,16 @@ pub struct Numbers {
     pub capacity: Option<f64>,
     /// Replicas the objective needs, before limits.
     pub demand: Option<i32>,
+    /// Replicas that what arrives needs once the backlog is gone.
+    pub lasting: Option<i32>,
+    /// What is held while quiet.
+    pub base: Option<super::Base>,
+    /// The schedule that asks for most now.
+    pub schedule: Option<Scheduled>,
+    /// Messages that retention deleted before the group read them, as far as it has not read on since.
+    pub expired: i64,
+    /// Until retention deletes messages that wait, s.
+    pub time_to_loss: Option<f64>,
     /// Until the backlog is gone with `to` replicas, s.
     pub eta: Option<f64>,
     /// Start-up time planned with, s.

@@ -2,13 +2,15 @@
 //!
 //! The rules themselves are in `rules`, the arithmetic in `demand`, the estimates in `group`.
 
+use super::base;
 use super::group::GroupState;
 use super::rules::{self, Choice, Look};
 use super::state::Scaling;
-use super::trial;
 use super::{
-    Decision, GroupPhase, Limit, Mode, Numbers, Observation, Policy, Rule, ScalerState, State, Time, Workload,
+    Decision, GroupPhase, Limit, Mode, News, Numbers, Observation, Policy, Rule, ScalerState, State, Time,
+    Workload,
 };
+use super::{trial, turning, zero};
 
 /// Start-up times and pauses remembered; the longest of them is planned with.
 const REMEMBERED: usize = 5;
@@ -29,15 +31,18 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         take_in(policy, &mut state, seen, now);
     }
     note_settled(policy, &mut state, seen, now);
+    zero::note(&mut state, seen, now);
 
     let from = seen.workload.as_ref().ok().map(|w| w.replicas);
     let choice = match (&seen.workload, complete) {
         (_, _) if policy.mode == Mode::Paused => Choice::keep(from, Rule::Paused),
         (Ok(workload), true) => {
-            let look = Look::new(policy, &state, workload, now);
+            let look = Look::new(policy, &state, seen, workload, now);
             note_lateness(policy, &mut state, &look, now);
+            base::decay(policy, &mut state, now);
             trial::judge(&mut state, policy, workload, now);
-            let look = Look { late_since: state.late_since, ..look };
+            let look =
+                Look { late_since: state.late_since, floor: rules::floor(policy, &state, seen, now), ..look };
             rules::choose(&look, &mut state)
         }
         (workload, _) => {
@@ -45,11 +50,15 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
             state.quiet_since = None;
             state.recommended.clear();
             let blind_for = now - state.last_complete.unwrap_or(started);
+            if blind_for > policy.tuning.stale_sweeps * policy.sweep_interval {
+                // What comes of an outage does not tell that the last step down was one too many.
+                state.stepped_down = None;
+            }
             rules::blind(policy, workload.as_ref().ok(), blind_for)
         }
     };
 
-    let numbers = numbers(policy, &state, &choice);
+    let numbers = numbers(policy, &state, seen, &choice, now);
     let stale =
         now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
     state.state = if policy.mode == Mode::Paused {
@@ -64,10 +73,12 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         state.state
     };
     let write = choice.to.is_some() && choice.to != from && policy.mode != Mode::DryRun;
+    let turning = turning::of(policy, &state, seen, &choice, now);
     let mut limits = choice.limits;
     if policy.mode == Mode::DryRun && choice.to != from {
         limits.push(Limit::DryRun);
     }
+    state.asked_down = choice.to.filter(|to| write && Some(*to) < from);
     let decision = Decision {
         at: now,
         from,
@@ -78,6 +89,8 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         limits,
         numbers,
         problems,
+        news: std::mem::take(&mut state.news),
+        turning,
         next_look: policy.sweep_interval,
     };
     (decision, state)
@@ -130,12 +143,16 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
         if state.learnt.template.is_some() {
             state.learnt.capacity_per_replica.clear();
             state.groups.iter_mut().for_each(GroupState::another_template);
+            state.stepped_down = None;
         }
         state.learnt.template.clone_from(&workload.template);
     }
     if let Some(before) = state.replicas.replace(workload.replicas)
         && before != workload.replicas
     {
+        if state.asked_down.take() == Some(workload.replicas) {
+            state.stepped_down = Some((now, workload.replicas));
+        }
         state.scaling = Some(Scaling { at: now, up: workload.replicas > before, done: false });
         state.quiet_since = None;
         state.recommended.clear();
@@ -154,10 +171,15 @@ fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
     let mut rebalancing = false;
     let lead = rules::start_up(policy, state) + rules::rebalance_pause(policy, state);
     for (group, observation) in state.groups.iter_mut().zip(&seen.groups) {
+        let before = group.expired;
         let noticed = group.observe(policy, observation, lead);
         rebalancing |= group.phase == GroupPhase::Rebalancing;
         if let Some(pause) = noticed.pause.filter(|p| *p <= policy.tuning.start_up_cap) {
             remember(&mut state.pauses, pause, &mut state.learnt.rebalance_pause_seconds);
+        }
+        // Once, when it begins: while it goes on there is more at every look.
+        if let Some(messages) = noticed.expired.filter(|_| before == 0) {
+            state.news.push(News::Expired { group: group.policy.group.clone(), messages });
         }
         if let Some(capacity) = group.measured_capacity() {
             state.learnt.capacity_per_replica.insert(group.policy.group.clone(), capacity);
@@ -225,14 +247,22 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
 fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time) {
     let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
     let recovered = state.groups.iter().all(|g| g.delay <= g.recovered_delay(policy));
+    if late {
+        state.late_at = Some(now);
+    }
+    if look.stuck {
+        // The consumers stood still, and that explains what comes of it.
+        state.stepped_down = None;
+    }
     if look.stuck || recovered {
         state.late_since = None;
-    } else if late {
-        state.late_since.get_or_insert(now);
+    } else if late && state.late_since.is_none() {
+        state.late_since = Some(now);
+        base::fell_behind(policy, state, now);
     }
 }
 
-fn numbers(policy: &Policy, state: &State, choice: &Choice) -> Numbers {
+fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, now: Time) -> Numbers {
     let known = state.groups.iter().any(|g| g.at.is_some());
     let sum = |f: &dyn Fn(&GroupState) -> Option<f64>| -> Option<f64> {
         let all: Vec<f64> = state.groups.iter().filter_map(f).collect();
@@ -250,6 +280,11 @@ fn numbers(policy: &Policy, state: &State, choice: &Choice) -> Numbers {
         service: sum(&|g| g.service),
         capacity: choice.binding.and_then(|i| state.groups.get(i)).and_then(GroupState::capacity),
         demand: choice.demand,
+        lasting: choice.lasting,
+        base: state.learnt.base.filter(|b| b.replicas > policy.min_replicas),
+        schedule: rules::scheduled(policy, state, seen, now),
+        expired: state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.expired)),
+        time_to_loss: state.groups.iter().filter_map(|g| g.time_to_loss(policy)).reduce(f64::min),
         eta: choice.eta,
         start_up: rules::start_up(policy, state),
         rebalance_pause: rules::rebalance_pause(policy, state),

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::capacity::Capacity;
 use super::demand::Load;
-use super::partitions::{Entry, Partitions};
+use super::partitions::{Entry, Partitions, Reading};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
 
 /// Longest time between two commits believed, s.
@@ -40,6 +40,10 @@ pub(super) struct GroupState {
     pub growing: bool,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
+    /// Whether a message came since the last look.
+    pub arrives: bool,
+    /// Messages deleted before the group read them, as far as it has not read on since.
+    pub expired: i64,
     pub members: Vec<Member>,
     partitions: Partitions,
     delays: VecDeque<(Time, f64)>,
@@ -63,6 +67,8 @@ pub(super) struct GroupState {
 pub(super) struct Noticed {
     /// A rebalance pause that just ended, s.
     pub pause: Option<f64>,
+    /// Messages deleted unread since the last look.
+    pub expired: Option<i64>,
 }
 
 impl GroupState {
@@ -80,6 +86,8 @@ impl GroupState {
             service: None,
             growing: false,
             all_committed: false,
+            arrives: false,
+            expired: 0,
             members: Vec::new(),
             partitions: Partitions::default(),
             delays: VecDeque::new(),
@@ -103,7 +111,9 @@ impl GroupState {
             return noticed;
         };
         let stuck_before = self.stuck(policy, at);
-        let progressed = self.read_partitions(policy, seen, at, stuck_before);
+        let reading = self.read_partitions(policy, seen, at, stuck_before);
+        let progressed = reading.progressed;
+        noticed.expired = (reading.expired > 0).then_some(reading.expired);
 
         let changed = self.same_membership(seen) != Some(true);
         if changed {
@@ -144,11 +154,19 @@ impl GroupState {
         noticed
     }
 
-    fn read_partitions(&mut self, policy: &Policy, seen: &GroupObservation, at: Time, stuck: bool) -> bool {
+    fn read_partitions(
+        &mut self,
+        policy: &Policy,
+        seen: &GroupObservation,
+        at: Time,
+        stuck: bool,
+    ) -> Reading {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
         if reading.arrived {
             self.last_arrival = Some(at);
         }
+        self.arrives = reading.arrived;
+        self.expired = self.partitions.iter().fold(0, |sum: i64, e| sum.saturating_add(e.expired));
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
         // A gap that a rebalance or an outage made is none between commits.
         if !stuck && self.same_members_since.is_some() && reading.gap <= LONGEST_GAP {
@@ -171,7 +189,19 @@ impl GroupState {
                 self.delay = self.delay.max(delay);
             }
         }
-        reading.progressed
+        reading
+    }
+
+    /// Until retention deletes the first message that waits, s; `None` where messages are kept for ever,
+    /// or for how long is not known. Messages that stand still alone are not for scaling to save.
+    pub fn time_to_loss(&self, policy: &Policy) -> Option<f64> {
+        let recovered = self.recovered_delay(policy);
+        let waiting = self.partitions.iter().filter(|e| !e.standing && e.lag > 0);
+        let left = waiting.filter_map(|e| {
+            let delay = e.delay();
+            e.retention.filter(|_| delay > recovered).map(|kept| (kept - delay).max(0.0))
+        });
+        left.reduce(f64::min)
     }
 
     /// Whether the members and their partitions are those of the last look; `None` at the first.

@@ -3,6 +3,7 @@
 //! Pure: no Kubernetes, no Kafka, no clock, no async, no logging. Time comes in
 //! as a number, memory as a value.
 
+mod base;
 mod capacity;
 mod decision;
 mod demand;
@@ -19,7 +20,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod turning;
+mod zero;
 
+pub use base::Base;
 pub use decision::*;
 pub use engine::decide;
 pub use observation::*;

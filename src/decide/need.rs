@@ -7,6 +7,9 @@ use super::group::GroupState;
 use super::rules::{Look, rebalance_pause, start_up};
 use super::{Policy, State};
 
+/// Share of the time until the first message is deleted within which the backlog is to be gone.
+const SAFE: f64 = 0.5;
+
 /// What one group needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Need {
@@ -16,12 +19,24 @@ pub(super) struct Need {
     /// The count is a trial: the capacity is not known.
     pub probe: bool,
     pub hot: bool,
+    /// Messages are about to be deleted before the replicas there have read them.
+    pub deadline: bool,
+    /// Replicas that what arrives needs once the backlog is gone, where one waits.
+    pub lasting: Option<i32>,
     pub beyond: bool,
 }
 
 impl Need {
     fn keep(replicas: i32) -> Self {
-        Self { replicas, enough: true, probe: false, hot: false, beyond: false }
+        Self {
+            replicas,
+            enough: true,
+            probe: false,
+            hot: false,
+            deadline: false,
+            lasting: None,
+            beyond: false,
+        }
     }
 }
 
@@ -31,7 +46,9 @@ pub(super) fn need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     if current == 0 {
         // Nobody reads: the first new message wakes it, at the size its backlog needs.
         return match group.capacity() {
-            _ if group.lag == 0 => Need::keep(0),
+            // Where a group without commits starts, a message that came is not lag to anybody, and waits.
+            _ if group.lag == 0 && !group.arrives => Need::keep(0),
+            _ if group.lag == 0 => Need { enough: false, ..Need::keep(1) },
             Some(capacity) => sized(look, state, group, capacity),
             None => Need { enough: false, probe: true, ..Need::keep(1) },
         };
@@ -77,17 +94,32 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
         }
         None => drain_time(&present, current, capacity, policy.threads_per_replica),
     };
-    let drained = drains.is_some_and(|t| t <= look.remaining() * policy.tuning.drain_trigger);
     let waits = group.delay > group.recovered_delay(policy);
+    // Of the time until the first message is deleted half is for what cannot be foreseen.
+    let loss = group.time_to_loss(policy).filter(|_| waits).map_or(f64::INFINITY, |ttl| ttl * SAFE);
+    let remaining = look.remaining().min(loss);
+    let drained = drains.is_some_and(|t| t <= remaining * policy.tuning.drain_trigger);
+    let deadline = !drained && loss < look.remaining();
     let enough = (carried || (!waits && busiest <= 1.0)) && (drained || !waits);
 
-    let horizon = (look.remaining() - start_up - pause).max(policy.recover_within / 4.0);
-    let steady = group.delay <= group.recovered_delay(policy);
+    let shortest = if deadline { policy.sweep_interval } else { policy.recover_within / 4.0 };
+    let horizon = (remaining - start_up - pause).max(shortest);
+    let steady = !waits;
     // While nothing waits, what is unread is what commits and sweeps make it look like.
     let loads = if steady { steady_loads(group, policy) } else { group.loads(policy, start_up, pause) };
     let found = demand(&loads, &plan(look, capacity, horizon));
     let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
-    Need { replicas, enough, probe: false, hot: found.hot_partition, beyond: found.beyond_partitions }
+    let lasting =
+        waits.then(|| demand(&steady_loads(group, policy), &plan(look, capacity, horizon)).replicas);
+    Need {
+        replicas,
+        enough,
+        hot: found.hot_partition,
+        beyond: found.beyond_partitions,
+        deadline: deadline && !enough,
+        lasting,
+        ..Need::keep(replicas)
+    }
 }
 
 /// How long the consumer that takes longest takes to clear what it has, s; `None` when one never does.

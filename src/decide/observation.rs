@@ -14,6 +14,21 @@ pub struct Observation {
     pub groups: Vec<GroupObservation>,
     /// The workload, or why it could not be read.
     pub workload: Result<Workload, String>,
+    /// The owner's schedules that are on, or will be soon.
+    pub schedules: Vec<ScheduleWindow>,
+}
+
+/// A time for which the owner asks for more replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleWindow {
+    /// Name of the schedule.
+    pub name: Arc<str>,
+    /// From when on.
+    pub from: Time,
+    /// Until when.
+    pub until: Time,
+    /// Fewest replicas meanwhile.
+    pub min_replicas: i32,
 }
 
 /// What one sweep says of one consumer group.
@@ -106,6 +121,8 @@ pub struct PartitionObservation {
     pub end: Option<i64>,
     /// Oldest offset still there. `None`: unknown.
     pub start: Option<i64>,
+    /// How long the topic keeps a message, s. `None`: for ever, or not known.
+    pub retention: Option<f64>,
 }
 
 /// A group's committed offset on a partition.
@@ -129,6 +146,14 @@ impl PartitionObservation {
     /// and a commit read just before an end offset never makes the lag negative.
     pub fn lag(&self, start_from: StartFrom) -> Option<i64> {
         Some(self.end?.saturating_sub(self.position(start_from)?).max(0))
+    }
+
+    /// Messages deleted before the group read them: those between its commit and the oldest that is left.
+    pub fn expired(&self) -> i64 {
+        match (self.committed, self.start) {
+            (Committed::At(offset), Some(start)) => start.saturating_sub(offset).max(0),
+            _ => 0,
+        }
     }
 
     /// The next offset the group will read, or `None` when it cannot be known.

@@ -24,6 +24,10 @@ pub(super) struct Entry {
     pub standing: bool,
     /// All that is left is one record that nobody moves past: the mark at the end of a transaction.
     pub residue: bool,
+    /// How long a message is kept, s.
+    pub retention: Option<f64>,
+    /// Messages deleted before the group read them, as far as it has not read on since.
+    pub expired: i64,
 }
 
 impl Entry {
@@ -56,6 +60,8 @@ pub(super) struct Reading {
     pub all_committed: bool,
     /// The longest that a partition with work took to get further, s.
     pub gap: f64,
+    /// Messages deleted unread since the last reading, over all.
+    pub expired: i64,
 }
 
 /// The partitions of a group, in the order of the observation.
@@ -82,6 +88,9 @@ impl Partitions {
         }
         let mut reading = Reading { all_committed: true, ..Reading::default() };
         for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
+            let expired = p.expired();
+            reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
+            (entry.expired, entry.retention) = (expired, p.retention);
             let arrived = entry.history.end().is_some_and(|before| before != end);
             reading.arrived |= arrived;
             let further = entry.history.record(at, end, position);
@@ -156,6 +165,8 @@ impl Partitions {
                 left_one: true,
                 standing: false,
                 residue: false,
+                retention: None,
+                expired: 0,
             };
             self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
             self.entries.push(old.remove(&key).unwrap_or_else(fresh));

@@ -113,6 +113,9 @@ pub struct Tuning {
     pub rebalance_hold: f64,
     /// Sweeps without progress after which more replicas are not expected to help.
     pub stuck_sweeps: f64,
+    /// How long a group may be at zero replicas before one is woken for its offsets' sake, s: a day
+    /// less than the seven for which brokers keep them unless told otherwise.
+    pub unread_for: f64,
     /// How much more than what was asked for must be needed to ask again before the
     /// replicas asked for have started, as a factor.
     pub settling_excess: f64,
@@ -138,6 +141,7 @@ impl Default for Tuning {
             stale_sweeps: 3.0,
             rebalance_hold: 3.0,
             stuck_sweeps: 3.0,
+            unread_for: 6.0 * 86_400.0,
             settling_excess: 1.5,
         }
     }

@@ -3,11 +3,12 @@
 //! Each gives a [`Choice`]; the first that speaks binds. Whether a choice is written, and
 //! what people read of it, is not decided here.
 
+use super::base;
 use super::demand::candidates;
 use super::group::GroupState;
 use super::need::{Need, eta, need};
-use super::trial;
-use super::{GroupPhase, Limit, Mode, Policy, Rule, State, Time, Workload};
+use super::{GroupPhase, Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
+use super::{trial, zero};
 
 /// What a rule chose, with what it computed on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,7 +18,9 @@ pub(super) struct Choice {
     pub limits: Vec<Limit>,
     /// Replicas the objective needs, before limits.
     pub demand: Option<i32>,
-    /// The same by group.
+    /// Replicas that what arrives needs once the backlog is gone.
+    pub lasting: Option<i32>,
+    /// The same as `demand` by group.
     pub demands: Vec<Option<i32>>,
     /// The group that needs most.
     pub binding: Option<usize>,
@@ -32,6 +35,7 @@ impl Choice {
             rule,
             limits: Vec::new(),
             demand: None,
+            lasting: None,
             demands: Vec::new(),
             binding: None,
             eta: None,
@@ -50,10 +54,27 @@ pub(super) struct Look<'a> {
     /// Replicas asked for have not all arrived yet.
     pub settling: bool,
     pub late_since: Option<Time>,
+    pub floor: Floor,
+}
+
+/// Fewest replicas now, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Floor {
+    pub replicas: i32,
+    /// The rule that a step up to it is by.
+    pub rule: Rule,
+    /// What holds a step down at it.
+    pub limit: Limit,
 }
 
 impl<'a> Look<'a> {
-    pub fn new(policy: &'a Policy, state: &State, workload: &'a Workload, now: Time) -> Self {
+    pub fn new(
+        policy: &'a Policy,
+        state: &State,
+        seen: &Observation,
+        workload: &'a Workload,
+        now: Time,
+    ) -> Self {
         let planned = 2.0 * start_up(policy, state) + rebalance_pause(policy, state);
         let settling = state.scaling.is_some_and(|s| s.up && !s.done && now - s.at <= planned);
         Self {
@@ -63,6 +84,7 @@ impl<'a> Look<'a> {
             stuck: state.groups.iter().any(|g| g.stuck(policy, now)),
             settling,
             late_since: state.late_since,
+            floor: floor(policy, state, seen, now),
         }
     }
 
@@ -84,6 +106,31 @@ pub(super) fn start_up(policy: &Policy, state: &State) -> f64 {
 pub(super) fn rebalance_pause(policy: &Policy, state: &State) -> f64 {
     let assumed = policy.tuning.rebalance_pause.min(policy.recover_within / 20.0);
     state.learnt.rebalance_pause_seconds.unwrap_or(assumed).clamp(0.0, policy.tuning.start_up_cap)
+}
+
+/// The schedule that asks for most at a time: from as long before it begins as replicas need to start.
+pub(super) fn scheduled(policy: &Policy, state: &State, seen: &Observation, now: Time) -> Option<Scheduled> {
+    let lead = start_up(policy, state) + rebalance_pause(policy, state);
+    let on = seen.schedules.iter().filter(|w| now >= w.from - lead && now < w.until);
+    let most = on.max_by(|a, b| a.min_replicas.cmp(&b.min_replicas).then(a.until.total_cmp(&b.until)))?;
+    Some(Scheduled {
+        name: most.name.clone(),
+        min_replicas: most.min_replicas,
+        begins_in: (most.from - now).max(0.0),
+        ends_in: most.until - now,
+    })
+}
+
+/// The largest of what is to be held whatever the load.
+pub(super) fn floor(policy: &Policy, state: &State, seen: &Observation, now: Time) -> Floor {
+    let mut floor = Floor { replicas: policy.min_replicas, rule: Rule::Bounds, limit: Limit::MinReplicas };
+    if let Some(base) = state.learnt.base.filter(|b| b.replicas > floor.replicas) {
+        floor = Floor { replicas: base.replicas, rule: Rule::Base, limit: Limit::Base };
+    }
+    if let Some(on) = scheduled(policy, state, seen, now).filter(|s| s.min_replicas > floor.replicas) {
+        floor = Floor { replicas: on.min_replicas, rule: Rule::Schedule, limit: Limit::Schedule };
+    }
+    Floor { replicas: floor.replicas.min(policy.max_replicas), ..floor }
 }
 
 /// Nothing complete was seen: keep what is, or the owner's fallback.
@@ -114,6 +161,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         demands: needs.iter().map(|n| Some(n.replicas)).collect(),
         binding,
         eta: eta(look, state, current),
+        lasting: needs.iter().map(|n| n.lasting).max().flatten(),
         ..Choice::keep(Some(current), Rule::Enough)
     };
     for need in &needs {
@@ -127,14 +175,17 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     // Down to zero only when provably idle; what is at zero already is woken by a message alone.
     let floor = if demanded <= 0
         && current > 0
-        && look.policy.min_replicas == 0
+        && look.floor.replicas == 0
         && !state.groups.iter().all(|g| g.idle(look.policy.down_window))
     {
         1
     } else {
-        look.policy.min_replicas
+        look.floor.replicas
     };
     let wanted = demanded.clamp(floor.min(look.policy.max_replicas), look.policy.max_replicas);
+    if look.floor.limit != Limit::MinReplicas && demanded < floor && current <= floor {
+        choice.limits.push(look.floor.limit);
+    }
     if demanded > look.policy.max_replicas {
         choice.limits.push(Limit::MaxReplicas);
     }
@@ -144,13 +195,19 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         choice.rule = Rule::WarmingUp;
         return choice;
     }
-    let bounded = current.clamp(look.policy.min_replicas, look.policy.max_replicas);
+    let bounded = current.clamp(look.floor.replicas, look.policy.max_replicas);
     if bounded < current && look.policy.mode == Mode::PausedScaleDown {
         choice.limits.extend([Limit::MaxReplicas, Limit::PausedScaleDown]);
     } else if bounded != current {
         choice.to = Some(if bounded > current { bounded.max(wanted) } else { bounded });
-        choice.rule = Rule::Bounds;
-        choice.limits.push(if bounded > current { Limit::MinReplicas } else { Limit::MaxReplicas });
+        choice.rule = if bounded > current { look.floor.rule } else { Rule::Bounds };
+        let limit = if bounded > current { look.floor.limit } else { Limit::MaxReplicas };
+        if !choice.limits.contains(&limit) {
+            choice.limits.push(limit);
+        }
+    } else if current == 0 && zero::about_to_be_forgotten(look.policy, state, look.now) {
+        choice.to = Some(1);
+        choice.rule = Rule::KeepOffsets;
     } else if let Some(back) = state.ceiling.go_back.take().filter(|back| *back < current) {
         go_back(look, back, &mut choice);
     } else if wanted > current {
@@ -176,7 +233,7 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
     let current = look.workload.replicas;
     let most = state.groups.iter().map(|g| g.partition_count()).max().unwrap_or(0);
     let useful = (most as i32 + policy.threads_per_replica - 1) / policy.threads_per_replica.max(1);
-    let wanted = if wanted > useful.max(policy.min_replicas) {
+    let wanted = if wanted > useful.max(look.floor.replicas) {
         if !choice.limits.contains(&Limit::Partitions) {
             choice.limits.push(Limit::Partitions);
         }
@@ -186,6 +243,13 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
     };
     if wanted <= current {
         state.up_votes = 0;
+        return;
+    }
+    let deadline = needs.iter().any(|n| n.deadline);
+    if deadline {
+        // To be polite now is to lose messages.
+        choice.to = Some(wanted);
+        choice.rule = Rule::Deadline;
         return;
     }
     if state.ceiling.holds(look.now) {
@@ -231,7 +295,7 @@ fn go_back(look: &Look<'_>, back: i32, choice: &mut Choice) {
         choice.rule = Rule::CannotHelp;
         return;
     }
-    choice.to = Some(back.max(look.policy.min_replicas));
+    choice.to = Some(back.max(look.floor.replicas));
     choice.rule = Rule::GoBack;
 }
 
@@ -248,13 +312,14 @@ fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
         choice.limits.push(Limit::PausedScaleDown);
         return;
     }
-    let kept = state.quiet_since.is_some_and(|since| look.now - since >= policy.down_window);
+    let window = base::down_window(policy, state);
+    let kept = state.quiet_since.is_some_and(|since| look.now - since >= window);
     let Some((_, largest)) = state.recommended.front().copied().filter(|_| kept) else {
         choice.limits.push(Limit::DownWindow);
         return;
     };
     let step = ((f64::from(current) * policy.down_max_step).floor() as i32).max(1);
-    let target = largest.max(policy.min_replicas);
+    let target = largest.max(look.floor.replicas);
     if target < current - step {
         choice.limits.push(Limit::DownStep);
     }
@@ -282,7 +347,7 @@ fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
         state.recommended.pop_back();
     }
     state.recommended.push_back((look.now, wanted));
-    let from = look.now - look.policy.down_window;
+    let from = look.now - base::down_window(look.policy, state);
     while state.recommended.front().is_some_and(|(at, _)| *at < from) {
         state.recommended.pop_front();
     }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group::GroupState;
-use super::{Observation, ScalerState, Time};
+use super::{Base, News, Observation, ScalerState, Time};
 
 /// What was learnt of a workload, kept in the status across restarts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -27,6 +27,12 @@ pub struct Learnt {
     /// Seconds that a rebalance stops the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebalance_pause_seconds: Option<f64>,
+    /// What is held while quiet, after the group fell behind soon after steps down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// Since when nobody reads, seconds since the Unix epoch: Kafka forgets the offsets of such a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread_since: Option<f64>,
     /// The topics that a group's members were seen to read, by group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub topics: BTreeMap<String, Vec<String>>,
@@ -59,6 +65,14 @@ pub struct State {
     pub(super) recommended: VecDeque<(Time, i32)>,
     /// Since when messages are late while something is processed.
     pub(super) late_since: Option<Time>,
+    /// When messages were last seen to be late.
+    pub(super) late_at: Option<Time>,
+    /// The replicas of a step down that was to be written.
+    pub(super) asked_down: Option<i32>,
+    /// Our last step down: when, and how many replicas it left. None once something else explains lateness.
+    pub(super) stepped_down: Option<(Time, i32)>,
+    /// What is to be told with the next decision.
+    pub(super) news: Vec<News>,
     /// What is known of steps up that did not help.
     pub(super) ceiling: super::trial::Ceiling,
     /// Since when members have been joining or partitions moving.

@@ -125,6 +125,7 @@ impl Plant {
                 committed: Committed::At(self.committed[p] as i64),
                 end: Some((self.ends[p] + self.marks) as i64),
                 start: Some(0),
+                retention: None,
             })
             .collect();
         Observation {
@@ -143,6 +144,7 @@ impl Plant {
                 template: Some(self.template.clone()),
                 rolling_out: false,
             }),
+            schedules: Vec::new(),
         }
     }
 
@@ -488,6 +490,7 @@ fn any_partition() -> impl Strategy<Value = PartitionObservation> {
             committed,
             end,
             start,
+            retention: None,
         },
     )
 }
@@ -527,7 +530,7 @@ fn any_observation() -> impl Strategy<Value = (f64, Observation)> {
                 members: Vec::new(),
                 partitions,
             };
-            (after, Observation { groups: vec![group], workload })
+            (after, Observation { groups: vec![group], workload, schedules: Vec::new() })
         })
 }
 

@@ -136,6 +136,7 @@ pub(super) fn observation(
                 committed,
                 end,
                 start,
+                retention: None,
             });
         }
     }

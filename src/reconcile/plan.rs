@@ -9,6 +9,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use crate::api::{ConsumerGroup, ConsumerScaler, IsolationLevel, KafkaConnection};
+use crate::calendar::Calendar;
 use crate::decide::Policy;
 use crate::kafka::{ConnectionConfig, Isolation};
 use crate::report::metrics::ScalerKey;
@@ -33,6 +34,7 @@ pub(super) struct Work {
     pub key: ScalerKey,
     pub object: Arc<ConsumerScaler>,
     pub policy: Policy,
+    pub calendar: Calendar,
     /// Where each of its groups is read, in the order of the policy.
     pub groups: Vec<(ConnectionId, Question)>,
     /// What people call the cluster of each of them: the connection, or its servers.
@@ -192,9 +194,10 @@ fn work(
         groups.push((id, question(group)));
     }
     let policy = validate::policy(&object.spec, longest).map_err(invalid)?;
+    let calendar = validate::calendar(&object.spec).map_err(invalid)?;
     let clusters = object.spec.consumer_groups.iter().map(|g| cluster(g, &namespace)).collect();
     let key = ScalerKey::new(namespace, object.name_any());
-    Ok(Work { key, object: object.clone(), policy, groups, clusters })
+    Ok(Work { key, object: object.clone(), policy, calendar, groups, clusters })
 }
 
 fn settings(

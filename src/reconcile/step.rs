@@ -14,10 +14,11 @@ use crate::clock;
 use crate::cluster::events::Kind;
 use crate::cluster::scale::{Scale, ScaleError, Target};
 use crate::decide::{
-    Decision, GroupObservation, Learnt, Observation, Rule, ScalerState, State, Time, Workload, decide,
+    Decision, GroupObservation, Learnt, News, Observation, Rule, ScalerState, ScheduleWindow, State, Time,
+    Workload, decide,
 };
 use crate::report::Look;
-use crate::report::sentence::{sentence, state_sentence};
+use crate::report::sentence::{self, sentence, state_sentence};
 use crate::report::status::{self, Blocked, Context};
 
 /// Longest time between two readings of a workload that needs no attention, s.
@@ -30,6 +31,9 @@ const STATUS_RETRY: f64 = 5.0;
 /// Time that a write gets at least: with less left of the lease it is not begun.
 const LEAST_LEFT: Duration = Duration::from_secs(1);
 
+/// Longest time between two looks at the schedules, s: cron tells minutes.
+const SCHEDULES_AGE: f64 = 30.0;
+
 /// What is remembered of one scaler between two looks.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -40,6 +44,8 @@ pub(super) struct Memory {
     workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
     /// The status as last written, or as found.
     status: ConsumerScalerStatus,
+    /// The schedules near, of which generation of the spec, and when that was found.
+    schedules: Option<(Time, Option<i64>, Vec<ScheduleWindow>)>,
     written_at: Time,
     refused_at: Option<Time>,
     /// The step last announced without being written (dry run), and the obstacle last announced.
@@ -61,6 +67,7 @@ impl Memory {
             gone: false,
             state: State::restored(status.learnt.clone().unwrap_or_default(), state),
             workload: None,
+            schedules: None,
             status,
             written_at: 0.0,
             refused_at: None,
@@ -117,7 +124,8 @@ pub(super) async fn look(
         Some((_, Err(why))) => Err(why.message.clone()),
         None => Err("the workload was not read yet".to_owned()),
     };
-    let seen = Observation { groups, workload };
+    let schedules = schedules(work, memory, now);
+    let seen = Observation { groups, workload, schedules };
     let (mut decision, state) = decide(&work.policy, std::mem::take(&mut memory.state), &seen, now);
     memory.state = state;
 
@@ -177,6 +185,24 @@ pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut 
     memory.workload = None;
     let new = status::invalid(&memory.status, object.metadata.generation, &why.reason, &why.message, now);
     write_status(hands, object, memory, new, now).await;
+}
+
+/// The schedules that are on or soon, on the clock that everything else is measured by.
+fn schedules(work: &Work, memory: &mut Memory, now: Time) -> Vec<ScheduleWindow> {
+    let generation = work.object.metadata.generation;
+    match &memory.schedules {
+        Some((at, of, near)) if *of == generation && now - at < SCHEDULES_AGE => near.clone(),
+        _ => {
+            let shift = clock::set_since();
+            let mut near = work.calendar.near(now + shift);
+            for window in &mut near {
+                window.from -= shift;
+                window.until -= shift;
+            }
+            memory.schedules = Some((now, generation, near.clone()));
+            near
+        }
+    }
 }
 
 async fn read_workload(hands: &Hands, target: &Target, memory: &mut Memory, now: Time) {
@@ -298,6 +324,12 @@ fn announce(
         }
     } else {
         memory.announced = None;
+    }
+    for told in &decision.news {
+        let (reason, text) = sentence::news(&context.target, told);
+        let kind = if matches!(told, News::Expired { .. }) { Kind::Warning } else { Kind::Normal };
+        info!(namespace, name, reason, "{text}");
+        hands.events.publish(object, kind, reason, "Observe", &text);
     }
     let mut obstacle = false;
     if context.blocked != memory.blocked {

@@ -2,7 +2,7 @@
 //!
 //! Made from the `Decision` and the workload's name alone.
 
-use crate::decide::{Decision, Limit, Rule, ScalerState};
+use crate::decide::{Decision, Limit, News, Rule, ScalerState, Turning};
 
 /// What was decided, for an event, a log line or `kubectl get -o wide`.
 pub fn sentence(name: &str, decision: &Decision) -> String {
@@ -27,9 +27,10 @@ fn why(decision: &Decision, to: i32) -> String {
             let (s, are, do_) = if to == 1 { ("s", "is", "does") } else { ("", "are", "do") };
             match n.eta {
                 Some(eta) if late || eta >= 1.0 => format!(
-                    "{behind}; {replicas}{each} clear{s} it in {} (objective {}){held}",
+                    "{behind}; {replicas}{each} clear{s} it in {} (objective {}){held}{}",
                     span(eta),
-                    span(n.recover_within)
+                    span(n.recover_within),
+                    afterwards(decision, to)
                 ),
                 Some(_) => format!("{} arriving; {replicas}{each} keep{s} up with it{held}", rate(n.arrival)),
                 None => {
@@ -62,10 +63,135 @@ fn why(decision: &Decision, to: i32) -> String {
             "fallback, as nothing complete was seen for long: {}",
             decision.problems.first().map_or("no observation", String::as_str)
         ),
+        Rule::Deadline => format!(
+            "{behind}; retention deletes what waits in {}, so as many are asked for as save most of it{}",
+            n.time_to_loss.map_or_else(|| "a moment".to_owned(), span),
+            held_back(&decision.limits)
+        ),
+        Rule::Schedule => scheduled(decision).unwrap_or_else(|| "a schedule asks for more".to_owned()),
+        Rule::Base => held_while_quiet(decision).unwrap_or_else(|| "more are held while quiet".to_owned()),
+        Rule::KeepOffsets => {
+            "nobody has read for days, and Kafka forgets the offsets of such a group: one replica keeps them"
+                .to_owned()
+        }
         Rule::Bounds if decision.from < decision.to => "fewer than minReplicas were asked for".to_owned(),
         Rule::Bounds => "more than maxReplicas were asked for".to_owned(),
         other => other.as_str().to_owned(),
     }
+}
+
+/// How many are enough once the backlog is gone.
+fn afterwards(decision: &Decision, to: i32) -> String {
+    match decision.numbers.lasting {
+        Some(lasting) if lasting < to => {
+            let lasting = lasting.max(1);
+            format!("; afterwards {lasting} {} enough", if lasting == 1 { "is" } else { "are" })
+        }
+        _ => String::new(),
+    }
+}
+
+fn scheduled(decision: &Decision) -> Option<String> {
+    let schedule = decision.numbers.schedule.as_ref()?;
+    let least = plural(schedule.min_replicas, "replica");
+    Some(if schedule.begins_in > 0.0 {
+        format!(
+            "schedule {} begins in {} and asks for at least {least}",
+            schedule.name,
+            span(schedule.begins_in)
+        )
+    } else {
+        format!("schedule {} asks for at least {least} for another {}", schedule.name, span(schedule.ends_in))
+    })
+}
+
+fn held_while_quiet(decision: &Decision) -> Option<String> {
+    let base = decision.numbers.base?;
+    let held = plural(base.replicas, "replica");
+    Some(format!(
+        "at least {held} {} held while quiet, as fewer did not last {} times lately",
+        if base.replicas == 1 { "is" } else { "are" },
+        base.relapses
+    ))
+}
+
+/// What holds more than the load needs.
+fn holds(decision: &Decision) -> String {
+    let words = decision.limits.iter().filter_map(|limit| match limit {
+        Limit::Schedule => scheduled(decision),
+        Limit::Base => held_while_quiet(decision),
+        _ => None,
+    });
+    words.map(|w| format!("; {w}")).collect()
+}
+
+/// Messages that nobody will read any more.
+fn expired(decision: &Decision) -> String {
+    match decision.numbers.expired {
+        0 => String::new(),
+        1 => "; 1 message was deleted by retention before it was read".to_owned(),
+        n => format!("; {} messages were deleted by retention before they were read", count(n)),
+    }
+}
+
+/// Something that is told once, of a workload by name: one word for it, and a sentence.
+pub fn news(name: &str, news: &News) -> (&'static str, String) {
+    match news {
+        News::BaseRaised { from, to, relapses } => (
+            "BaseRaised",
+            format!(
+                "{name} fell behind soon after a step down to {from}, the {} time lately: from now on {to} are held while quiet, and fewer again after quiet days",
+                ordinal(*relapses)
+            ),
+        ),
+        News::BaseLowered { from, to } => (
+            "BaseLowered",
+            format!("{name} kept up for a day: {to} instead of {from} are held while quiet from now on"),
+        ),
+        News::Expired { group, messages } => (
+            "MessagesExpired",
+            format!(
+                "Retention deleted {} of consumer group {group} before {} read: keep messages longer, or let it catch up sooner (objective.recoverWithin)",
+                if *messages == 1 {
+                    "1 message".to_owned()
+                } else {
+                    format!("{} messages", count(*messages))
+                },
+                if *messages == 1 { "it was" } else { "they were" }
+            ),
+        ),
+    }
+}
+
+fn ordinal(n: u32) -> String {
+    let end = match (n % 10, n % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{n}{end}")
+}
+
+/// What would change a decision, in words; `None` when nothing is known to.
+pub fn would_change(decision: &Decision) -> Option<String> {
+    let Turning { up_above, down_below, down_in, held_for, fallback_in } = &decision.turning;
+    let mut words = Vec::new();
+    if let Some(above) = up_above {
+        words.push(format!("more replicas from {} arriving on", rate(Some(*above))));
+    }
+    if let Some(below) = down_below {
+        let when = down_in.map_or_else(String::new, |s| format!(", in {} at the earliest", span(s)));
+        words.push(format!("fewer below {}{when}", rate(Some(*below))));
+    }
+    if let Some(held) = held_for {
+        words.push(format!("no more for another {}, unless the backlog is gone sooner", span(*held)));
+    }
+    if let Some(fallback) = fallback_in {
+        words.push(format!("the fallback in {}, unless Kafka is seen again", span(*fallback)));
+    }
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 fn held_back(limits: &[Limit]) -> String {
@@ -95,14 +221,16 @@ pub fn state_sentence(decision: &Decision) -> String {
         count(n.lag.unwrap_or(0)),
         span(n.delay.unwrap_or(0.0))
     );
-    let held = held_back(&decision.limits);
+    let held = held_back(&decision.limits) + &expired(decision);
     match decision.state {
-        ScalerState::Idle => "Nothing arrives and nothing waits".to_owned(),
+        ScalerState::Idle => format!("Nothing arrives and nothing waits{}", holds(decision)),
         ScalerState::KeepingUp => {
             let verb = if asked == Some(1) { "keeps" } else { "keep" };
             match n.arrival {
-                Some(arrival) => format!("{replicas} {verb} up with {} arriving", rate(Some(arrival))),
-                None => format!("{replicas} {verb} up"),
+                Some(arrival) => {
+                    format!("{replicas} {verb} up with {} arriving{}", rate(Some(arrival)), holds(decision))
+                }
+                None => format!("{replicas} {verb} up{}", holds(decision)),
             }
         }
         ScalerState::Recovering => match n.eta {
@@ -246,6 +374,8 @@ mod tests {
                 ..Numbers::default()
             },
             problems: Vec::new(),
+            news: Vec::new(),
+            turning: Default::default(),
             next_look: 5.0,
         }
     }

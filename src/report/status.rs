@@ -6,7 +6,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
 
-use super::sentence::{rounded, sentence, span};
+use super::sentence::{rounded, sentence, span, would_change};
 use crate::api::{ConsumerScalerStatus, DecisionReport, KafkaConnectionStatus};
 use crate::clock::timestamp;
 use crate::decide::{Decision, Learnt, Limit, ScalerState, Time};
@@ -116,6 +116,7 @@ fn report(decision: &Decision, message: &str) -> DecisionReport {
         capacity_per_replica: tenths(n.capacity),
         demand: n.demand,
         eta_seconds: tenths(n.eta),
+        would_change: would_change(decision),
         limits: decision.limits.iter().map(|l| l.as_str().to_owned()).collect(),
     }
 }
@@ -157,7 +158,7 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
             Some(("PausedScaleDown", "Fewer replicas would do; mode says scale up only"))
         }
         Limit::DryRun => Some(("DryRun", "mode says write nothing")),
-        Limit::MinReplicas | Limit::DownStep | Limit::DownWindow => None,
+        Limit::MinReplicas | Limit::Schedule | Limit::Base | Limit::DownStep | Limit::DownWindow => None,
     });
     match limit {
         Some((reason, message)) => put("ScalingLimited", "True", reason, message),
@@ -338,6 +339,8 @@ mod tests {
                 ..Numbers::default()
             },
             problems: Vec::new(),
+            news: Vec::new(),
+            turning: Default::default(),
             next_look: 5.0,
         }
     }

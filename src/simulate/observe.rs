@@ -36,6 +36,7 @@ impl Observer {
                 committed: Committed::At(0),
                 end: None,
                 start: None,
+                retention: plant.config.retention,
             })
             .collect();
         let workload = Workload { replicas: 0, pods: 0, ready: None, template: None, rolling_out: false };
@@ -50,8 +51,8 @@ impl Observer {
         let unseen =
             GroupObservation::unseen(&plant.config.group, "broker kafka-0:9092 refused the connection");
         Self {
-            seen: Observation { groups: vec![group], workload: Ok(workload.clone()) },
-            blind: Observation { groups: vec![unseen], workload: Ok(workload) },
+            seen: Observation { groups: vec![group], workload: Ok(workload.clone()), schedules: Vec::new() },
+            blind: Observation { groups: vec![unseen], workload: Ok(workload), schedules: Vec::new() },
             members_of: None,
             names,
         }

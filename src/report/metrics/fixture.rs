@@ -29,6 +29,7 @@ impl Case {
                 committed: Committed::At(100),
                 end: Some(100 + lag),
                 start: Some(10),
+                retention: None,
             })
             .collect();
         let lag = topics.iter().flat_map(|(_, lags)| *lags).sum();
@@ -71,6 +72,7 @@ impl Case {
                     template: None,
                     rolling_out: false,
                 }),
+                schedules: Vec::new(),
             },
             decision: Decision {
                 at: 1000.5,
@@ -89,6 +91,11 @@ impl Case {
                     capacity: Some(61.0),
                     demand: Some(30),
                     eta: None,
+                    lasting: None,
+                    base: None,
+                    schedule: None,
+                    expired: 0,
+                    time_to_loss: None,
                     start_up: 60.0,
                     rebalance_pause: 15.0,
                     max_delay: 30.0,
@@ -105,6 +112,8 @@ impl Case {
                     }],
                 },
                 problems: vec![],
+                news: vec![],
+                turning: Default::default(),
                 next_look: 5.0,
             },
         }

@@ -51,6 +51,26 @@ const SCALER: &[ScalerGauge] = &[
     ("spillway_scaler_ready_replicas", "Pods of the workload that are ready, where its kind tells.", |s| {
         s.ready.map(f64::from)
     }),
+    (
+        "spillway_scaler_base_replicas",
+        "Replicas held while quiet, as fewer did not last. Absent while nothing above minReplicas is.",
+        |s| s.decision.numbers.base.map(|b| b.replicas.into()),
+    ),
+    (
+        "spillway_scaler_schedule_min_replicas",
+        "Replicas that the schedule that is on asks for. Absent while none is.",
+        |s| s.decision.numbers.schedule.as_ref().map(|s| s.min_replicas.into()),
+    ),
+    (
+        "spillway_scaler_expired_messages",
+        "Messages that retention deleted before they were read, as far as the groups have not read on since.",
+        |s| Some(s.decision.numbers.expired as f64),
+    ),
+    (
+        "spillway_scaler_time_to_loss_seconds",
+        "How long until retention deletes the first message that waits, in seconds. Absent without a backlog, or where messages are kept for ever.",
+        |s| s.decision.numbers.time_to_loss,
+    ),
     ("spillway_scaler_min_replicas", "minReplicas of the scaler.", |s| Some(s.min_replicas.into())),
     ("spillway_scaler_max_replicas", "maxReplicas of the scaler.", |s| Some(s.max_replicas.into())),
     (

@@ -111,6 +111,7 @@ pub fn observed(now: f64, partitions: usize, lag: i64, replicas: i32, pods: i32)
             committed: Committed::At(1_000),
             end: Some(1_000 + lag / count + i64::from(p < lag % count)),
             start: Some(0),
+            retention: None,
         })
         .collect();
     let group = GroupObservation {
@@ -122,7 +123,7 @@ pub fn observed(now: f64, partitions: usize, lag: i64, replicas: i32, pods: i32)
         partitions,
     };
     let workload = Workload { replicas, pods, ready: None, template: None, rolling_out: false };
-    Observation { groups: vec![group], workload: Ok(workload) }
+    Observation { groups: vec![group], workload: Ok(workload), schedules: Vec::new() }
 }
 
 #[cfg(test)]

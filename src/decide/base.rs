@@ -1,0 +1,85 @@
+//! The base: replicas held while quiet, because fewer did not last.
+//!
+//! A backlog now and then is met for as long as it lasts. A group that falls behind again soon after
+//! each step down is given more for good, and less again after quiet days.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::demand::candidates;
+use super::group::GroupState;
+use super::{News, Policy, State, Time};
+
+/// A relapse is to be late again within so many down windows of a step down.
+const SOON: f64 = 3.0;
+/// Relapses from which on the base is raised: one may be chance.
+const REPEATED: u32 = 2;
+/// A quiet day, s, after which the base is lowered by a step.
+const QUIET: f64 = 86_400.0;
+/// Longest down window that relapses lead to, s.
+const LONGEST_WINDOW: f64 = 86_400.0;
+
+/// What is held while quiet, and why.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Base {
+    /// Replicas held while quiet; 0 while nothing above minReplicas is.
+    #[serde(default)]
+    pub replicas: i32,
+    /// How often the group fell behind soon after a step down; one less for each quiet day.
+    #[serde(default)]
+    pub relapses: u32,
+    /// When that last changed, seconds since the Unix epoch.
+    #[serde(default)]
+    pub changed_at: f64,
+}
+
+/// How long the group must have kept up before a step down, s: twice as long for each relapse.
+pub(super) fn down_window(policy: &Policy, state: &State) -> f64 {
+    let relapses = state.learnt.base.map_or(0, |b| b.relapses).min(16);
+    (policy.down_window * 2f64.powi(relapses as i32)).min(LONGEST_WINDOW.max(policy.down_window))
+}
+
+/// Messages are late from now on: whether the last step down was one too many.
+pub(super) fn fell_behind(policy: &Policy, state: &mut State, now: Time) {
+    let Some((at, left)) = state.stepped_down.take() else { return };
+    if now - at > SOON * down_window(policy, state) {
+        return;
+    }
+    let before = state.learnt.base.unwrap_or_default();
+    let relapses = before.relapses.saturating_add(1);
+    let mut base = Base { relapses, changed_at: now, ..before };
+    if relapses >= REPEATED {
+        let step = levels(policy, state).into_iter().find(|level| *level > left).unwrap_or(left);
+        base.replicas = step.max(before.replicas).min(policy.max_replicas);
+    }
+    if base.replicas > before.replicas.max(policy.min_replicas) {
+        state.news.push(News::BaseRaised { from: left, to: base.replicas, relapses });
+    }
+    state.learnt.base = Some(base);
+}
+
+/// Lowers the base by a step after a quiet day.
+pub(super) fn decay(policy: &Policy, state: &mut State, now: Time) {
+    let Some(mut base) = state.learnt.base else { return };
+    let quiet_since = base.changed_at.max(state.late_at.unwrap_or(f64::NEG_INFINITY));
+    if now - quiet_since < QUIET {
+        return;
+    }
+    let before = base.replicas;
+    let below = levels(policy, state).into_iter().rev().find(|level| *level < before).unwrap_or(0);
+    base = Base {
+        replicas: if below <= policy.min_replicas { 0 } else { below },
+        relapses: base.relapses.saturating_sub(1),
+        changed_at: now,
+    };
+    if before > policy.min_replicas {
+        state.news.push(News::BaseLowered { from: before, to: base.replicas.max(policy.min_replicas) });
+    }
+    state.learnt.base = (base.relapses > 0 || base.replicas > 0).then_some(base);
+}
+
+fn levels(policy: &Policy, state: &State) -> Vec<i32> {
+    let partitions = state.groups.iter().map(GroupState::partition_count).max().unwrap_or(0);
+    candidates(partitions, policy.threads_per_replica)
+}

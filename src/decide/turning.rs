@@ -1,0 +1,47 @@
+//! What would change a decision: rates and times at which it would be another.
+//!
+//! It is told, not decided by: each number follows from the rule that would bind then.
+
+use super::demand::{candidates, usable_replicas};
+use super::rules::{Choice, floor};
+use super::{Mode, Observation, Policy, State, Time, Turning, base};
+
+/// What would change the choice.
+pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, now: Time) -> Turning {
+    let mut turning = Turning::default();
+    let Some(replicas) = choice.to else { return turning };
+    if policy.mode == Mode::Paused {
+        return turning;
+    }
+    if let Some(until) = state.ceiling.held_until.filter(|until| *until > now) {
+        turning.held_for = Some(until - now);
+    }
+    if let (Some(fallback), Some(last)) = (policy.fallback, state.last_complete)
+        && now > last
+        && replicas < fallback.replicas
+    {
+        turning.fallback_in = Some((last + fallback.after - now).max(0.0));
+    }
+    // With several groups each has rates of its own, and no one number tells.
+    let [group] = state.groups.as_slice() else { return turning };
+    let Some(capacity) = group.capacity() else { return turning };
+    let carries = |replicas: i32| {
+        usable_replicas(replicas, group.partition_count(), policy.threads_per_replica) * capacity
+    };
+    let levels = candidates(group.partition_count(), policy.threads_per_replica);
+    let most = policy.max_replicas.min(levels.last().copied().unwrap_or(0));
+    if replicas > 0 && replicas < most {
+        turning.up_above = Some(carries(replicas) * policy.tuning.steady_trigger);
+    }
+    let lowest = floor(policy, state, seen, now).replicas.max(1);
+    let below = levels.iter().rev().find(|level| **level < replicas);
+    if let Some(below) = below.filter(|_| replicas > lowest && policy.mode != Mode::PausedScaleDown) {
+        turning.down_below = Some(carries((*below).max(lowest)) * policy.tuning.steady_utilisation);
+        let largest = state.recommended.front().map(|(_, most)| *most);
+        if largest.is_some_and(|most| most < replicas) {
+            let window = base::down_window(policy, state);
+            turning.down_in = state.quiet_since.map(|since| (since + window - now).max(0.0));
+        }
+    }
+    turning
+}
