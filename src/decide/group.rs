@@ -380,20 +380,31 @@ impl GroupState {
     /// pause of `pause` seconds: what waits now, what the present replicas do not keep up with
     /// until then, and what arrives in the pause.
     pub fn loads(&self, policy: &Policy, start_up: f64, pause: f64) -> Vec<Load> {
-        let window = policy.rate_window();
-        let known: f64 = self.partitions.iter().filter_map(|e| e.history.arrival(window)).sum();
-        let even = self.arrival_up / self.partitions.len().max(1) as f64;
         let growth =
             (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
+        self.spread(policy, self.arrival_up, growth)
+    }
+
+    /// What each partition asks for once nothing waits, at the rate at which messages arrive now. For sizing
+    /// down: the largest of it over the down window counts, so that it need not allow for a rise.
+    pub fn quiet_loads(&self, policy: &Policy) -> Vec<Load> {
+        let loads = self.spread(policy, self.arrival.unwrap_or(self.arrival_up), 0.0);
+        loads.into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
+    }
+
+    fn spread(&self, policy: &Policy, rate: f64, growth: f64) -> Vec<Load> {
+        let window = policy.rate_window();
+        let known: f64 = self.partitions.iter().filter_map(|e| e.history.arrival(window)).sum();
+        let even = rate / self.partitions.len().max(1) as f64;
         self.partitions
             .iter()
             .map(|entry| {
                 // The partitions' own short-window rates give the shares; the sum is the group's.
                 let arrival = match entry.history.arrival(window) {
-                    Some(own) if known > 0.0 => own.max(0.0) / known * self.arrival_up,
+                    Some(own) if known > 0.0 => own.max(0.0) / known * rate,
                     _ => even,
                 };
-                let share = if self.arrival_up > 0.0 { arrival / self.arrival_up } else { 0.0 };
+                let share = if rate > 0.0 { arrival / rate } else { 0.0 };
                 // What stands still alone no replica count clears.
                 let waits = if entry.standing { 0.0 } else { entry.lag as f64 };
                 Load { arrival, backlog: waits + growth * share }

@@ -18,6 +18,8 @@ pub(super) struct Need {
     pub enough: bool,
     /// The count is a trial: the capacity is not known.
     pub probe: bool,
+    /// Replicas that would do if it stayed as it is now, for the down window.
+    pub quiet: i32,
     pub hot: bool,
     /// Messages are about to be deleted before the replicas there have read them.
     pub deadline: bool,
@@ -30,6 +32,7 @@ impl Need {
     fn keep(replicas: i32) -> Self {
         Self {
             replicas,
+            quiet: replicas,
             enough: true,
             probe: false,
             hot: false,
@@ -109,6 +112,11 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let loads = if steady { steady_loads(group, policy) } else { group.loads(policy, start_up, pause) };
     let found = demand(&loads, &plan(look, capacity, horizon));
     let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
+    let quiet = if enough && steady {
+        demand(&group.quiet_loads(policy), &plan(look, capacity, horizon)).replicas.min(replicas)
+    } else {
+        replicas
+    };
     let lasting =
         waits.then(|| demand(&steady_loads(group, policy), &plan(look, capacity, horizon)).replicas);
     Need {
@@ -118,6 +126,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
         beyond: found.beyond_partitions,
         deadline: deadline && !enough,
         lasting,
+        quiet,
         ..Need::keep(replicas)
     }
 }

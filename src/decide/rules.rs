@@ -10,6 +10,9 @@ use super::need::{Need, eta, need};
 use super::{GroupPhase, Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
 use super::{trial, zero};
 
+/// Rate windows for which a step down waits for a larger one.
+const FALLING: f64 = 2.0;
+
 /// What a rule chose, with what it computed on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Choice {
@@ -189,7 +192,8 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     if demanded > look.policy.max_replicas {
         choice.limits.push(Limit::MaxReplicas);
     }
-    note_quiet(look, state, wanted);
+    let quiet = needs.iter().map(|n| n.quiet).max().unwrap_or(current);
+    note_quiet(look, state, quiet.clamp(floor.min(look.policy.max_replicas), look.policy.max_replicas));
 
     if state.seen < look.policy.tuning.warm_up {
         choice.rule = Rule::WarmingUp;
@@ -218,7 +222,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
             choice.rule = Rule::CannotHelp;
         } else if look.settling {
             choice.rule = Rule::Settling;
-        } else if wanted < current {
+        } else if quiet < current {
             down(look, state, &mut choice);
         }
     }
@@ -318,6 +322,13 @@ fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
         choice.limits.push(Limit::DownWindow);
         return;
     };
+    // One step instead of two, where fewer still will do in a moment.
+    let soon = look.now - window + FALLING * policy.rate_window();
+    let later = state.recommended.iter().find(|(at, _)| *at >= soon).map_or(largest, |(_, most)| *most);
+    if later.max(look.floor.replicas) < largest.max(look.floor.replicas) {
+        choice.limits.push(Limit::DownWindow);
+        return;
+    }
     let step = ((f64::from(current) * policy.down_max_step).floor() as i32).max(1);
     let target = largest.max(look.floor.replicas);
     if target < current - step {
