@@ -14,6 +14,10 @@ use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Pol
 const LONGEST_GAP: f64 = 120.0;
 /// Sweeps over which a sudden rise is seen.
 const FAST_SWEEPS: f64 = 3.0;
+/// How many times what is processed must arrive for a rush.
+const RUSH: f64 = 1.25;
+/// How many times what a member does between two readings must wait for it to count as busy.
+const BUSY: f64 = 1.5;
 /// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
 const NOISE: f64 = 4.0;
 
@@ -59,6 +63,8 @@ pub(super) struct GroupState {
     /// When it began to process again after it was stuck, or was first seen.
     resumed_at: Option<Time>,
     capacity: Capacity,
+    /// What members do that have had more to do than they can for a moment, msg/s a replica.
+    first_guess: Option<f64>,
     sampled_at: Option<Time>,
 }
 
@@ -99,6 +105,7 @@ impl GroupState {
             paused_from: None,
             resumed_at: None,
             capacity: Capacity::restored(capacity),
+            first_guess: None,
             sampled_at: None,
         }
     }
@@ -258,7 +265,35 @@ impl GroupState {
         expected * policy.tuning.steady_utilisation / policy.tuning.drain_utilisation
     }
 
+    /// Before any sample: what warm members do that had more to do than they could, if only for a moment.
+    /// Less certain than a sample, and there before messages are late.
+    fn guess_capacity(&self, policy: &Policy, at: Time) -> Option<f64> {
+        let gap = policy.sweep_interval.max(self.commit_gap);
+        let window = 3.0 * gap;
+        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
+        if self.capacity.get().is_some() || !warm || self.steady_since().is_none_or(|s| at - s < window) {
+            return None;
+        }
+        let busy: Vec<f64> = self
+            .members
+            .iter()
+            .filter_map(|member| {
+                let read = member.assignment.iter().filter_map(|(t, p)| self.partitions.get(t, *p));
+                let (mut rate, mut waiting) = (0.0, 0.0);
+                for entry in read {
+                    rate += entry.history.service(window, 0.0)?;
+                    waiting += entry.history.least_waiting(window) as f64;
+                }
+                // More than lies between two commits and two sweeps, all the time.
+                (rate > 0.0 && waiting >= BUSY * rate * gap).then_some(rate)
+            })
+            .collect();
+        let mean = busy.iter().sum::<f64>() / busy.len() as f64;
+        (!busy.is_empty()).then_some(mean * f64::from(policy.threads_per_replica))
+    }
+
     fn sample_capacity(&mut self, policy: &Policy, at: Time) {
+        self.first_guess = self.guess_capacity(policy, at);
         let window = self.capacity_window(policy);
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
@@ -308,6 +343,16 @@ impl GroupState {
     /// Messages per second of one saturated, warm replica. `None` before anything is known of it.
     pub fn capacity(&self) -> Option<f64> {
         self.capacity.get()
+    }
+
+    /// Whether clearly more arrives than is processed.
+    pub fn rushed(&self) -> bool {
+        self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service)
+    }
+
+    /// Before a capacity is known: what a replica seems to be able to do at most, msg/s.
+    pub fn first_guess(&self) -> Option<f64> {
+        self.first_guess
     }
 
     /// The most one replica was seen to do without being pushed, msg/s.

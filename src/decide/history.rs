@@ -119,6 +119,13 @@ impl History {
         self.rate(window, ago, |p| p.position)
     }
 
+    /// The fewest messages that waited at any reading of the last `window` seconds.
+    pub fn least_waiting(&self, window: f64) -> i64 {
+        let Some(last) = self.points.back() else { return 0 };
+        let within = self.points.iter().rev().take_while(|p| p.at >= last.at - window - 1e-9);
+        within.map(|p| p.end.saturating_sub(p.position)).min().unwrap_or(0)
+    }
+
     /// End of the log as last read.
     pub fn end(&self) -> Option<i64> {
         self.points.back().map(|p| p.end)
