@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 # KEEP=1 leaves the demo running.
 KEEP ?=
 export KEEP
+# RECORD=run.csv records the demo, second by second.
+RECORD ?=
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
@@ -16,7 +18,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## A backlog on a real cluster and a real Kafka, drained before your eyes (KEEP=1 leaves it running)
-	@target/debug/testbed demo
+	@target/debug/testbed demo $(if $(RECORD),--record '$(RECORD)')
 
 test: TOOLS = --all
 test: lint unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end
