@@ -95,10 +95,13 @@ impl Recording {
         say("capacity", EACH.to_string())?;
         say("replicas", REPLICAS.to_string())?;
         say("outage", format!("{:.1} {:.1}", self.since(self.outage.0), self.since(self.outage.1)))?;
-        let calls = scene.scale_writes()?;
-        for (at, to) in calls.iter().zip(path(&scene.look().await.said)) {
+        let (calls, seen) = (scene.scale_writes()?, scene.look().await);
+        for (at, to) in calls.iter().zip(path(&seen.said)) {
             let at: Timestamp = at.parse().context("the time of a call")?;
             say("write", format!("{:.1} {to}", self.since(at.as_millisecond())))?;
+        }
+        for (_, sentence) in seen.said.iter().filter(|(reason, _)| reason == "Scaled") {
+            say("said", sentence.clone())?;
         }
         say("rebalances", scene.rebalances()?.to_string())?;
         Ok(text)
