@@ -289,6 +289,8 @@ mod tests {
     const ONE: &str = include_str!("../recordings/demo-1.csv");
     const TWO: &str = include_str!("../recordings/demo-2.csv");
     const THREE: &str = include_str!("../recordings/demo-3.csv");
+    /// Recorded after the bounds of `near` were set.
+    const FOUR: &str = include_str!("../recordings/demo-4.csv");
 
     /// How far the two may be apart. All times are of sweeps 1 s apart that begin at another part of
     /// the second, of an outage moved to whole seconds (0.5 s), and of a step that may wait for one sweep
@@ -314,6 +316,7 @@ mod tests {
     #[rstest]
     #[case::two(TWO)]
     #[case::three(THREE)]
+    #[case::four(FOUR)]
     fn the_simulator_takes_the_recorded_path(#[case] text: &str) {
         let recorded = recorded(text).unwrap();
         assert!(recorded.simulated_as_believed().is_none(), "{:?}", recorded.believed);
