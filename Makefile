@@ -7,16 +7,22 @@ MAKEFLAGS += --no-print-directory
 # KEEP=1 leaves the demo running.
 KEEP ?=
 export KEEP
+# RECORD=run.csv records the demo, second by second.
+RECORD ?=
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test lint unit e2e generate build bench-decisions
+.PHONY: help demo replay-demo test lint unit e2e generate build bench-decisions
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: build ## A backlog on a real cluster and a real Kafka, drained before your eyes (KEEP=1 leaves it running)
-	@target/debug/testbed demo
+demo: build ## A backlog on a real cluster and a real Kafka, drained before your eyes (KEEP=1 leaves it running, RECORD=run.csv records it)
+	@target/debug/testbed demo $(if $(RECORD),--record '$(RECORD)')
+
+replay-demo: ## A recorded demo (RECORD=run.csv) and the simulator on the same arrivals, side by side
+	@cargo build --quiet --workspace --locked --bin replay-demo
+	@target/debug/replay-demo $(or $(RECORD),$(wildcard tests/decisions/recordings/demo-*.csv))
 
 test: TOOLS = --all
 test: lint unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end

@@ -11,7 +11,7 @@ mod config;
 mod controller;
 mod effects;
 mod figures;
-mod input;
+pub mod input;
 mod json;
 mod noise;
 mod observe;

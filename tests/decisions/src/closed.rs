@@ -1,10 +1,14 @@
 //! The loads of the recorded runs, in the simulator: the loop closed.
 //!
 //! Open loop (`replay`) shows that the model writes what KEDA wrote when it sees what KEDA saw.
-//! Here the plant has to bring forth what it sees, too.
+//! Here the plant has to bring forth what it sees, too; and on the same plant Spillway shows what it
+//! does with the same two loads.
 
+use spillway::decide::{Decision, GroupPolicy, Mode, Policy, StartFrom, Tuning};
 use spillway::simulate::assignment::Assignor;
-use spillway::simulate::{Event, PlantConfig, Protocol, Scenario, Skew, TopicConfig, Traffic};
+use spillway::simulate::{
+    Controller, Engine, Event, PlantConfig, Protocol, Scenario, Skew, TopicConfig, Traffic, View,
+};
 
 /// The consumers of the recordings: 12 even partitions, 60 msg/s a replica, ready 10 s after they
 /// are made, range assignor (eager; a round took 2 to 3 s).
@@ -46,12 +50,58 @@ pub fn step() -> Scenario {
     }
 }
 
+/// What the recorded ScaledObjects asked for, in our words: 2 to 12 replicas. A message may be 10 s
+/// late (the recordings count the seconds over 10 s of input); the rest is as it comes.
+pub fn policy(recover_within: f64) -> Policy {
+    Policy {
+        groups: vec![GroupPolicy { group: "orders".to_owned(), start_from: StartFrom::Earliest }],
+        min_replicas: 2,
+        max_replicas: 12,
+        threads_per_replica: 1,
+        max_delay: 10.0,
+        recover_within,
+        fallback: None,
+        down_window: 600.0,
+        down_max_step: 0.5,
+        mode: Mode::Active,
+        sweep_interval: 5.0,
+        tuning: Tuning::default(),
+    }
+}
+
+/// Spillway, added to what runs already: it first looks after 1 s, as the recorded KEDA was added
+/// about when the recording began. A backlog of the first second is there then; it did not arrive.
+#[derive(Clone, Debug)]
+pub struct Added(Engine);
+
+impl Added {
+    /// With a policy, knowing nothing yet.
+    pub fn new(policy: Policy) -> Self {
+        Self(Engine::new(policy))
+    }
+}
+
+impl Controller for Added {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn look(&mut self, view: &View<'_>) -> Option<i32> {
+        if view.now < 1.0 { None } else { self.0.look(view) }
+    }
+
+    fn decision(&self) -> Option<&Decision> {
+        self.0.decision()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::keda::{Keda, ScaledObject, Trigger};
     use rstest::rstest;
-    use spillway::simulate::run;
+    use spillway::decide::ScalerState;
+    use spillway::simulate::{Run, run, table};
 
     /// The recorded paths, write by write: at the same times within 2 s, and the same numbers but
     /// for one replica where the lag is near a multiple of the threshold (3,393 recorded, 3,720
@@ -81,5 +131,72 @@ mod tests {
         let path: Vec<(f64, i32)> = run.writes.iter().map(|w| (w.at, w.to)).collect();
         let near = |(a, b): (&(f64, i32), &(f64, i32))| (a.0 - b.0).abs() <= 2.0 && (a.1 - b.1).abs() <= 1;
         assert!(path.len() == recorded.len() && path.iter().zip(recorded).all(near), "{path:?}");
+    }
+
+    /// The recorded load under Spillway, and on for as long as it takes to give replicas back. The
+    /// recorded consumers are paced and their load is even (`None`); with a seed, arrivals,
+    /// capacities (5 %) and start-up times (2 s) vary.
+    fn ours(load: Scenario, initial: i32, recover_within: f64, seed: Option<u64>) -> Run {
+        let mut plant = plant(initial);
+        let mut scenario = Scenario { duration: 1200.0, ..load };
+        if seed.is_some() {
+            plant.capacity_noise = 0.05;
+            plant.start_up.1 = 2.0;
+            scenario.traffic = Traffic::constant(scenario.traffic.peak());
+        }
+        let policy = policy(recover_within);
+        let max_delay = policy.max_delay;
+        run(&plant, &scenario, max_delay, &mut Added::new(policy), seed.unwrap_or(0))
+    }
+
+    /// The numbers written, and when.
+    fn path(run: &Run) -> (Vec<i32>, Vec<f64>) {
+        (run.writes.iter().map(|w| w.to).collect(), run.writes.iter().map(|w| w.at).collect())
+    }
+
+    /// 6 replicas clear 28,800 messages with 120/s to spare in 4 minutes, and 10 are allowed: nothing is
+    /// to be done. KEDA wrote 1, 4 and 9 times here, at thresholds of 10, 600 and 2,400.
+    #[rstest]
+    fn a_recovery_with_time_needs_no_write(#[values(None, Some(1), Some(2), Some(3))] seed: Option<u64>) {
+        let run = ours(recovery(), 6, 600.0, seed);
+        let table = table::decisions(&run);
+        assert_eq!(run.writes, [], "{table}");
+        let drained = run.figures.drains[0].seconds.unwrap();
+        // Capacities that vary make for 2 to 6 minutes.
+        let expected = if seed.is_none() { 210.0..=250.0 } else { 120.0..=360.0 };
+        assert!(expected.contains(&drained), "drained in {drained} s\n{table}");
+    }
+
+    /// With 2 minutes 6 are too few: one step up, once something is processed again, and one down after
+    /// the window. While the consumers stand still, more of them would not help, and that is said.
+    #[rstest]
+    fn a_recovery_in_a_hurry_needs_one_up_and_one_down(
+        #[values(None, Some(1), Some(2), Some(3))] seed: Option<u64>,
+    ) {
+        let run = ours(recovery(), 6, 120.0, seed);
+        let table = table::decisions(&run);
+        let (numbers, times) = path(&run);
+        assert_eq!(numbers, [12, 6], "{table}");
+        assert!((166.0..=210.0).contains(&times[0]) && times[1] > times[0] + 600.0, "{table}");
+        let still = run.decisions.iter().find(|d| d.state == Some(ScalerState::Stuck)).unwrap();
+        assert!(still.at < 75.0 && still.sentence.contains("More replicas would not help"), "{table}");
+        let drained = run.figures.drains[0].seconds.unwrap();
+        assert!(drained <= 120.0, "drained in {drained} s\n{table}");
+    }
+
+    /// A load four times what there is, and a backlog: one step to all that help, once it is known what
+    /// a replica can do, and no other afterwards, as 480/s need them (6 can do 360/s). KEDA took three.
+    #[rstest]
+    #[case::with_time(600.0, 105.0)]
+    #[case::in_a_hurry(120.0, 60.0)]
+    fn the_step_needs_one_write(
+        #[case] recover_within: f64,
+        #[case] known_by: f64,
+        #[values(None, Some(1), Some(2), Some(3))] seed: Option<u64>,
+    ) {
+        let run = ours(step(), 2, recover_within, seed);
+        let (numbers, times) = path(&run);
+        assert_eq!(numbers, [12], "{}", table::decisions(&run));
+        assert!(times[0] <= known_by, "{}", table::decisions(&run));
     }
 }

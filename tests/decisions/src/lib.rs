@@ -9,6 +9,7 @@ pub mod cases;
 pub mod closed;
 pub mod contest;
 pub mod cpu;
+pub mod demo;
 pub mod flink;
 pub mod frontier;
 pub mod hpa;

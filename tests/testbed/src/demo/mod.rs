@@ -5,14 +5,17 @@
 //! are on their own.
 
 mod outcome;
+mod recording;
 mod scene;
 mod view;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 
 use outcome::Outcome;
+use recording::Recording;
 use scene::{Scene, Seen};
 use view::View;
 
@@ -28,6 +31,8 @@ const REPLICAS: i32 = 3;
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// How soon a backlog must be gone.
 const RECOVER_WITHIN: Duration = Duration::from_secs(45);
+/// Time between two looks of Spillway's.
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long things stay quiet before the outage.
 const QUIET: Duration = Duration::from_secs(10);
 /// How long the consumers' downstream is away.
@@ -41,6 +46,9 @@ pub struct Options {
     /// Leave everything running at the end, until Ctrl-C. `KEEP=1` does the same.
     #[arg(long)]
     keep: bool,
+    /// Record what happens, second by second, into this CSV file.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 /// Shows the demo.
@@ -50,40 +58,49 @@ pub struct Options {
 /// replicas did not come back.
 pub async fn run(options: Options) -> Result<()> {
     let keep = options.keep || std::env::var("KEEP").is_ok_and(|v| !v.is_empty() && v != "0");
+    options.record.as_deref().map(recording::prepare).transpose()?;
     let start = Instant::now();
     let scene = Scene::set().await?;
+    let mut recording = Recording::begin()?;
     println!("{}", scene.look_around());
     let mut view = View::new(scene.title());
 
     view.phase("Spillway takes its first looks");
-    until(&scene, &mut view, LIMIT, |seen| {
+    until(&scene, &mut view, &mut recording, LIMIT, |seen| {
         seen.state == "KeepingUp" && seen.ready == Some(f64::from(REPLICAS)) && seen.replicas == seen.ready
     })
     .await?;
     view.phase("all is well");
-    for_a_while(&scene, &mut view, QUIET).await?;
+    for_a_while(&scene, &mut view, &mut recording, QUIET).await?;
 
     view.phase(&format!(
         "the database behind the consumers is down for {}s: they process nothing",
         OUTAGE.as_secs()
     ));
     scene.stop_downstream()?;
-    for_a_while(&scene, &mut view, OUTAGE).await?;
+    let gone = now_ms()?;
+    for_a_while(&scene, &mut view, &mut recording, OUTAGE).await?;
     scene.start_downstream()?;
     let back = now_ms()?;
+    recording.outage = (gone, back);
 
     view.phase("the database is back: the backlog is to be drained in time");
-    until(&scene, &mut view, LIMIT, |seen| seen.state == "KeepingUp").await?;
+    until(&scene, &mut view, &mut recording, LIMIT, |seen| seen.state == "KeepingUp").await?;
     view.phase("recovered: the replicas that were added are given back");
-    let ended = until(&scene, &mut view, LIMIT, |seen| {
+    let ended = until(&scene, &mut view, &mut recording, LIMIT, |seen| {
         seen.state == "KeepingUp" && seen.replicas == Some(f64::from(REPLICAS)) && seen.ready == seen.replicas
     })
     .await;
 
     view.phase("no more messages are sent, so that all can be counted");
     scene.stop_producing()?;
+    recording.end = now_ms()?;
     let account = scene.account(&mut view).await?;
     view.close();
+    if let Some(file) = &options.record {
+        recording.write(file, &scene, &account).await?;
+        println!("Recorded in {}", file.display());
+    }
     let outcome = Outcome::of(&scene, &account, back).await?;
     println!("{}", outcome.text(start.elapsed()));
     if keep {
@@ -102,11 +119,18 @@ fn now_ms() -> Result<i64> {
 }
 
 /// Shows what goes on until it is as `done` says.
-async fn until(scene: &Scene, view: &mut View, limit: Duration, done: impl Fn(&Seen) -> bool) -> Result<()> {
+async fn until(
+    scene: &Scene,
+    view: &mut View,
+    recording: &mut Recording,
+    limit: Duration,
+    done: impl Fn(&Seen) -> bool,
+) -> Result<()> {
     let start = Instant::now();
     loop {
         let seen = scene.look().await;
         view.show(&seen);
+        recording.note(&seen)?;
         if done(&seen) {
             return Ok(());
         }
@@ -116,10 +140,17 @@ async fn until(scene: &Scene, view: &mut View, limit: Duration, done: impl Fn(&S
 }
 
 /// Shows what goes on for a time.
-async fn for_a_while(scene: &Scene, view: &mut View, time: Duration) -> Result<()> {
+async fn for_a_while(
+    scene: &Scene,
+    view: &mut View,
+    recording: &mut Recording,
+    time: Duration,
+) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < time {
-        view.show(&scene.look().await);
+        let seen = scene.look().await;
+        view.show(&seen);
+        recording.note(&seen)?;
         let left = time.saturating_sub(start.elapsed());
         tokio::time::sleep(view.pace().min(left)).await;
     }

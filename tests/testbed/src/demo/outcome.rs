@@ -8,6 +8,12 @@ use super::scene::{ORDERS, Scene};
 use super::{MAX_DELAY, RECOVER_WITHIN, REPLICAS};
 use crate::account::Account;
 
+/// The replicas that Spillway said it scaled to, one after the other.
+pub(super) fn path(said: &[(String, String)]) -> Vec<i32> {
+    let scaled = said.iter().filter(|(reason, _)| reason == "Scaled");
+    scaled.filter_map(|(_, note)| note.split_once(": ")?.0.rsplit(' ').next()?.parse().ok()).collect()
+}
+
 /// How it ended.
 pub(super) struct Outcome {
     produced: u64,
@@ -29,12 +35,8 @@ impl Outcome {
     pub async fn of(scene: &Scene, account: &Account, back: i64) -> Result<Self> {
         let last_late = account.last_late(MAX_DELAY.as_secs_f64()).unwrap_or(back);
         let seen = scene.look().await;
-        let mut path = vec![REPLICAS];
-        for (_, note) in seen.said.iter().filter(|(reason, _)| reason == "Scaled") {
-            let to: Option<i32> =
-                note.split_once(": ").and_then(|(head, _)| head.rsplit(' ').next()?.parse().ok());
-            path.extend(to);
-        }
+        let mut replicas = vec![REPLICAS];
+        replicas.extend(path(&seen.said));
         Ok(Self {
             produced: account.produced_total(),
             processed: account.processed_total(),
@@ -44,8 +46,8 @@ impl Outcome {
             peak_lag: account.peak_backlog(),
             longest_wait: account.longest_wait(),
             drained: ((last_late - back) as f64 / 1000.0).max(0.0),
-            path,
-            writes: scene.scale_writes()?,
+            path: replicas,
+            writes: scene.scale_writes()?.len(),
             rebalances: scene.rebalances()?,
         })
     }

@@ -1,7 +1,7 @@
 //! What the demo is played on: the bed, Spillway, a producer, consumers, and what is seen of them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::ListParams;
 
 use super::view::View;
-use super::{ARRIVING, EACH, LIMIT, MAX_DELAY, PARTITIONS, RECOVER_WITHIN, REPLICAS};
+use super::{ARRIVING, EACH, LIMIT, MAX_DELAY, PARTITIONS, RECOVER_WITHIN, REPLICAS, SWEEP};
 use crate::account::Account;
 use crate::bed::{Bed, BedOptions};
 use crate::kubelet::Images;
@@ -103,7 +103,7 @@ impl Scene {
 apiVersion: spillway.dev/v1alpha1
 kind: KafkaConnection
 metadata: {{name: main, namespace: {SHOP}}}
-spec: {{bootstrapServers: ['{servers}'], sweepInterval: 1s}}
+spec: {{bootstrapServers: ['{servers}'], sweepInterval: {sweep}s}}
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: ConsumerScaler
@@ -112,13 +112,10 @@ spec:
   scaleTargetRef: {{name: {ORDERS}}}
   consumerGroups:
   - {{group: {ORDERS}, connection: {{name: main}}}}
-  minReplicas: 1
-  maxReplicas: {PARTITIONS}
-  objective: {{maxDelay: {}s, recoverWithin: {}s}}
-  behavior: {{scaleDown: {{window: 15s, maxStepPercent: 100}}}}
+  {asked_for}
 ",
-            MAX_DELAY.as_secs(),
-            RECOVER_WITHIN.as_secs(),
+            sweep = SWEEP.as_secs(),
+            asked_for = asked_for().join("\n  "),
             servers = self.bed.kafka()?.bootstrap(),
         ))
     }
@@ -223,8 +220,8 @@ spec:
         self.bed.kafka()?.rebalances(ORDERS).context("counting rebalances")
     }
 
-    /// Writes to the Deployment's `/scale`, by the API server's own log.
-    pub fn scale_writes(&self) -> Result<usize> {
+    /// When the Deployment's `/scale` was written, by the API server's own log (RFC 3339).
+    pub fn scale_writes(&self) -> Result<Vec<String>> {
         let calls = self.bed.plane().calls(operator::NAMESPACE, operator::RELEASE)?;
         let writes = calls.iter().filter(|c| {
             c.object_ref.subresource == "scale"
@@ -232,8 +229,27 @@ spec:
                 && matches!(c.verb.as_str(), "update" | "patch")
                 && c.response_status.code == 200
         });
-        Ok(writes.count())
+        Ok(writes.map(|c| c.request_received_timestamp.clone()).collect())
     }
+
+    /// Where the programs write down what they do.
+    pub fn records(&self) -> &Path {
+        &self.records
+    }
+}
+
+/// What Spillway is asked for, field by field, as YAML: the spec but for what names the parts.
+pub(super) fn asked_for() -> [String; 4] {
+    [
+        "minReplicas: 1".to_owned(),
+        format!("maxReplicas: {PARTITIONS}"),
+        format!(
+            "objective: {{maxDelay: {}s, recoverWithin: {}s}}",
+            MAX_DELAY.as_secs(),
+            RECOVER_WITHIN.as_secs()
+        ),
+        "behavior: {scaleDown: {window: 15s, maxStepPercent: 100}}".to_owned(),
+    ]
 }
 
 fn seen(samples: &[Sample]) -> Seen {
