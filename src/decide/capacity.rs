@@ -18,6 +18,8 @@ pub(super) struct Capacity {
     /// What the template before could do, a little less.
     prior: Option<f64>,
     at_least: f64,
+    /// What was guessed before there were samples.
+    guesses: VecDeque<f64>,
 }
 
 impl Capacity {
@@ -38,6 +40,14 @@ impl Capacity {
         }
     }
 
+    /// A replica that was pushed for a moment only processed so much: counts until there is anything better.
+    pub fn guess(&mut self, rate: f64) {
+        self.guesses.push_back(rate);
+        if self.guesses.len() > SAMPLES {
+            self.guesses.pop_front();
+        }
+    }
+
     /// A replica that was not pushed processed so much: it can do that.
     pub fn seen(&mut self, rate: f64) {
         self.at_least = self.at_least.max(rate);
@@ -51,9 +61,18 @@ impl Capacity {
     /// The median of the samples, or more if a replica was seen to do more. `None` before any
     /// sample, unless another template has left a guess.
     pub fn get(&self) -> Option<f64> {
-        let mut sorted: Vec<f64> = self.samples.iter().copied().chain(self.prior).collect();
+        let mut sorted: Vec<f64> = if self.known() {
+            self.samples.iter().copied().chain(self.prior).collect()
+        } else {
+            self.guesses.iter().copied().collect()
+        };
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).map(|m| m.max(self.at_least))
+    }
+
+    /// Whether it rests on more than a guess.
+    pub fn known(&self) -> bool {
+        !self.samples.is_empty() || self.prior.is_some()
     }
 
     /// Whether it rests on a sample of the template that runs.
@@ -70,6 +89,15 @@ impl Capacity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guess_counts_until_there_is_a_sample() {
+        let mut c = Capacity::default();
+        [50.0, 70.0, 60.0].into_iter().for_each(|rate| c.guess(rate));
+        assert_eq!((c.get(), c.known(), c.measured()), (Some(60.0), false, false));
+        c.sample(55.0);
+        assert_eq!((c.get(), c.known(), c.measured()), (Some(55.0), true, true));
+    }
 
     #[test]
     fn a_new_template_starts_with_a_little_less_than_the_old_and_soon_stands_alone() {

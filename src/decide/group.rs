@@ -63,8 +63,6 @@ pub(super) struct GroupState {
     /// When it began to process again after it was stuck, or was first seen.
     resumed_at: Option<Time>,
     capacity: Capacity,
-    /// What members do that have had more to do than they can for a moment, msg/s a replica.
-    first_guess: Option<f64>,
     sampled_at: Option<Time>,
 }
 
@@ -105,7 +103,6 @@ impl GroupState {
             paused_from: None,
             resumed_at: None,
             capacity: Capacity::restored(capacity),
-            first_guess: None,
             sampled_at: None,
         }
     }
@@ -265,13 +262,14 @@ impl GroupState {
         expected * policy.tuning.steady_utilisation / policy.tuning.drain_utilisation
     }
 
-    /// Before any sample: what warm members do that had more to do than they could, if only for a moment.
-    /// Less certain than a sample, and there before messages are late.
+    /// In a rush, before any sample: what warm members do that had more to do than they could, if only for
+    /// a moment. Less certain than a sample, and there before messages are late.
     fn guess_capacity(&self, policy: &Policy, at: Time) -> Option<f64> {
         let gap = policy.sweep_interval.max(self.commit_gap);
         let window = 3.0 * gap;
         let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
-        if self.capacity.get().is_some() || !warm || self.steady_since().is_none_or(|s| at - s < window) {
+        let rush = self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service);
+        if self.capacity.known() || !warm || !rush || self.steady_since().is_none_or(|s| at - s < window) {
             return None;
         }
         let busy: Vec<f64> = self
@@ -293,7 +291,9 @@ impl GroupState {
     }
 
     fn sample_capacity(&mut self, policy: &Policy, at: Time) {
-        self.first_guess = self.guess_capacity(policy, at);
+        if let Some(guess) = self.guess_capacity(policy, at) {
+            self.capacity.guess(guess);
+        }
         let window = self.capacity_window(policy);
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
@@ -343,16 +343,6 @@ impl GroupState {
     /// Messages per second of one saturated, warm replica. `None` before anything is known of it.
     pub fn capacity(&self) -> Option<f64> {
         self.capacity.get()
-    }
-
-    /// Whether clearly more arrives than is processed.
-    pub fn rushed(&self) -> bool {
-        self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service)
-    }
-
-    /// Before a capacity is known: what a replica seems to be able to do at most, msg/s.
-    pub fn first_guess(&self) -> Option<f64> {
-        self.first_guess
     }
 
     /// The most one replica was seen to do without being pushed, msg/s.

@@ -59,14 +59,9 @@ pub(super) fn need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     if group.stuck(policy, look.now) {
         return Need::keep(current);
     }
-    match (group.capacity(), group.first_guess()) {
-        (Some(capacity), _) => sized(look, state, group, capacity),
-        // Good enough to meet a rush with; anything less waits for what is measured.
-        (None, Some(guess)) if group.rushed() => {
-            let need = sized(look, state, group, guess);
-            if need.replicas > current { need } else { unsized_need(look, state, group) }
-        }
-        (None, _) => unsized_need(look, state, group),
+    match group.capacity() {
+        Some(capacity) => sized(look, state, group, capacity),
+        None => unsized_need(look, state, group),
     }
 }
 
