@@ -97,7 +97,8 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     }
     let levels = candidates(loads.len(), plan.threads);
     let suffices = |replicas: i32| {
-        largest_load(&rates, (replicas * plan.threads.max(1)).max(0) as usize) <= consumer * (1.0 + 1e-9)
+        largest_load(&rates, replicas.saturating_mul(plan.threads.max(1)).max(0) as usize)
+            <= consumer * (1.0 + 1e-9)
     };
     let beyond_partitions = hottest > consumer;
     match levels.partition_point(|replicas| !suffices(*replicas)) {

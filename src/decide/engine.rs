@@ -140,6 +140,8 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
         state.quiet_since = None;
         state.recommended.clear();
         state.up_votes = 0;
+        // Done, by us or by somebody else.
+        state.ceiling.go_back = None;
     }
     if state.scaling.is_some_and(|s| !s.done && now - s.at > policy.tuning.start_up_cap)
         && let Some(scaling) = &mut state.scaling
@@ -149,7 +151,9 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
 }
 
 fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
-    state.seen = state.seen.saturating_add(1);
+    // A look at what was seen before confirms nothing.
+    state.fresh = state.groups.iter().zip(&seen.groups).any(|(group, of)| group.news(of));
+    state.seen = state.seen.saturating_add(u32::from(state.fresh));
     state.last_complete = Some(now);
     let mut rebalancing = false;
     let lead = rules::start_up(policy, state) + rules::rebalance_pause(policy, state);

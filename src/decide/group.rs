@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::capacity::Capacity;
 use super::demand::Load;
+use super::order::ordered;
 use super::partitions::{Entry, Partitions};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
 
@@ -95,13 +96,19 @@ impl GroupState {
         }
     }
 
+    /// Whether an observation tells anything: one already taken in does not.
+    pub fn news(&self, seen: &GroupObservation) -> bool {
+        seen.taken_at.is_some_and(|at| self.at.is_none_or(|last| at > last))
+    }
+
     /// Takes in a complete observation. One already taken in changes nothing.
     /// `lead` is how long it takes until a decision made now has an effect, s.
     pub fn observe(&mut self, policy: &Policy, seen: &GroupObservation, lead: f64) -> Noticed {
         let mut noticed = Noticed::default();
-        let Some(at) = seen.taken_at.filter(|at| self.at.is_none_or(|last| *at > last)) else {
+        let Some(at) = seen.taken_at.filter(|_| self.news(seen)) else {
             return noticed;
         };
+        let seen = &*ordered(seen);
         let stuck_before = self.stuck(policy, at);
         let progressed = self.read_partitions(policy, seen, at, stuck_before);
 

@@ -10,8 +10,11 @@ mod engine;
 mod group;
 mod history;
 mod observation;
+mod order;
 mod partitions;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod rules;
 mod spread;
 mod state;

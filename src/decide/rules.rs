@@ -109,8 +109,8 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     let binding = (0..needs.len()).max_by_key(|i| (needs[*i].replicas, !needs[*i].enough));
     let demanded = binding.map_or(current, |i| needs[i].replicas);
     let mut choice = Choice {
-        demand: Some(demanded),
-        demands: needs.iter().map(|n| Some(n.replicas)).collect(),
+        demand: Some(demanded.max(0)),
+        demands: needs.iter().map(|n| Some(n.replicas.max(0))).collect(),
         binding,
         eta: eta(look, state, current),
         ..Choice::keep(Some(current), Rule::Enough)
@@ -143,6 +143,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         choice.rule = Rule::WarmingUp;
         return choice;
     }
+    let still = state.rebalancing_since.is_none();
     let bounded = current.clamp(look.policy.min_replicas, look.policy.max_replicas);
     if bounded < current && look.policy.mode == Mode::PausedScaleDown {
         choice.limits.extend([Limit::MaxReplicas, Limit::PausedScaleDown]);
@@ -150,7 +151,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         choice.to = Some(if bounded > current { bounded.max(wanted) } else { bounded });
         choice.rule = Rule::Bounds;
         choice.limits.push(if bounded > current { Limit::MinReplicas } else { Limit::MaxReplicas });
-    } else if let Some(back) = state.ceiling.go_back.take().filter(|back| *back < current) {
+    } else if let Some(back) = state.ceiling.back(look.now).filter(|back| *back < current && still) {
         go_back(look, back, &mut choice);
     } else if wanted > current {
         up(look, state, &needs, wanted, &mut choice);
@@ -297,7 +298,7 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
     let policy = look.policy;
     let current = look.workload.replicas;
     let most = state.groups.iter().map(|g| g.partition_count()).max().unwrap_or(0);
-    let useful = (most as i32 + policy.threads_per_replica - 1) / policy.threads_per_replica.max(1);
+    let useful = most.div_ceil(policy.threads_per_replica.max(1) as usize) as i32;
     let wanted = if wanted > useful.max(policy.min_replicas) {
         if !choice.limits.contains(&Limit::Partitions) {
             choice.limits.push(Limit::Partitions);
@@ -332,7 +333,7 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
         choice.rule = Rule::Settling;
         return;
     }
-    state.up_votes = state.up_votes.saturating_add(1);
+    state.up_votes = state.up_votes.saturating_add(u32::from(state.fresh));
     let panic = state.groups.iter().any(|g| g.delay > policy.tuning.panic * policy.max_delay);
     if state.up_votes < policy.tuning.confirm && !panic && current > 0 {
         choice.rule = Rule::Confirming;
@@ -390,8 +391,9 @@ fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
 /// Keeps the largest recommendation since everything has been quiet.
 fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
     let settled = state.groups.iter().all(|g| {
-        let stable =
-            g.phase == GroupPhase::Stable || (look.workload.replicas == 0) || g.partition_count() == 0;
+        let stable = g.phase == GroupPhase::Stable
+            || look.workload.replicas == 0
+            || (g.partition_count() == 0 && g.phase != GroupPhase::Rebalancing);
         stable && g.delay <= g.recovered_delay(look.policy)
     });
     if !settled || look.stuck || look.settling || look.workload.rolling_out {
@@ -446,5 +448,6 @@ fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> {
         };
         longest = longest.max(eta);
     }
-    Some(longest)
+    // So long that no number says it: never.
+    Some(longest).filter(|eta| eta.is_finite())
 }

@@ -452,6 +452,47 @@ fn a_saturated_downstream_is_found_out_told_and_left_alone() {
 }
 
 #[test]
+fn a_write_that_is_refused_is_asked_for_again() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(3, |_| 100.0, |_| true);
+    plant.ceiling = Some((70.0, 60.0, 600.5));
+    let mut back = Vec::new();
+    while back.len() < 3 {
+        plant.step();
+        assert!(plant.now < 600.0, "{:?}", plant.writes);
+        let (decision, next) = decide(&policy, state, &plant.see(), plant.now);
+        state = next;
+        match (decision.write, decision.rule, decision.to) {
+            // A conflict, say: replicas stay as they are.
+            (true, Rule::GoBack, Some(to)) => back.push((plant.now, to)),
+            (true, _, Some(to)) => plant.write(to),
+            _ => {}
+        }
+    }
+    assert!(back.windows(2).all(|two| two[1] == (two[0].0 + 1.0, two[0].1)), "{back:?}");
+}
+
+#[test]
+fn the_same_look_twice_confirms_nothing() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 130.0 }, |_| true);
+    while plant.writes.is_empty() {
+        plant.step();
+        assert!(plant.now < 120.0);
+        let (seen, now) = (plant.see(), plant.now);
+        let (first, next) = decide(&policy, state, &seen, now);
+        let (again, next) = decide(&policy, next, &seen, now);
+        state = next;
+        assert_eq!((first.to, first.rule), (again.to, again.rule));
+        if let (true, Some(to)) = (first.write, first.to) {
+            plant.write(to);
+        }
+    }
+}
+
+#[test]
 fn marks_of_transactions_are_nobodys_backlog() {
     let policy = policy();
     let mut state = knows(50.0);
