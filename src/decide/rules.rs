@@ -92,7 +92,8 @@ pub(super) fn blind(policy: &Policy, workload: Option<&Workload>, blind_for: f64
     };
     match policy.fallback {
         Some(fallback) if blind_for >= fallback.after && workload.replicas < fallback.replicas => {
-            let to = fallback.replicas.min(policy.max_replicas).max(workload.replicas);
+            let asked = fallback.replicas.max(policy.min_replicas).min(policy.max_replicas);
+            let to = asked.max(workload.replicas);
             Choice::keep(Some(to), Rule::Fallback)
         }
         Some(fallback) if blind_for >= fallback.after => {

@@ -47,12 +47,12 @@ fn any_course(uneven: f64) -> impl Strategy<Value = Course> {
 }
 
 impl Course {
-    fn shown(&self, look: u32, more: f64) -> Shown {
+    fn shown(&self, look: u32, more: i32) -> Shown {
         let (now, passed) = (1.7e9 + 5.0 * f64::from(look), 5.0 * f64::from(look));
         let members = (self.replicas * self.threads) as usize;
         let partitions = self.arriving.iter().enumerate().map(|(p, rate)| {
             let end = 1e7 + rate * passed;
-            let position = (1e7 - self.behind + rate * self.processed * passed).min(end) - more;
+            let position = (1e7 - self.behind + rate * self.processed * passed).min(end) - f64::from(more);
             PartitionObservation {
                 topic: "a".into(),
                 partition: p as i32,
@@ -95,7 +95,7 @@ impl Course {
     }
 
     /// The decision at the end, for who is `more` messages further behind on every partition.
-    fn end(&self, more: f64) -> Decision {
+    fn end(&self, more: i32) -> Decision {
         let policy = Policy {
             threads_per_replica: self.threads,
             max_replicas: 30,
@@ -117,15 +117,15 @@ proptest! {
     #![proptest_config(cases(1))]
 
     #[test]
-    fn more_backlog_never_means_fewer_replicas(course in any_course(0.0), more in 1.0..200_000.0f64) {
-        let (less, more) = (course.end(0.0), course.end(more));
+    fn more_backlog_never_means_fewer_replicas(course in any_course(0.0), more in 1..200_000i32) {
+        let (less, more) = (course.end(0), course.end(more));
         prop_assert!(less.numbers.demand <= more.numbers.demand, "{less:?}\n{more:?}");
         prop_assert!(less.to <= more.to, "{less:?}\n{more:?}");
     }
 
     #[test]
-    fn nor_where_the_partitions_differ(course in any_course(0.9), more in 1.0..200_000.0f64) {
-        let (less, more) = (course.end(0.0), course.end(more));
+    fn nor_where_the_partitions_differ(course in any_course(0.9), more in 1..200_000i32) {
+        let (less, more) = (course.end(0), course.end(more));
         prop_assert!(less.numbers.demand <= more.numbers.demand, "{less:?}\n{more:?}");
         prop_assert!(less.to <= more.to, "{less:?}\n{more:?}");
     }
