@@ -11,7 +11,7 @@ mod config;
 mod controller;
 mod effects;
 mod figures;
-mod input;
+pub mod input;
 mod json;
 mod noise;
 mod observe;
@@ -20,6 +20,8 @@ mod plant;
 pub mod plot;
 mod pods;
 mod rebalance;
+#[cfg(test)]
+mod restarts;
 mod run;
 mod scenario;
 pub mod table;
