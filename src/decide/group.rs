@@ -4,17 +4,16 @@
 //! had work throughout the window, of a group that did not change meanwhile.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::capacity::Capacity;
 use super::demand::Load;
 use super::order::ordered;
-use super::partitions::{Entry, Partitions};
+use super::partitions::{Entry, FAST_SWEEPS, Partitions};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
 
 /// Longest time between two commits believed, s.
 const LONGEST_GAP: f64 = 120.0;
-/// Sweeps over which a sudden rise is seen.
-const FAST_SWEEPS: f64 = 3.0;
 /// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
 const NOISE: f64 = 4.0;
 
@@ -42,7 +41,11 @@ pub(super) struct GroupState {
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
     pub members: Vec<Member>,
+    /// The places of each member's partitions among them; what is not read has none.
+    places: Vec<Vec<usize>>,
     partitions: Partitions,
+    /// Whether they are others than at the last look.
+    realigned: bool,
     delays: VecDeque<(Time, f64)>,
     same_members_since: Option<Time>,
     last_arrival: Option<Time>,
@@ -82,7 +85,9 @@ impl GroupState {
             growing: false,
             all_committed: false,
             members: Vec::new(),
+            places: Vec::new(),
             partitions: Partitions::default(),
+            realigned: false,
             delays: VecDeque::new(),
             same_members_since: None,
             last_arrival: None,
@@ -125,6 +130,11 @@ impl GroupState {
         if changed || self.members.len() != seen.members.len() {
             self.members.clone_from(&seen.members);
         }
+        if changed || self.realigned {
+            let place = |(t, p): &(Arc<str>, i32)| self.partitions.position(t, *p);
+            let of = |m: &Member| m.assignment.iter().filter_map(place).collect();
+            self.places = self.members.iter().map(of).collect();
+        }
         self.phase = seen.phase;
 
         if progressed && stuck_before {
@@ -153,6 +163,7 @@ impl GroupState {
 
     fn read_partitions(&mut self, policy: &Policy, seen: &GroupObservation, at: Time, stuck: bool) -> bool {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
+        self.realigned = reading.realigned;
         if reading.arrived {
             self.last_arrival = Some(at);
         }
@@ -198,9 +209,8 @@ impl GroupState {
 
     fn rates(&mut self, policy: &Policy, at: Time, lead: f64) {
         let window = policy.rate_window();
-        let (short, long) =
-            (self.partitions.sum(|h| h.arrival(window)), self.partitions.sum(|h| h.arrival(5.0 * window)));
-        let service = self.partitions.sum(|h| h.service(window, 0.0));
+        let (short, long) = (self.partitions.sum(|e| e.arrival), self.partitions.sum(|e| e.arrival_long));
+        let service = self.partitions.sum(|e| e.service);
         self.arrival = short;
         self.arrival_up = short.unwrap_or(0.0).max(long.unwrap_or(0.0)).max(self.rising(policy, lead));
         self.service = service;
@@ -221,7 +231,7 @@ impl GroupState {
     fn rising(&self, policy: &Policy, lead: f64) -> f64 {
         let (window, end) = (policy.rate_window(), FAST_SWEEPS * policy.sweep_interval);
         let Some((mean, fast)) = (window > 1.5 * end)
-            .then(|| (self.partitions.sum(|h| h.arrival(window)), self.partitions.sum(|h| h.arrival(end))))
+            .then(|| (self.partitions.sum(|e| e.arrival), self.partitions.sum(|e| e.arrival_fast)))
             .and_then(|(mean, fast)| Some((mean?, fast?)))
         else {
             return 0.0;
@@ -244,9 +254,8 @@ impl GroupState {
         }
         let threads = f64::from(policy.threads_per_replica);
         let (mut busy, mut others) = (Vec::new(), Vec::new());
-        for member in &self.members {
-            let assigned = member.assignment.iter();
-            let read: Vec<&Entry> = assigned.filter_map(|(t, p)| self.partitions.get(t, *p)).collect();
+        for places in &self.places {
+            let read: Vec<&Entry> = places.iter().filter_map(|at| self.partitions.at(*at)).collect();
             let rate = |window: f64, ago: f64| -> f64 {
                 read.iter().filter_map(|e| e.history.service(window, ago)).sum()
             };
@@ -256,11 +265,11 @@ impl GroupState {
             let whole = rate(window, 0.0);
             // A window in which it stood still for a part is not its capacity.
             let third = window / 3.0;
-            let steady = (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
+            let steady = || (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
             // Work that nobody gets on with keeps nobody busy.
             let pushed =
                 |e: &Entry| e.history.saturated_for(window) && e.history.service(window, 0.0) > Some(0.0);
-            if whole > 0.0 && steady && read.iter().any(|e| pushed(e)) {
+            if whole > 0.0 && read.iter().any(|e| pushed(e)) && steady() {
                 busy.push(whole);
             } else {
                 others.push(whole);
@@ -308,7 +317,7 @@ impl GroupState {
         let window = self.capacity_window(policy);
         let busy = self.partitions.iter().filter(|e| e.history.saturated_for(window)).count();
         let enough = busy as f64 >= pushed * self.partitions.len() as f64;
-        self.partitions.sum(|h| h.service(window, 0.0)).filter(|_| enough)
+        self.partitions.sum(|e| e.history.service(window, 0.0)).filter(|_| enough)
     }
 
     /// Names of the partitions that are late and stand still while others are processed.
@@ -356,9 +365,8 @@ impl GroupState {
     /// What each partition asks for, when new replicas start to work after `start_up` and a
     /// pause of `pause` seconds: what waits now, what the present replicas do not keep up with
     /// until then, and what arrives in the pause.
-    pub fn loads(&self, policy: &Policy, start_up: f64, pause: f64) -> Vec<Load> {
-        let window = policy.rate_window();
-        let known: f64 = self.partitions.iter().filter_map(|e| e.history.arrival(window)).sum();
+    pub fn loads(&self, start_up: f64, pause: f64) -> Vec<Load> {
+        let known: f64 = self.partitions.iter().filter_map(|e| e.arrival).sum();
         let even = self.arrival_up / self.partitions.len().max(1) as f64;
         let growth =
             (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
@@ -366,7 +374,7 @@ impl GroupState {
             .iter()
             .map(|entry| {
                 // The partitions' own short-window rates give the shares; the sum is the group's.
-                let arrival = match entry.history.arrival(window) {
+                let arrival = match entry.arrival {
                     Some(own) if known > 0.0 => own.max(0.0) / known * self.arrival_up,
                     _ => even,
                 };
@@ -385,11 +393,11 @@ impl GroupState {
             return None;
         }
         let mut dealt = 0;
-        let sums = self.members.iter().filter(|m| !m.assignment.is_empty()).map(|member| {
-            let places = member.assignment.iter().filter_map(|(t, p)| self.partitions.position(t, *p));
-            places.fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, place| {
+        let all = self.members.iter().zip(&self.places);
+        let sums = all.filter(|(m, _)| !m.assignment.is_empty()).map(|(_, places)| {
+            places.iter().fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, place| {
                 dealt += 1;
-                let of = loads.get(place).copied().unwrap_or(Load { arrival: 0.0, backlog: 0.0 });
+                let of = loads.get(*place).copied().unwrap_or(Load { arrival: 0.0, backlog: 0.0 });
                 Load { arrival: sum.arrival + of.arrival, backlog: sum.backlog + of.backlog }
             })
         });

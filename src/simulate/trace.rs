@@ -54,6 +54,9 @@ pub fn parse(text: &str) -> Result<Traffic, TraceError> {
         if let Some((before, _)) = rows.last()
             && seconds <= *before
         {
+            // In full the smallest number there is has three hundred digits.
+            let plain = |s: f64| if s == 0.0 || s >= 1e-3 { s.to_string() } else { format!("{s:e}") };
+            let (seconds, before) = (plain(seconds), plain(*before));
             let what = format!("{seconds} s is not after {before} s, the row before: sort the rows by time");
             return Err(wrong(line, what));
         }
