@@ -23,7 +23,7 @@ impl Controller for Restarted {
     }
 
     fn look(&mut self, view: &View<'_>) -> Option<i32> {
-        if self.at.iter().any(|at| *at == view.now) {
+        if self.at.contains(&view.now) {
             let state = self.engine.state();
             let state = State::restored(state.learnt.clone(), Some(state.state));
             self.engine = Engine::restored(self.policy.clone(), state);
