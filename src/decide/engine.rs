@@ -18,6 +18,12 @@ const REMEMBERED: usize = 5;
 /// Pure and total: the same arguments give the same answer, and none makes it panic. The
 /// returned state belongs to the next call.
 pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) -> (Decision, State) {
+    // A clock that was set back: what is remembered has times that mean nothing now, and what is
+    // seen would be taken for old. As after a restart.
+    let ahead = now + policy.tuning.stale_sweeps * policy.sweep_interval;
+    if state.last_complete.is_some_and(|at| at > ahead) {
+        state = State::restored(state.learnt, Some(state.state));
+    }
     let started = *state.started.get_or_insert(now);
     align_groups(policy, &mut state);
     if let Ok(workload) = &seen.workload {
@@ -159,7 +165,7 @@ fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
     let lead = rules::start_up(policy, state) + rules::rebalance_pause(policy, state);
     for (group, observation) in state.groups.iter_mut().zip(&seen.groups) {
         let noticed = group.observe(policy, observation, lead);
-        rebalancing |= group.phase == GroupPhase::Rebalancing;
+        rebalancing |= [group.phase, observation.phase].contains(&GroupPhase::Rebalancing);
         if let Some(pause) = noticed.pause.filter(|p| *p <= policy.tuning.start_up_cap) {
             remember(&mut state.pauses, pause, &mut state.learnt.rebalance_pause_seconds);
         }

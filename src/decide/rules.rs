@@ -397,7 +397,8 @@ fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
             || (g.partition_count() == 0 && g.phase != GroupPhase::Rebalancing);
         stable && g.delay <= g.recovered_delay(look.policy)
     });
-    if !settled || look.stuck || look.settling || look.workload.rolling_out {
+    let moving = state.rebalancing_since.is_some();
+    if !settled || moving || look.stuck || look.settling || look.workload.rolling_out {
         state.quiet_since = None;
         state.recommended.clear();
         return;

@@ -474,6 +474,26 @@ fn a_write_that_is_refused_is_asked_for_again() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_stop_it_from_seeing() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 200.0 }, |_| true);
+    plant.now = 0.0;
+    plant.run(&policy, &mut state, 50.0);
+    let (mut asked, mut shown) = (2, Vec::new());
+    while plant.now < 120.0 {
+        plant.step();
+        let (mut seen, back) = (plant.see(), plant.now - 3600.0);
+        seen.groups[0].taken_at = Some(back);
+        let (decision, next) = decide(&policy, state, &seen, back);
+        state = next;
+        asked = asked.max(decision.to.unwrap_or(0));
+        shown.push(decision.rule);
+    }
+    assert!(asked > 2, "what rises is seen: {shown:?}");
+}
+
+#[test]
 fn the_same_look_twice_confirms_nothing() {
     let policy = policy();
     let mut state = knows(50.0);
