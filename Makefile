@@ -12,7 +12,7 @@ RECORD ?=
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo replay-demo test lint unit e2e generate build bench-decisions
+.PHONY: help demo replay-demo test lint unit e2e generate build bench bench-decisions fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,7 @@ lint: ## Format and clippy
 unit: TOOLS = --all
 unit: build ## Tests without a cluster, and those of the test bed itself
 	cargo test --quiet --workspace --locked --lib --bins \
-	  --test architecture --test cli --test generated \
+	  --test architecture --test cli --test fuzz --test generated \
 	  --test connection --test controlplane --test kafka --test kubelet --test leftovers --test prometheus
 
 # The cases wait more than they work: more of them side by side than there are processors.
@@ -47,6 +47,15 @@ e2e: build ## The end-to-end suite on the test bed
 
 generate: build ## Write what is made from something else: definitions, plain manifests, the chart's README
 	SPILLWAY_REGENERATE=1 cargo test --quiet -p spillway --test generated -- --test-threads=1 current::
+
+# Looked at with nothing else running: a decision takes what the processor's cache leaves of it.
+bench: ## How long one decision takes, on 1,000 and on 10,000 partitions
+	cargo bench --quiet --workspace --locked --bench decide
+
+# FUZZ_SECONDS=600 goes on for longer, PROPTEST_CASES=1000000 tries more.
+fuzz: ## The readers against mutated and hostile input, the engine against made-up stories (FUZZ_SECONDS=60)
+	SPILLWAY_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --locked --test fuzz -- --nocapture
+	PROPTEST_CASES=$(or $(PROPTEST_CASES),5000) cargo test --quiet --workspace --locked --lib -- properties restarts
 
 # The parts of the bed (Go, Maven) are built while the rest compiles.
 bench-decisions: ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (minutes)

@@ -20,12 +20,27 @@ impl Span {
     /// # Errors
     /// When the text is no duration; the message says what to write.
     pub fn seconds(&self) -> Result<f64, String> {
-        let span = kube::core::Duration::from_str(&self.0)
-            .map_err(|_| format!("{:?} is not a duration: write for instance 30s, 10m or 1h30m", self.0))?;
+        let wrong = || format!("{:?} is not a duration: write for instance 30s, 10m or 1h30m", self.0);
+        if !self.parsable() {
+            return Err(wrong());
+        }
+        let span = kube::core::Duration::from_str(&self.0).map_err(|_| wrong())?;
         if span.is_negative() {
             return Err(format!("{:?} is negative: write a duration such as 30s", self.0));
         }
         Ok(std::time::Duration::from(span).as_secs_f64())
+    }
+}
+
+impl Span {
+    /// Whether the parser can be given it: it panics over what no `Duration` can hold, and over a
+    /// sign within.
+    fn parsable(&self) -> bool {
+        const LONGEST: usize = 64;
+        const DIGITS: usize = 12;
+        let digits = self.0.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+        let signed = self.0.char_indices().any(|(i, c)| i > 0 && matches!(c, '-' | '+'));
+        self.0.len() <= LONGEST && digits <= Some(DIGITS) && !signed
     }
 }
 
@@ -54,5 +69,29 @@ impl JsonSchema for Span {
                 "message": "not a duration: write for instance 30s, 10m or 1h30m"
             }]
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("1h30m", Some(5400.0))]
+    #[case("250ms", Some(0.25))]
+    #[case("999999999999h", Some(999_999_999_999.0 * 3600.0))]
+    #[case("99999999999999999999999999999h", None)]
+    #[case("5s-5s", None)]
+    #[case("--5s", None)]
+    #[case("-5s", None)]
+    #[case("soon", None)]
+    fn what_is_no_duration_is_refused_and_breaks_nothing(#[case] text: &str, #[case] seconds: Option<f64>) {
+        assert_eq!(Span::from(text).seconds().ok(), seconds);
+    }
+
+    #[test]
+    fn a_thousand_of_them_are_none() {
+        assert!(Span("999999999999h".repeat(100_000)).seconds().is_err());
     }
 }

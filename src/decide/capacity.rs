@@ -23,8 +23,9 @@ pub(super) struct Capacity {
 }
 
 impl Capacity {
-    /// Picks up what was learnt before.
+    /// Picks up what was learnt before. Whoever edits a status may leave nonsense in it.
     pub fn restored(learnt: Option<f64>) -> Self {
+        let learnt = learnt.filter(|c| c.is_finite() && *c > 0.0);
         Self { samples: learnt.into_iter().collect(), ..Self::default() }
     }
 

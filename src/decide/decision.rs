@@ -289,8 +289,14 @@ pub struct Numbers {
     pub expired: i64,
     /// Until retention deletes messages that wait, s.
     pub time_to_loss: Option<f64>,
-    /// Until the backlog is gone with `to` replicas, s.
+    /// Until the backlog is gone, s: with the replicas asked for if they are written, else with those there are.
     pub eta: Option<f64>,
+    /// The same with `to` replicas, written or not.
+    pub eta_wanted: Option<f64>,
+    /// The same with the replicas there are.
+    pub eta_as_is: Option<f64>,
+    /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
+    pub expected: Option<f64>,
     /// Start-up time planned with, s.
     pub start_up: f64,
     /// Rebalance pause planned with, s.

@@ -4,7 +4,7 @@
 //! counts ⌈P/k⌉ (k = 1…P partitions a consumer) differ in what they can carry.
 //! Formulas only: it does not know where its numbers come from.
 
-use super::spread::largest_load;
+use super::spread::Spread;
 
 /// How many times what it can process the consumer of a partition that alone asks for too much may be
 /// given. A guess: more replicas would do hardly more for it, at a price.
@@ -96,8 +96,10 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
         *rate = consumer / USEFUL;
     }
     let levels = candidates(loads.len(), plan.threads);
+    let (spread, most) = (Spread::new(&rates), consumer * (1.0 + 1e-9));
     let suffices = |replicas: i32| {
-        largest_load(&rates, (replicas * plan.threads.max(1)).max(0) as usize) <= consumer * (1.0 + 1e-9)
+        let consumers = replicas.saturating_mul(plan.threads.max(1)).max(0) as usize;
+        spread.largest_load(consumers, most) <= most
     };
     let beyond_partitions = hottest > consumer;
     match levels.partition_point(|replicas| !suffices(*replicas)) {

@@ -20,6 +20,12 @@ const REMEMBERED: usize = 5;
 /// Pure and total: the same arguments give the same answer, and none makes it panic. The
 /// returned state belongs to the next call.
 pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) -> (Decision, State) {
+    // A clock that was set back: what is remembered has times that mean nothing now, and what is
+    // seen would be taken for old. As after a restart.
+    let ahead = now + policy.tuning.stale_sweeps * policy.sweep_interval;
+    if state.last_complete.is_some_and(|at| at > ahead) {
+        state = State::restored(state.learnt, Some(state.state));
+    }
     let started = *state.started.get_or_insert(now);
     align_groups(policy, &mut state);
     if let Ok(workload) = &seen.workload {
@@ -157,6 +163,8 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
         state.quiet_since = None;
         state.recommended.clear();
         state.up_votes = 0;
+        // Done, by us or by somebody else.
+        state.ceiling.go_back = None;
     }
     if state.scaling.is_some_and(|s| !s.done && now - s.at > policy.tuning.start_up_cap)
         && let Some(scaling) = &mut state.scaling
@@ -166,14 +174,16 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
 }
 
 fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
-    state.seen = state.seen.saturating_add(1);
+    // A look at what was seen before confirms nothing.
+    state.fresh = state.groups.iter().zip(&seen.groups).any(|(group, of)| group.news(of));
+    state.seen = state.seen.saturating_add(u32::from(state.fresh));
     state.last_complete = Some(now);
     let mut rebalancing = false;
     let lead = rules::start_up(policy, state) + rules::rebalance_pause(policy, state);
     for (group, observation) in state.groups.iter_mut().zip(&seen.groups) {
         let before = group.expired;
         let noticed = group.observe(policy, observation, lead);
-        rebalancing |= group.phase == GroupPhase::Rebalancing;
+        rebalancing |= [group.phase, observation.phase].contains(&GroupPhase::Rebalancing);
         if let Some(pause) = noticed.pause.filter(|p| *p <= policy.tuning.start_up_cap) {
             remember(&mut state.pauses, pause, &mut state.learnt.rebalance_pause_seconds);
         }
@@ -285,7 +295,10 @@ fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, 
         schedule: rules::scheduled(policy, state, seen, now),
         expired: state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.expired)),
         time_to_loss: state.groups.iter().filter_map(|g| g.time_to_loss(policy)).reduce(f64::min),
-        eta: choice.eta,
+        eta: if policy.mode == Mode::DryRun { choice.eta_as_is } else { choice.eta },
+        eta_wanted: choice.eta,
+        eta_as_is: choice.eta_as_is,
+        expected: sum(&|g| g.expected),
         start_up: rules::start_up(policy, state),
         rebalance_pause: rules::rebalance_pause(policy, state),
         max_delay: policy.max_delay,

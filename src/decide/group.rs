@@ -4,16 +4,18 @@
 //! had work throughout the window, of a group that did not change meanwhile.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::capacity::Capacity;
 use super::demand::Load;
-use super::partitions::{Entry, Partitions, Reading};
+use super::order::ordered;
+use super::partitions::{Entry, FAST_SWEEPS, Partitions, Reading};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
 
+/// Readings closer than this are one, s: no rate is to be made of nothing.
+const APART: f64 = 1e-3;
 /// Longest time between two commits believed, s.
 const LONGEST_GAP: f64 = 120.0;
-/// Sweeps over which a sudden rise is seen.
-const FAST_SWEEPS: f64 = 3.0;
 /// How many times what is processed must arrive for a rush.
 const RUSH: f64 = 1.25;
 /// How many times what a member does between two readings must wait for it to count as busy.
@@ -40,6 +42,8 @@ pub(super) struct GroupState {
     /// The larger of short and long, for sizing up, msg/s.
     pub arrival_up: f64,
     pub service: Option<f64>,
+    /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
+    pub expected: Option<f64>,
     /// Whether the delay grew over the rate window.
     pub growing: bool,
     /// Whether every partition has a commit, or is empty.
@@ -49,7 +53,11 @@ pub(super) struct GroupState {
     /// Messages deleted before the group read them, as far as it has not read on since.
     pub expired: i64,
     pub members: Vec<Member>,
+    /// The places of each member's partitions among them; what is not read has none.
+    places: Vec<Vec<usize>>,
     partitions: Partitions,
+    /// Whether they are others than at the last look.
+    realigned: bool,
     delays: VecDeque<(Time, f64)>,
     same_members_since: Option<Time>,
     last_arrival: Option<Time>,
@@ -88,12 +96,15 @@ impl GroupState {
             arrival: None,
             arrival_up: 0.0,
             service: None,
+            expected: None,
             growing: false,
             all_committed: false,
             arrives: false,
             expired: 0,
             members: Vec::new(),
+            places: Vec::new(),
             partitions: Partitions::default(),
+            realigned: false,
             delays: VecDeque::new(),
             same_members_since: None,
             last_arrival: None,
@@ -107,13 +118,19 @@ impl GroupState {
         }
     }
 
+    /// Whether an observation tells anything: one already taken in does not.
+    pub fn news(&self, seen: &GroupObservation) -> bool {
+        seen.taken_at.is_some_and(|at| self.at.is_none_or(|last| at - last >= APART))
+    }
+
     /// Takes in a complete observation. One already taken in changes nothing.
     /// `lead` is how long it takes until a decision made now has an effect, s.
     pub fn observe(&mut self, policy: &Policy, seen: &GroupObservation, lead: f64) -> Noticed {
         let mut noticed = Noticed::default();
-        let Some(at) = seen.taken_at.filter(|at| self.at.is_none_or(|last| *at > last)) else {
+        let Some(at) = seen.taken_at.filter(|_| self.news(seen)) else {
             return noticed;
         };
+        let seen = &*ordered(seen);
         let stuck_before = self.stuck(policy, at);
         let reading = self.read_partitions(policy, seen, at, stuck_before);
         let progressed = reading.progressed;
@@ -131,6 +148,11 @@ impl GroupState {
         }
         if changed || self.members.len() != seen.members.len() {
             self.members.clone_from(&seen.members);
+        }
+        if changed || self.realigned {
+            let place = |(t, p): &(Arc<str>, i32)| self.partitions.position(t, *p);
+            let of = |m: &Member| m.assignment.iter().filter_map(place).collect();
+            self.places = self.members.iter().map(of).collect();
         }
         self.phase = seen.phase;
 
@@ -166,6 +188,7 @@ impl GroupState {
         stuck: bool,
     ) -> Reading {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
+        self.realigned = reading.realigned;
         if reading.arrived {
             self.last_arrival = Some(at);
         }
@@ -225,11 +248,14 @@ impl GroupState {
 
     fn rates(&mut self, policy: &Policy, at: Time, lead: f64) {
         let window = policy.rate_window();
-        let (short, long) =
-            (self.partitions.sum(|h| h.arrival(window)), self.partitions.sum(|h| h.arrival(5.0 * window)));
-        let service = self.partitions.sum(|h| h.service(window, 0.0));
+        let (short, long) = (self.partitions.sum(|e| e.arrival), self.partitions.sum(|e| e.arrival_long));
+        let service = self.partitions.sum(|e| e.service);
         self.arrival = short;
-        self.arrival_up = short.unwrap_or(0.0).max(long.unwrap_or(0.0)).max(self.rising(policy, lead));
+        let (seen, rising) = (short.unwrap_or(0.0).max(long.unwrap_or(0.0)), self.rising(policy, lead));
+        // What may come needs no headroom of its own: it has not come to stay.
+        let headroom = policy.tuning.steady_utilisation / policy.tuning.drain_utilisation;
+        self.arrival_up = seen.max(rising * headroom);
+        self.expected = (rising * headroom > seen).then_some(rising);
         self.service = service;
         self.delays.push_back((at, self.delay));
         while self.delays.len() > 2 && self.delays[1].0 <= at - window {
@@ -248,7 +274,7 @@ impl GroupState {
     fn rising(&self, policy: &Policy, lead: f64) -> f64 {
         let (window, end) = (policy.rate_window(), FAST_SWEEPS * policy.sweep_interval);
         let Some((mean, fast)) = (window > 1.5 * end)
-            .then(|| (self.partitions.sum(|h| h.arrival(window)), self.partitions.sum(|h| h.arrival(end))))
+            .then(|| (self.partitions.sum(|e| e.arrival), self.partitions.sum(|e| e.arrival_fast)))
             .and_then(|(mean, fast)| Some((mean?, fast?)))
         else {
             return 0.0;
@@ -257,9 +283,7 @@ impl GroupState {
             return 0.0;
         }
         let slope = (fast - mean) / ((window - end) / 2.0);
-        let expected = (fast + slope * (end / 2.0 + lead)).min(2.0 * fast);
-        // It needs no headroom of its own: it is what may come, not what has come to stay.
-        expected * policy.tuning.steady_utilisation / policy.tuning.drain_utilisation
+        (fast + slope * (end / 2.0 + lead)).min(2.0 * fast)
     }
 
     /// In a rush, before any sample: what warm members do that had more to do than they could, if only for
@@ -302,9 +326,8 @@ impl GroupState {
         }
         let threads = f64::from(policy.threads_per_replica);
         let (mut busy, mut others) = (Vec::new(), Vec::new());
-        for member in &self.members {
-            let assigned = member.assignment.iter();
-            let read: Vec<&Entry> = assigned.filter_map(|(t, p)| self.partitions.get(t, *p)).collect();
+        for places in &self.places {
+            let read: Vec<&Entry> = places.iter().filter_map(|at| self.partitions.at(*at)).collect();
             let rate = |window: f64, ago: f64| -> f64 {
                 read.iter().filter_map(|e| e.history.service(window, ago)).sum()
             };
@@ -314,11 +337,11 @@ impl GroupState {
             let whole = rate(window, 0.0);
             // A window in which it stood still for a part is not its capacity.
             let third = window / 3.0;
-            let steady = (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
+            let steady = || (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
             // Work that nobody gets on with keeps nobody busy.
             let pushed =
                 |e: &Entry| e.history.saturated_for(window) && e.history.service(window, 0.0) > Some(0.0);
-            if whole > 0.0 && steady && read.iter().any(|e| pushed(e)) {
+            if whole > 0.0 && read.iter().any(|e| pushed(e)) && steady() {
                 busy.push(whole);
             } else {
                 others.push(whole);
@@ -366,7 +389,7 @@ impl GroupState {
         let window = self.capacity_window(policy);
         let busy = self.partitions.iter().filter(|e| e.history.saturated_for(window)).count();
         let enough = busy as f64 >= pushed * self.partitions.len() as f64;
-        self.partitions.sum(|h| h.service(window, 0.0)).filter(|_| enough)
+        self.partitions.sum(|e| e.history.service(window, 0.0)).filter(|_| enough)
     }
 
     /// Names of the partitions that are late and stand still while others are processed.
@@ -414,28 +437,27 @@ impl GroupState {
     /// What each partition asks for, when new replicas start to work after `start_up` and a
     /// pause of `pause` seconds: what waits now, what the present replicas do not keep up with
     /// until then, and what arrives in the pause.
-    pub fn loads(&self, policy: &Policy, start_up: f64, pause: f64) -> Vec<Load> {
+    pub fn loads(&self, start_up: f64, pause: f64) -> Vec<Load> {
         let growth =
             (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
-        self.spread(policy, self.arrival_up, growth)
+        self.spread(self.arrival_up, growth)
     }
 
     /// What each partition asks for once nothing waits, at the rate at which messages arrive now. For sizing
     /// down: the largest of it over the down window counts, so that it need not allow for a rise.
-    pub fn quiet_loads(&self, policy: &Policy) -> Vec<Load> {
-        let loads = self.spread(policy, self.arrival.unwrap_or(self.arrival_up), 0.0);
+    pub fn quiet_loads(&self) -> Vec<Load> {
+        let loads = self.spread(self.arrival.unwrap_or(self.arrival_up), 0.0);
         loads.into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
     }
 
-    fn spread(&self, policy: &Policy, rate: f64, growth: f64) -> Vec<Load> {
-        let window = policy.rate_window();
-        let known: f64 = self.partitions.iter().filter_map(|e| e.history.arrival(window)).sum();
+    fn spread(&self, rate: f64, growth: f64) -> Vec<Load> {
+        let known: f64 = self.partitions.iter().filter_map(|e| e.arrival).sum();
         let even = rate / self.partitions.len().max(1) as f64;
         self.partitions
             .iter()
             .map(|entry| {
                 // The partitions' own short-window rates give the shares; the sum is the group's.
-                let arrival = match entry.history.arrival(window) {
+                let arrival = match entry.arrival {
                     Some(own) if known > 0.0 => own.max(0.0) / known * rate,
                     _ => even,
                 };
@@ -454,11 +476,11 @@ impl GroupState {
             return None;
         }
         let mut dealt = 0;
-        let sums = self.members.iter().filter(|m| !m.assignment.is_empty()).map(|member| {
-            let places = member.assignment.iter().filter_map(|(t, p)| self.partitions.position(t, *p));
-            places.fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, place| {
+        let all = self.members.iter().zip(&self.places);
+        let sums = all.filter(|(m, _)| !m.assignment.is_empty()).map(|(_, places)| {
+            places.iter().fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, place| {
                 dealt += 1;
-                let of = loads.get(place).copied().unwrap_or(Load { arrival: 0.0, backlog: 0.0 });
+                let of = loads.get(*place).copied().unwrap_or(Load { arrival: 0.0, backlog: 0.0 });
                 Load { arrival: sum.arrival + of.arrival, backlog: sum.backlog + of.backlog }
             })
         });

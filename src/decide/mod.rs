@@ -12,8 +12,11 @@ mod group;
 mod history;
 mod need;
 mod observation;
+mod order;
 mod partitions;
 mod policy;
+#[cfg(test)]
+mod properties;
 mod rules;
 mod spread;
 mod state;

@@ -2,10 +2,10 @@
 //!
 //! Whether anything follows from it is for `rules` to say; the arithmetic is in `demand`.
 
+use super::State;
 use super::demand::{Load, Plan, clears, demand, drain_time, usable_replicas};
 use super::group::GroupState;
 use super::rules::{Look, rebalance_pause, start_up};
-use super::{Policy, State};
 
 /// Share of the time until the first message is deleted within which the backlog is to be gone.
 const SAFE: f64 = 0.5;
@@ -82,7 +82,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     // Do the replicas asked for suffice, with what is still to come of them?
     let coming =
         state.scaling.filter(|_| look.settling).map_or(0.0, |s| (start_up - (look.now - s.at)).max(0.0));
-    let present = group.loads(policy, coming, 0.0);
+    let present = group.loads(coming, 0.0);
     let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
     // Who has what is known once all are there; until then it is taken as dealt out evenly.
     let dealt = group.by_member(&present).filter(|_| !look.settling);
@@ -109,16 +109,15 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let horizon = (remaining - start_up - pause).max(shortest);
     let steady = !waits;
     // While nothing waits, what is unread is what commits and sweeps make it look like.
-    let loads = if steady { steady_loads(group, policy) } else { group.loads(policy, start_up, pause) };
+    let loads = if steady { steady_loads(group) } else { group.loads(start_up, pause) };
     let found = demand(&loads, &plan(look, capacity, horizon));
     let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
     let quiet = if enough && steady {
-        demand(&group.quiet_loads(policy), &plan(look, capacity, horizon)).replicas.min(replicas)
+        demand(&group.quiet_loads(), &plan(look, capacity, horizon)).replicas.min(replicas)
     } else {
         replicas
     };
-    let lasting =
-        waits.then(|| demand(&steady_loads(group, policy), &plan(look, capacity, horizon)).replicas);
+    let lasting = waits.then(|| demand(&steady_loads(group), &plan(look, capacity, horizon)).replicas);
     Need {
         replicas,
         enough,
@@ -136,8 +135,8 @@ fn slowest(members: &[Load], consumer: f64) -> Option<f64> {
     members.iter().try_fold(0.0f64, |longest, m| Some(longest.max(clears(m, consumer)?)))
 }
 
-fn steady_loads(group: &GroupState, policy: &Policy) -> Vec<Load> {
-    group.loads(policy, 0.0, 0.0).into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
+fn steady_loads(group: &GroupState) -> Vec<Load> {
+    group.loads(0.0, 0.0).into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
 }
 
 /// Without a known capacity: twice as many, at most once per start-up and sample window,
@@ -157,7 +156,7 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
         }
         return Need::keep(current);
     }
-    let loads = steady_loads(group, policy);
+    let loads = steady_loads(group);
     if group.arrival_up <= 0.0 && group.lag == 0 {
         return Need::keep(0);
     }
@@ -190,7 +189,7 @@ pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> 
         };
         let eta = match group.capacity() {
             Some(capacity) => {
-                let loads = group.loads(policy, coming, 0.0);
+                let loads = group.loads(coming, 0.0);
                 let dealt = group.by_member(&loads).filter(|_| replicas == look.workload.replicas);
                 let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
                 match dealt.filter(|_| !look.settling) {
@@ -208,5 +207,6 @@ pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> 
         };
         longest = longest.max(eta);
     }
-    Some(longest)
+    // So long that no number says it: never.
+    Some(longest).filter(|eta| eta.is_finite())
 }

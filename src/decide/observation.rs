@@ -72,8 +72,12 @@ impl GroupObservation {
         if self.phase == GroupPhase::Rebalancing {
             return None;
         }
-        let mut topics: Vec<Arc<str>> =
-            self.members.iter().flat_map(|m| m.assignment.iter().map(|(topic, _)| topic.clone())).collect();
+        let mut topics: Vec<Arc<str>> = Vec::new();
+        for (topic, _) in self.members.iter().flat_map(|m| &m.assignment) {
+            if topics.last() != Some(topic) {
+                topics.push(topic.clone());
+            }
+        }
         topics.sort();
         topics.dedup();
         (!topics.is_empty()).then_some(topics)

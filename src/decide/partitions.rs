@@ -8,6 +8,9 @@ use std::sync::Arc;
 use super::history::History;
 use super::{Committed, GroupObservation, Policy, StartFrom, Time};
 
+/// Sweeps over which a sudden rise is seen.
+pub(super) const FAST_SWEEPS: f64 = 3.0;
+
 /// One partition and what was seen of it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -16,6 +19,15 @@ pub(super) struct Entry {
     pub history: History,
     /// Messages behind.
     pub lag: i64,
+    /// How long its oldest unread message has waited, by the history, s.
+    waited: f64,
+    /// Messages arriving over the rate window, over one five times as long, and over the last few
+    /// sweeps, msg/s.
+    pub arrival: Option<f64>,
+    pub arrival_long: Option<f64>,
+    pub arrival_fast: Option<f64>,
+    /// Messages processed over the rate window, msg/s.
+    pub service: Option<f64>,
     /// When it last got further, or had nothing to get further with.
     moved_at: Time,
     /// Its last step forward left one record, and none has come since.
@@ -33,12 +45,12 @@ pub(super) struct Entry {
 impl Entry {
     /// How long its oldest unread message has waited, s.
     pub fn delay(&self) -> f64 {
-        if self.residue { 0.0 } else { self.history.delay().unwrap_or(0.0) }
+        if self.residue { 0.0 } else { self.waited }
     }
 
     /// Whether it is the partition of that name.
-    pub fn is(&self, topic: &str, partition: i32) -> bool {
-        self.partition == partition && *self.topic == *topic
+    pub fn is(&self, topic: &Arc<str>, partition: i32) -> bool {
+        self.partition == partition && self.topic == *topic
     }
 
     /// `orders-3`.
@@ -58,6 +70,8 @@ pub(super) struct Reading {
     pub lag: i64,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
+    /// Whether the partitions are not those of the last reading.
+    pub realigned: bool,
     /// The longest that a partition with work took to get further, s.
     pub gap: f64,
     /// Messages deleted unread since the last reading, over all.
@@ -83,10 +97,12 @@ impl Partitions {
         let known =
             |p: &super::PartitionObservation| Some((p.end?, p.position(start_from)?, p.lag(start_from)?));
         let read = || seen.partitions.iter().filter_map(|p| Some((p, known(p)?)));
-        if !self.same(read().map(|(p, _)| (&p.topic, p.partition))) {
+        let realigned = !self.same(read().map(|(p, _)| (&p.topic, p.partition)));
+        if realigned {
             self.align(read().map(|(p, _)| (&p.topic, p.partition)), at);
         }
-        let mut reading = Reading { all_committed: true, ..Reading::default() };
+        let window = policy.rate_window();
+        let mut reading = Reading { all_committed: true, realigned, ..Reading::default() };
         for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
@@ -95,7 +111,13 @@ impl Partitions {
             reading.arrived |= arrived;
             let further = entry.history.record(at, end, position);
             reading.progressed |= further;
-            entry.history.note_saturation(policy.saturated_delay());
+            // Read from the history while it is at hand: thousands of them are in no cache.
+            entry.waited = entry.history.delay().unwrap_or(0.0);
+            entry.arrival = entry.history.arrival(window);
+            entry.arrival_long = entry.history.arrival(5.0 * window);
+            entry.arrival_fast = entry.history.arrival(FAST_SWEEPS * policy.sweep_interval);
+            entry.service = entry.history.service(window, 0.0);
+            entry.history.note_saturation(entry.waited, policy.saturated_delay());
             if further && entry.lag > 0 && !entry.standing {
                 reading.gap = reading.gap.max(at - entry.moved_at);
             }
@@ -160,6 +182,11 @@ impl Partitions {
                 partition,
                 history: History::default(),
                 lag: 0,
+                waited: 0.0,
+                arrival: None,
+                arrival_long: None,
+                arrival_fast: None,
+                service: None,
                 moved_at: at,
                 // One that was there before us is taken for a mark: with a message it would be the same.
                 left_one: true,
@@ -188,16 +215,21 @@ impl Partitions {
         self.index.get(topic)?.get(&partition).copied()
     }
 
+    /// A partition, by its place.
+    pub fn at(&self, place: usize) -> Option<&Entry> {
+        self.entries.get(place)
+    }
+
     /// A partition.
     pub fn get(&self, topic: &str, partition: i32) -> Option<&Entry> {
         self.entries.get(self.position(topic, partition)?)
     }
 
     /// Sum over all of a rate that is known of some; `None` when of none.
-    pub fn sum(&self, rate: impl Fn(&History) -> Option<f64>) -> Option<f64> {
+    pub fn sum(&self, rate: impl Fn(&Entry) -> Option<f64>) -> Option<f64> {
         let mut total = None;
         for entry in &self.entries {
-            if let Some(rate) = rate(&entry.history) {
+            if let Some(rate) = rate(entry) {
                 *total.get_or_insert(0.0) += rate;
             }
         }

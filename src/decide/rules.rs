@@ -27,8 +27,10 @@ pub(super) struct Choice {
     pub demands: Vec<Option<i32>>,
     /// The group that needs most.
     pub binding: Option<usize>,
-    /// Until the backlog is gone, s.
+    /// Until the backlog is gone with the replicas chosen, s.
     pub eta: Option<f64>,
+    /// The same with those there are.
+    pub eta_as_is: Option<f64>,
 }
 
 impl Choice {
@@ -42,6 +44,7 @@ impl Choice {
             demands: Vec::new(),
             binding: None,
             eta: None,
+            eta_as_is: None,
         }
     }
 }
@@ -143,7 +146,8 @@ pub(super) fn blind(policy: &Policy, workload: Option<&Workload>, blind_for: f64
     };
     match policy.fallback {
         Some(fallback) if blind_for >= fallback.after && workload.replicas < fallback.replicas => {
-            let to = fallback.replicas.min(policy.max_replicas).max(workload.replicas);
+            let asked = fallback.replicas.max(policy.min_replicas).min(policy.max_replicas);
+            let to = asked.max(workload.replicas);
             Choice::keep(Some(to), Rule::Fallback)
         }
         Some(fallback) if blind_for >= fallback.after => {
@@ -159,11 +163,13 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     let needs: Vec<Need> = state.groups.iter().map(|g| need(look, state, g)).collect();
     let binding = (0..needs.len()).max_by_key(|i| (needs[*i].replicas, !needs[*i].enough));
     let demanded = binding.map_or(current, |i| needs[i].replicas);
+    let as_is = eta(look, state, current);
     let mut choice = Choice {
-        demand: Some(demanded),
-        demands: needs.iter().map(|n| Some(n.replicas)).collect(),
+        demand: Some(demanded.max(0)),
+        demands: needs.iter().map(|n| Some(n.replicas.max(0))).collect(),
         binding,
-        eta: eta(look, state, current),
+        eta: as_is,
+        eta_as_is: as_is,
         lasting: needs.iter().map(|n| n.lasting).max().flatten(),
         ..Choice::keep(Some(current), Rule::Enough)
     };
@@ -199,6 +205,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         choice.rule = Rule::WarmingUp;
         return choice;
     }
+    let still = state.rebalancing_since.is_none();
     let bounded = current.clamp(look.floor.replicas, look.policy.max_replicas);
     if bounded < current && look.policy.mode == Mode::PausedScaleDown {
         choice.limits.extend([Limit::MaxReplicas, Limit::PausedScaleDown]);
@@ -212,7 +219,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     } else if current == 0 && zero::about_to_be_forgotten(look.policy, state, look.now) {
         choice.to = Some(1);
         choice.rule = Rule::KeepOffsets;
-    } else if let Some(back) = state.ceiling.go_back.take().filter(|back| *back < current) {
+    } else if let Some(back) = state.ceiling.back(look.now).filter(|back| *back < current && still) {
         go_back(look, back, &mut choice);
     } else if wanted > current {
         up(look, state, &needs, wanted, &mut choice);
@@ -236,7 +243,7 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
     let policy = look.policy;
     let current = look.workload.replicas;
     let most = state.groups.iter().map(|g| g.partition_count()).max().unwrap_or(0);
-    let useful = (most as i32 + policy.threads_per_replica - 1) / policy.threads_per_replica.max(1);
+    let useful = most.div_ceil(policy.threads_per_replica.max(1) as usize) as i32;
     let wanted = if wanted > useful.max(look.floor.replicas) {
         if !choice.limits.contains(&Limit::Partitions) {
             choice.limits.push(Limit::Partitions);
@@ -278,7 +285,7 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
         choice.rule = Rule::Settling;
         return;
     }
-    state.up_votes = state.up_votes.saturating_add(1);
+    state.up_votes = state.up_votes.saturating_add(u32::from(state.fresh));
     let panic = state.groups.iter().any(|g| g.delay > policy.tuning.panic * policy.max_delay);
     if state.up_votes < policy.tuning.confirm && !panic && current > 0 {
         choice.rule = Rule::Confirming;
@@ -344,11 +351,13 @@ fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
 /// Keeps the largest recommendation since everything has been quiet.
 fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
     let settled = state.groups.iter().all(|g| {
-        let stable =
-            g.phase == GroupPhase::Stable || (look.workload.replicas == 0) || g.partition_count() == 0;
+        let stable = g.phase == GroupPhase::Stable
+            || look.workload.replicas == 0
+            || (g.partition_count() == 0 && g.phase != GroupPhase::Rebalancing);
         stable && g.delay <= g.recovered_delay(look.policy)
     });
-    if !settled || look.stuck || look.settling || look.workload.rolling_out {
+    let moving = state.rebalancing_since.is_some();
+    if !settled || moving || look.stuck || look.settling || look.workload.rolling_out {
         state.quiet_since = None;
         state.recommended.clear();
         return;

@@ -11,49 +11,78 @@ const UNEVEN: f64 = 0.2;
 /// What an assignor that does not know the loads adds to the best that can be done. A guess.
 const BLIND: f64 = 1.1;
 
-/// The largest load that any of `consumers` gets of partitions that ask for `rates`.
-///
-/// Partitions are dealt out by number, `⌈P/N⌉` at most to each. Even ones: that many times the
-/// mean. Uneven ones: dealt out heaviest first to who has least (longest processing time first,
-/// Graham 1969), times a factor for an assignor that does not do so.
-pub(super) fn largest_load(rates: &[f64], consumers: usize) -> f64 {
-    let count = rates.len();
-    if count == 0 || consumers == 0 {
-        return 0.0;
-    }
-    let consumers = consumers.min(count);
-    let each = count.div_ceil(consumers);
-    let total: f64 = rates.iter().sum();
-    let mean = total / count as f64;
-    let hottest = rates.iter().copied().fold(0.0, f64::max);
-    if each == 1 {
-        return hottest;
-    }
-    let variance = rates.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / count as f64;
-    if variance.sqrt() <= UNEVEN * mean {
-        return (each as f64 * mean).max(hottest);
-    }
-    let mut sorted = rates.to_vec();
-    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-    // Loads as ordered integers: millionths of a message per second.
-    let whole = |rate: f64| (rate * 1e6).clamp(0.0, 1e18) as u64;
-    let mut open: BinaryHeap<Reverse<(u64, usize)>> = (0..consumers).map(|_| Reverse((0, 0))).collect();
-    let mut most = 0;
-    for rate in sorted {
-        let Some(Reverse((load, held))) = open.pop() else { break };
-        let load = load.saturating_add(whole(rate));
-        most = most.max(load);
-        if held + 1 < each {
-            open.push(Reverse((load, held + 1)));
+/// What partitions ask for, ready to be dealt out in many ways.
+pub(super) struct Spread {
+    /// Largest first; only of uneven ones.
+    sorted: Vec<f64>,
+    count: usize,
+    mean: f64,
+    hottest: f64,
+}
+
+impl Spread {
+    /// Of partitions that ask for `rates`.
+    pub fn new(rates: &[f64]) -> Self {
+        let count = rates.len();
+        let mean = rates.iter().sum::<f64>() / count.max(1) as f64;
+        let hottest = rates.iter().copied().fold(0.0, f64::max);
+        let variance = rates.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
+        let mut sorted = Vec::new();
+        if variance.sqrt() > UNEVEN * mean {
+            sorted = rates.to_vec();
+            sorted.sort_unstable_by(|a, b| b.total_cmp(a));
         }
+        Self { sorted, count, mean, hottest }
     }
-    (most as f64 / 1e6 * BLIND).max(hottest)
+
+    /// The largest load that any of `consumers` gets; at once infinite where it is above `limit`.
+    ///
+    /// Partitions are dealt out by number, `⌈P/N⌉` at most to each. Even ones: that many times the
+    /// mean. Uneven ones: dealt out heaviest first to who has least (longest processing time first,
+    /// Graham 1969), times a factor for an assignor that does not do so.
+    pub fn largest_load(&self, consumers: usize, limit: f64) -> f64 {
+        if self.count == 0 || consumers == 0 {
+            return 0.0;
+        }
+        let consumers = consumers.min(self.count);
+        let each = self.count.div_ceil(consumers);
+        if each == 1 {
+            return self.hottest;
+        }
+        if self.sorted.is_empty() {
+            return (each as f64 * self.mean).max(self.hottest);
+        }
+        // The largest is no less than the mean: most counts need no dealing out.
+        if self.mean * self.count as f64 / consumers as f64 * BLIND > limit * 1.001 {
+            return f64::INFINITY;
+        }
+        // Loads as ordered integers: millionths of a message per second.
+        let whole = |rate: f64| (rate * 1e6).clamp(0.0, 1e18) as u64;
+        let mut open: BinaryHeap<Reverse<(u64, usize)>> = (0..consumers).map(|_| Reverse((0, 0))).collect();
+        let mut most = 0;
+        for rate in &self.sorted {
+            let Some(Reverse((load, held))) = open.pop() else { break };
+            let load = load.saturating_add(whole(*rate));
+            most = most.max(load);
+            if most as f64 / 1e6 * BLIND > limit {
+                return f64::INFINITY;
+            }
+            if held + 1 < each {
+                open.push(Reverse((load, held + 1)));
+            }
+        }
+        (most as f64 / 1e6 * BLIND).max(self.hottest)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn largest_load(rates: &[f64], consumers: usize) -> f64 {
+        Spread::new(rates).largest_load(consumers, f64::MAX)
+    }
 
     #[test]
     fn even_partitions_are_counted() {

@@ -57,6 +57,8 @@ pub struct State {
     /// Start-up times and rebalance pauses seen, the latest few, s.
     pub(super) start_ups: VecDeque<f64>,
     pub(super) pauses: VecDeque<f64>,
+    /// Whether the look under way tells anything that those before it did not.
+    pub(super) fresh: bool,
     /// Evaluations in a row that asked for more.
     pub(super) up_votes: u32,
     /// Since when nothing has spoken against fewer replicas.

@@ -282,8 +282,9 @@ fn an_unknown_capacity_is_tried_out_then_known() {
     let mut state = State::default();
     let mut plant = Plant::new(1, |_| 130.0, |_| true);
     plant.run(&policy, &mut state, 400.0);
-    let learnt = state.learnt.capacity_per_replica["orders"];
-    assert!((45.0..55.0).contains(&learnt), "{learnt}");
+    let known = state.groups[0].capacity().unwrap();
+    assert!((45.0..55.0).contains(&known), "{known}");
+    assert!(plant.peak_delay <= policy.max_delay * 2.0, "{} {:?}", plant.peak_delay, plant.writes);
     assert!(plant.asked >= 3, "{:?}", plant.writes);
     assert!(plant.committed.iter().zip(&plant.ends).all(|(c, e)| e - c < 100.0), "the backlog is gone");
 }
@@ -451,6 +452,67 @@ fn a_saturated_downstream_is_found_out_told_and_left_alone() {
     assert!(plant.writes.len() <= 8, "not tried over and over: {:?} (most {most:?})", plant.writes);
     plant.run(&policy, &mut state, 1500.0);
     assert_eq!(state.state, ScalerState::KeepingUp, "{:?}", plant.writes);
+}
+
+#[test]
+fn a_write_that_is_refused_is_asked_for_again() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(3, |_| 100.0, |_| true);
+    plant.ceiling = Some((70.0, 60.0, 600.5));
+    let mut back = Vec::new();
+    while back.len() < 3 {
+        plant.step();
+        assert!(plant.now < 600.0, "{:?}", plant.writes);
+        let (decision, next) = decide(&policy, state, &plant.see(), plant.now);
+        state = next;
+        match (decision.write, decision.rule, decision.to) {
+            // A conflict, say: replicas stay as they are.
+            (true, Rule::GoBack, Some(to)) => back.push((plant.now, to)),
+            (true, _, Some(to)) => plant.write(to),
+            _ => {}
+        }
+    }
+    assert!(back.windows(2).all(|two| two[1] == (two[0].0 + 1.0, two[0].1)), "{back:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_stop_it_from_seeing() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 200.0 }, |_| true);
+    plant.now = 0.0;
+    plant.run(&policy, &mut state, 50.0);
+    let (mut asked, mut shown) = (2, Vec::new());
+    while plant.now < 120.0 {
+        plant.step();
+        let (mut seen, back) = (plant.see(), plant.now - 3600.0);
+        seen.groups[0].taken_at = Some(back);
+        let (decision, next) = decide(&policy, state, &seen, back);
+        state = next;
+        asked = asked.max(decision.to.unwrap_or(0));
+        shown.push(decision.rule);
+    }
+    assert!(asked > 2, "what rises is seen: {shown:?}");
+}
+
+#[test]
+fn the_same_look_twice_confirms_nothing() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 130.0 }, |_| true);
+    while plant.writes.is_empty() {
+        plant.step();
+        assert!(plant.now < 120.0);
+        let (seen, now) = (plant.see(), plant.now);
+        let (first, next) = decide(&policy, state, &seen, now);
+        let (again, next) = decide(&policy, next, &seen, now);
+        state = next;
+        assert_eq!((first.to, first.rule), (again.to, again.rule));
+        if let (true, Some(to)) = (first.write, first.to) {
+            plant.write(to);
+        }
+    }
 }
 
 #[test]

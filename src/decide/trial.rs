@@ -48,6 +48,12 @@ impl Ceiling {
         self.held_until.is_some_and(|until| now < until)
     }
 
+    /// The replicas to go back to, as long as steps up are held back: a write may be refused, and is
+    /// tried again.
+    pub fn back(&self, now: Time) -> Option<i32> {
+        self.go_back.filter(|_| self.holds(now))
+    }
+
     fn failed(&mut self, policy: &Policy, trial: Trial, gained: f64, now: Time) {
         let first = FIRST_HOLD.min(policy.recover_within);
         let hold = (first * 2f64.powi(self.failures.min(10) as i32)).min(LONGEST_HOLD);

@@ -135,6 +135,7 @@ pub(super) async fn look(
         }
         if blocked.is_some() {
             (decision.write, decision.to) = (false, decision.from);
+            decision.numbers.eta = decision.numbers.eta_as_is;
         }
     }
     let delays = memory.state.delays(&seen);

@@ -4,6 +4,8 @@
 
 pub mod metrics;
 pub mod sentence;
+#[cfg(test)]
+mod sentences;
 pub mod status;
 
 pub use metrics::{CONTENT_TYPE, Look, Metrics, ScalerKey};

@@ -17,20 +17,36 @@ pub fn sentence(name: &str, decision: &Decision) -> String {
 
 fn why(decision: &Decision, to: i32) -> String {
     let n = &decision.numbers;
-    let behind = format!("{} behind and {} arriving", count(n.lag.unwrap_or(0)), rate(n.arrival));
+    let lag = count(n.lag.unwrap_or(0));
+    let behind = match n.arrival {
+        Some(arrival) => format!("{lag} behind and {} arriving", rate(Some(arrival))),
+        None => format!("{lag} behind"),
+    };
     let late = n.delay.is_some_and(|d| d > n.max_delay);
     match decision.rule {
         Rule::ScaleUp => {
-            let each = n.capacity.map_or_else(String::new, |c| format!(" at {} each", rate(Some(c))));
+            let each = if to == 1 { "" } else { " each" };
+            let each = n.capacity.map_or_else(String::new, |c| format!(" at {}{each}", rate(Some(c))));
             let replicas = plural(to, "replica");
             let held = held_back(&decision.limits);
             let (s, are, do_) = if to == 1 { ("s", "is", "does") } else { ("", "are", "do") };
-            match n.eta {
+            // What is not written has no effect; what it would have is to be told here.
+            let eta = if decision.write { n.eta } else { n.eta_wanted };
+            match eta {
                 Some(eta) if late || eta >= 1.0 => format!(
-                    "{behind}; {replicas}{each} clear{s} it in {} (objective {}){held}{}",
+                    "{behind}; {replicas}{each} clear{s} it in {}{} (objective {}){held}{}",
                     span(eta),
+                    if eta > n.recover_within { ", later than asked" } else { "" },
                     span(n.recover_within),
                     afterwards(decision, to)
+                ),
+                Some(_) if n.arrival.is_none() => {
+                    format!("{behind}; {replicas}{each} {are} enough for a start{held}")
+                }
+                Some(_) if n.expected.is_some() => format!(
+                    "{} arriving and more and more of it, perhaps {} by the time new replicas work; {replicas}{each} keep{s} up with that{held}",
+                    rate(n.arrival),
+                    rate(n.expected)
                 ),
                 Some(_) => format!("{} arriving; {replicas}{each} keep{s} up with it{held}", rate(n.arrival)),
                 None => {
@@ -38,6 +54,10 @@ fn why(decision: &Decision, to: i32) -> String {
                 }
             }
         }
+        Rule::Probe if decision.from == Some(0) => format!(
+            "{behind}; nobody reads, and what one replica can process is not known yet, so {} started",
+            if to == 1 { "one is".to_owned() } else { format!("{to} are") }
+        ),
         Rule::Probe => format!(
             "{behind}; messages wait {} (objective {}) and what one replica can process is not known yet, so more are tried",
             span(n.delay.unwrap_or(0.0)),
@@ -46,12 +66,23 @@ fn why(decision: &Decision, to: i32) -> String {
         Rule::ScaleDown => {
             let demand = n.demand.unwrap_or(to).max(0);
             match n.arrival {
-                Some(arrival) if arrival > 0.0 => format!(
-                    "kept up for the whole window; {} arriving need {}{}",
-                    rate(Some(arrival)),
-                    plural(demand, "replica"),
-                    held_back(&decision.limits)
-                ),
+                Some(arrival) if arrival > 0.0 => {
+                    // Fewer are needed now, but the step is as large as it may be.
+                    let kept = if demand < to && !decision.limits.contains(&Limit::DownStep) {
+                        format!(" now, and the window or minReplicas asks for {to}")
+                    } else {
+                        String::new()
+                    };
+                    format!(
+                        "kept up for the whole window; {} arriving need {}{kept}{}",
+                        rate(Some(arrival)),
+                        plural(demand, "replica"),
+                        held_back(&decision.limits)
+                    )
+                }
+                _ if n.lag.unwrap_or(0) > 0 => {
+                    format!("nothing arrives and what waits is not late{}", held_back(&decision.limits))
+                }
                 _ => format!("nothing arrives and nothing waits{}", held_back(&decision.limits)),
             }
         }
@@ -61,7 +92,7 @@ fn why(decision: &Decision, to: i32) -> String {
         ),
         Rule::Fallback => format!(
             "fallback, as nothing complete was seen for long: {}",
-            decision.problems.first().map_or("no observation", String::as_str)
+            first_of(&decision.problems).unwrap_or_else(|| "no observation".to_owned())
         ),
         Rule::Deadline => format!(
             "{behind}; retention deletes what waits in {}, so as many are asked for as save most of it{}",
@@ -199,7 +230,7 @@ fn held_back(limits: &[Limit]) -> String {
         .iter()
         .filter_map(|limit| match limit {
             Limit::MaxReplicas => Some("maxReplicas allows no more"),
-            Limit::Partitions => Some("more than the partitions can use were needed"),
+            Limit::Partitions => Some("it would take more consumers than there are partitions"),
             Limit::HotPartition => Some("one partition alone needs more than one consumer gives"),
             Limit::Downstream => Some("more replicas did not process more"),
             Limit::DownStep => Some("maxStepPercent allows no larger step"),
@@ -221,9 +252,10 @@ pub fn state_sentence(decision: &Decision) -> String {
         count(n.lag.unwrap_or(0)),
         span(n.delay.unwrap_or(0.0))
     );
-    let held = held_back(&decision.limits) + &expired(decision);
+    let held = format!("{}{}{}", held_back(&decision.limits), not_yet(decision), expired(decision));
     match decision.state {
         ScalerState::Idle => format!("Nothing arrives and nothing waits{}", holds(decision)),
+        ScalerState::KeepingUp if asked == Some(0) => "Nothing is late, with no replica".to_owned(),
         ScalerState::KeepingUp => {
             let verb = if asked == Some(1) { "keeps" } else { "keep" };
             match n.arrival {
@@ -243,6 +275,16 @@ pub fn state_sentence(decision: &Decision) -> String {
                 span(n.max_delay),
                 span(eta)
             ),
+            None if n.arrival.is_none() || n.service.is_none() => format!(
+                "{behind} (objective {}); what arrives and what is processed is not known yet{held}",
+                span(n.max_delay)
+            ),
+            None if n.arrival <= n.service => format!(
+                "{behind} (objective {}); {} arrive and {} are processed, and yet no end can be told{held}",
+                span(n.max_delay),
+                rate(n.arrival),
+                rate(n.service)
+            ),
             None => format!(
                 "{behind} (objective {}) and {} arrive, more than is processed ({}){held}",
                 span(n.max_delay),
@@ -251,8 +293,9 @@ pub fn state_sentence(decision: &Decision) -> String {
             ),
         },
         ScalerState::Stuck if !n.stuck_partitions.is_empty() => format!(
-            "{behind}: nothing of {} is being processed while other partitions are. It is left out of scaling, as more replicas would not help; look for a message that cannot be processed",
-            listed(&n.stuck_partitions)
+            "{behind}: nothing of {} is being processed while other partitions are. {} left out of scaling, as more replicas would not help; look for a message that cannot be processed",
+            listed(&n.stuck_partitions),
+            if n.stuck_partitions.len() == 1 { "It is" } else { "They are" }
         ),
         ScalerState::Stuck => {
             let members: usize = n.groups.iter().filter_map(|g| g.members).sum();
@@ -274,13 +317,29 @@ pub fn state_sentence(decision: &Decision) -> String {
             rate(n.arrival),
             rate(n.service)
         ),
-        ScalerState::Blind => match decision.problems.first() {
+        ScalerState::Blind => match first_of(&decision.problems) {
             Some(problem) => format!("Cannot see, so nothing is changed: {problem}"),
             None => "Not enough was seen yet".to_owned(),
         },
         ScalerState::Paused => "Paused by its owner".to_owned(),
         ScalerState::Invalid => decision.problems.join("; "),
     }
+}
+
+/// Why nothing is done about a backlog yet.
+fn not_yet(decision: &Decision) -> &'static str {
+    match decision.rule {
+        Rule::WarmingUp => "; just started, so nothing is changed before more was seen",
+        Rule::Confirming => "; more are asked for if the next look agrees",
+        Rule::Settling => "; replicas or partitions are still on their way",
+        _ => "",
+    }
+}
+
+/// The first problem, and how many more there are.
+fn first_of(problems: &[String]) -> Option<String> {
+    let (first, more) = problems.split_first()?;
+    Some(if more.is_empty() { first.clone() } else { format!("{first} (and {} more)", more.len()) })
 }
 
 /// The first few of many.
@@ -310,11 +369,12 @@ pub fn count(n: i64) -> String {
     if n < 0 { format!("-{out}") } else { out }
 }
 
-/// A rate: `420/s`, `6.1/s`, `0.25/s`; `?/s` when not known.
+/// A rate: `420/s`, `6.1/s`, `0.25/s`, `<0.01/s`; `?/s` when not known.
 pub fn rate(per_second: Option<f64>) -> String {
     match per_second {
         None => "?/s".to_owned(),
-        Some(0.0) => "0/s".to_owned(),
+        Some(r) if r <= 0.0 => "0/s".to_owned(),
+        Some(r) if r < 0.01 => "<0.01/s".to_owned(),
         Some(r) if r >= 10.0 => format!("{}/s", count(r.round() as i64)),
         Some(r) if r >= 1.0 => format!("{r:.1}/s"),
         Some(r) => format!("{r:.2}/s"),
@@ -392,9 +452,9 @@ mod tests {
     fn one_replica_is_no_several() {
         let mut one = decision(Rule::ScaleUp, 0, 1);
         let said = |d: &Decision| sentence("orders", d).split_once("; ").map(|(_, said)| said.to_owned());
-        assert_eq!(said(&one).unwrap(), "1 replica at 61/s each clears it in 2m10s (objective 3m)");
+        assert_eq!(said(&one).unwrap(), "1 replica at 61/s clears it in 2m10s (objective 3m)");
         one.numbers.eta = None;
-        assert_eq!(said(&one).unwrap(), "1 replica at 61/s each is all that helps, and does not clear it");
+        assert_eq!(said(&one).unwrap(), "1 replica at 61/s is all that helps, and does not clear it");
     }
 
     #[test]

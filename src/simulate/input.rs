@@ -20,16 +20,39 @@ struct Resource {
     spec: ConsumerScalerSpec,
 }
 
+/// Longest text read, bytes: a policy has a few lines, and a parser takes its time with what has millions.
+const LONGEST: usize = 1 << 20;
+/// Deepest that lists and objects in brackets lie in each other: more is no policy.
+const DEEPEST: usize = 1000;
+/// Fields told that are none: who has more of them gave the wrong file.
+const UNKNOWN: usize = 20;
+/// Longest of what is wrong, in characters.
+const MESSAGE: usize = 500;
+
 /// Reads a policy; `sweep_interval` is how often the operator would look, s.
 ///
 /// # Errors
 /// Everything that is wrong, as far as one pass can tell.
 pub fn policy(text: &str, sweep_interval: f64) -> Result<Policy, Vec<Problem>> {
+    // Where the text ends amid something, the parser may say that it was beyond.
+    let last = text.split('\n').count();
+    let told = |(line, what): Problem| (line.min(last), one_line(&what));
+    read_policy(text, sweep_interval).map_err(|problems| problems.into_iter().map(told).collect())
+}
+
+fn read_policy(text: &str, sweep_interval: f64) -> Result<Policy, Vec<Problem>> {
+    if text.len() > LONGEST || text.matches(['[', '{']).count() > DEEPEST {
+        let what = "too long for a policy: write a ConsumerScaler, or what would be under its spec";
+        return Err(vec![(1, what.to_owned())]);
+    }
+    // A byte order mark is what some editors put first.
+    let text = text.trim_start_matches('\u{feff}');
     let (index, whole) = find(text).map_err(|problem| vec![problem])?;
     let mut unknown = Vec::new();
     let spec = read(text, index, whole, &mut unknown).map_err(|problem| vec![problem])?;
     let mut problems: Vec<Problem> = unknown
         .into_iter()
+        .take(UNKNOWN)
         .map(|path| {
             (line_of(text, &path), format!("{path} is not a field of a ConsumerScaler: correct or remove it"))
         })
@@ -90,6 +113,13 @@ fn read(
     } else {
         serde_ignored::deserialize(document, &mut note).map_err(|e| located(&e))
     }
+}
+
+/// What is wrong in one line that a terminal shows as it is.
+fn one_line(what: &str) -> String {
+    let clean = what.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let short: String = clean.take(MESSAGE).collect();
+    if short.len() < what.len() && what.chars().count() > MESSAGE { format!("{short}…") } else { short }
 }
 
 fn located(error: &serde_yaml::Error) -> Problem {

@@ -20,6 +20,8 @@ mod plant;
 pub mod plot;
 mod pods;
 mod rebalance;
+#[cfg(test)]
+mod restarts;
 mod run;
 mod scenario;
 pub mod table;

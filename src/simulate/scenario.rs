@@ -98,7 +98,9 @@ impl Traffic {
     #[must_use]
     pub fn scaled_to(self, peak: f64) -> Self {
         let highest = self.peak();
-        if highest > 0.0 { self.scaled(peak / highest) } else { self }
+        let factor = peak / highest;
+        // Next to nothing is nothing too: no factor makes it something.
+        if factor.is_finite() { self.scaled(factor) } else { self }
     }
 }
 

@@ -54,6 +54,9 @@ pub fn parse(text: &str) -> Result<Traffic, TraceError> {
         if let Some((before, _)) = rows.last()
             && seconds <= *before
         {
+            // In full the smallest number there is has three hundred digits.
+            let plain = |s: f64| if s == 0.0 || s >= 1e-3 { s.to_string() } else { format!("{s:e}") };
+            let (seconds, before) = (plain(seconds), plain(*before));
             let what = format!("{seconds} s is not after {before} s, the row before: sort the rows by time");
             return Err(wrong(line, what));
         }
@@ -68,8 +71,12 @@ pub fn parse(text: &str) -> Result<Traffic, TraceError> {
     Ok(Traffic::points(rows.into_iter().map(|(t, r)| (t - first, r)).collect()))
 }
 
+/// Largest number believed: with larger ones sums have no end, and nothing has so many messages.
+const LARGEST: f64 = 1e12;
+
 fn number(text: &str, meaning: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
+        Ok(n) if n > LARGEST => Err(format!("{} is not {meaning}: write one up to 1e12", shown(text.trim()))),
         Ok(n) if n.is_finite() && n >= 0.0 => Ok(n),
         Ok(_) => Err(format!("{} is not {meaning}: write a finite number of at least 0", shown(text.trim()))),
         Err(_) => Err(format!("{} is not {meaning}: write a number such as 12.5", shown(text.trim()))),

@@ -1,0 +1,159 @@
+//! How long one decision takes: the whole of `decide`, on a group of 1,000 and of 10,000 partitions,
+//! while it keeps up, while a backlog drains, and while one drains that lies unevenly.
+//!
+//! Every decision gets a new observation, five seconds after the last; making it is not counted. It
+//! holds nobody to a figure: `make bench` prints what this machine does.
+#![allow(missing_docs)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use spillway::decide::{
+    Committed, GroupObservation, GroupPhase, GroupPolicy, Learnt, Member, Mode, Observation,
+    PartitionObservation, Policy, StartFrom, State, Tuning, Workload, decide,
+};
+
+/// Members of the group, one a replica.
+const MEMBERS: usize = 100;
+/// Time between two looks, s.
+const SWEEP: f64 = 5.0;
+/// Messages arriving at each partition, msg/s, where they arrive evenly.
+const EACH: f64 = 10.0;
+/// Looks before the first that is timed: as many as the windows are long.
+const HISTORY: usize = 80;
+
+fn policy() -> Policy {
+    Policy {
+        groups: vec![GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }],
+        min_replicas: 1,
+        max_replicas: 1000,
+        threads_per_replica: 1,
+        max_delay: 30.0,
+        recover_within: 600.0,
+        fallback: None,
+        down_window: 600.0,
+        down_max_step: 0.5,
+        mode: Mode::Active,
+        sweep_interval: SWEEP,
+        tuning: Tuning::default(),
+    }
+}
+
+/// A group as a sweep reads it, and the memory of who decides for it.
+struct Group {
+    policy: Policy,
+    state: State,
+    now: f64,
+    seen: Observation,
+    /// Messages arriving at each partition, msg/s.
+    rates: Vec<f64>,
+    /// Share of what arrives that is processed.
+    processed: f64,
+}
+
+impl Group {
+    fn new(partitions: usize, backlog: f64, skew: f64) -> Self {
+        let topic: Arc<str> = "orders".into();
+        let weights: Vec<f64> = (1..=partitions).map(|p| (p as f64).powf(-skew)).collect();
+        let mean = weights.iter().sum::<f64>() / partitions as f64;
+        let rates: Vec<f64> = weights.iter().map(|w| EACH * w / mean).collect();
+        let members = (0..MEMBERS)
+            .map(|m| Member {
+                id: format!("consumer-{m:03}"),
+                host: format!("/10.0.0.{m}"),
+                client: "orders".into(),
+                assignment: (m..partitions).step_by(MEMBERS).map(|p| (topic.clone(), p as i32)).collect(),
+            })
+            .collect();
+        let read = rates.iter().enumerate().map(|(p, rate)| PartitionObservation {
+            topic: topic.clone(),
+            partition: p as i32,
+            committed: Committed::At(1_000_000),
+            end: Some(1_000_000 + (rate * backlog) as i64),
+            start: Some(0),
+        });
+        let group = GroupObservation {
+            group: "orders".into(),
+            taken_at: Some(0.0),
+            problems: Vec::new(),
+            phase: GroupPhase::Stable,
+            members,
+            partitions: read.collect(),
+        };
+        let replicas = MEMBERS as i32;
+        let workload = Workload {
+            replicas,
+            pods: replicas,
+            ready: Some(replicas),
+            template: Some("a".into()),
+            rolling_out: false,
+        };
+        // A member has to carry two thirds of what it can.
+        let capacity = EACH * partitions as f64 / MEMBERS as f64 * 1.5;
+        let learnt =
+            Learnt { capacity_per_replica: [("orders".to_owned(), capacity)].into(), ..Learnt::default() };
+        let mut group = Self {
+            policy: policy(),
+            state: State::restored(learnt, None),
+            now: 1.7e9,
+            seen: Observation { groups: vec![group], workload: Ok(workload) },
+            rates,
+            processed: if backlog > 0.0 { 1.2 } else { 1.0 },
+        };
+        for _ in 0..HISTORY {
+            let seen = group.next();
+            group.decide(&seen);
+        }
+        group
+    }
+
+    /// What the next sweep reads.
+    fn next(&mut self) -> Observation {
+        self.now += SWEEP;
+        for group in &mut self.seen.groups {
+            group.taken_at = Some(self.now);
+            for (p, rate) in group.partitions.iter_mut().zip(&self.rates) {
+                // Whole messages, so that not all partitions move alike.
+                let arrived = (rate * self.now).floor() as i64 - (rate * (self.now - SWEEP)).floor() as i64;
+                p.end = p.end.map(|end| end + arrived);
+                if let Committed::At(at) = &mut p.committed {
+                    *at = (*at + (arrived as f64 * self.processed).ceil() as i64).min(p.end.unwrap_or(*at));
+                }
+            }
+        }
+        self.seen.clone()
+    }
+
+    fn decide(&mut self, seen: &Observation) {
+        let (decision, state) = decide(&self.policy, std::mem::take(&mut self.state), seen, self.now);
+        self.state = state;
+        black_box(decision);
+    }
+}
+
+fn decisions(criterion: &mut Criterion) {
+    let mut bench = criterion.benchmark_group("decide");
+    for partitions in [1000, 10_000] {
+        for (name, backlog, skew) in
+            [("steady", 0.0, 0.0), ("recovery", 1e7, 0.0), ("uneven recovery", 1e7, 0.5)]
+        {
+            let group = std::cell::RefCell::new(Group::new(partitions, backlog, skew));
+            bench.bench_function(format!("{name}, {partitions} partitions"), |b| {
+                b.iter_batched_ref(
+                    || group.borrow_mut().next(),
+                    |seen| group.borrow_mut().decide(seen),
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+    bench.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(50);
+    targets = decisions
+}
+criterion_main!(benches);
