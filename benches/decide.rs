@@ -72,6 +72,7 @@ impl Group {
             committed: Committed::At(1_000_000),
             end: Some(1_000_000 + (rate * backlog) as i64),
             start: Some(0),
+            retention: None,
         });
         let group = GroupObservation {
             group: "orders".into(),
@@ -97,7 +98,7 @@ impl Group {
             policy: policy(),
             state: State::restored(learnt, None),
             now: 1.7e9,
-            seen: Observation { groups: vec![group], workload: Ok(workload) },
+            seen: Observation { groups: vec![group], workload: Ok(workload), schedules: Vec::new() },
             rates,
             processed: if backlog > 0.0 { 1.2 } else { 1.0 },
         };

@@ -3,6 +3,8 @@
 //! Estimates only; it decides nothing. A capacity is learnt only from members that
 //! had work throughout the window, of a group that did not change meanwhile.
 
+mod sampling;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -16,10 +18,6 @@ use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Pol
 const APART: f64 = 1e-3;
 /// Longest time between two commits believed, s.
 const LONGEST_GAP: f64 = 120.0;
-/// How many times what is processed must arrive for a rush.
-const RUSH: f64 = 1.25;
-/// How many times what a member does between two readings must wait for it to count as busy.
-const BUSY: f64 = 1.5;
 /// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
 const NOISE: f64 = 4.0;
 
@@ -286,121 +284,10 @@ impl GroupState {
         (fast + slope * (end / 2.0 + lead)).min(2.0 * fast)
     }
 
-    /// In a rush, before any sample: what warm members do that had more to do than they could, if only for
-    /// a moment. Less certain than a sample, and there before messages are late.
-    fn guess_capacity(&self, policy: &Policy, at: Time) -> Option<f64> {
-        let gap = policy.sweep_interval.max(self.commit_gap);
-        let window = 3.0 * gap;
-        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
-        let rush = self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service);
-        if self.capacity.known() || !warm || !rush || self.steady_since().is_none_or(|s| at - s < window) {
-            return None;
-        }
-        let busy: Vec<f64> = self
-            .members
-            .iter()
-            .filter_map(|member| {
-                let read = member.assignment.iter().filter_map(|(t, p)| self.partitions.get(t, *p));
-                let (mut rate, mut waiting) = (0.0, 0.0);
-                for entry in read {
-                    rate += entry.history.service(window, 0.0)?;
-                    waiting += entry.history.least_waiting(window) as f64;
-                }
-                // More than lies between two commits and two sweeps, all the time.
-                (rate > 0.0 && waiting >= BUSY * rate * gap).then_some(rate)
-            })
-            .collect();
-        let mean = busy.iter().sum::<f64>() / busy.len() as f64;
-        (!busy.is_empty()).then_some(mean * f64::from(policy.threads_per_replica))
-    }
-
-    fn sample_capacity(&mut self, policy: &Policy, at: Time) {
-        if let Some(guess) = self.guess_capacity(policy, at) {
-            self.capacity.guess(guess);
-        }
-        let window = self.capacity_window(policy);
-        // What was committed first covers a time when nothing was processed: it is left out.
-        let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
-        if same < window || self.sampled_at.is_some_and(|last| at - last < window / 2.0) {
-            return;
-        }
-        let threads = f64::from(policy.threads_per_replica);
-        let (mut busy, mut others) = (Vec::new(), Vec::new());
-        for places in &self.places {
-            let read: Vec<&Entry> = places.iter().filter_map(|at| self.partitions.at(*at)).collect();
-            let rate = |window: f64, ago: f64| -> f64 {
-                read.iter().filter_map(|e| e.history.service(window, ago)).sum()
-            };
-            if read.is_empty() || read.iter().any(|e| e.history.span() < window) {
-                continue;
-            }
-            let whole = rate(window, 0.0);
-            // A window in which it stood still for a part is not its capacity.
-            let third = window / 3.0;
-            let steady = || (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
-            // Work that nobody gets on with keeps nobody busy.
-            let pushed =
-                |e: &Entry| e.history.saturated_for(window) && e.history.service(window, 0.0) > Some(0.0);
-            if whole > 0.0 && read.iter().any(|e| pushed(e)) && steady() {
-                busy.push(whole);
-            } else {
-                others.push(whole);
-            }
-        }
-        // What a replica did, it can do; what it can do at most, only a warm one tells.
-        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm() + window);
-        if busy.is_empty() || !warm {
-            let most = busy.into_iter().chain(others).fold(0.0, f64::max);
-            self.capacity.seen(most * threads);
-            return;
-        }
-        // The slowest are pushed first: those that do more without being pushed count as well.
-        let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
-        let pushed = mean(&busy);
-        busy.extend(others.into_iter().filter(|rate| *rate > pushed));
-        let sample = mean(&busy) * threads;
-        self.sampled_at = Some(at);
-        self.capacity.sample(sample);
-    }
-
-    /// Messages per second of one saturated, warm replica. `None` before anything is known of it.
-    pub fn capacity(&self) -> Option<f64> {
-        self.capacity.get()
-    }
-
-    /// The most one replica was seen to do without being pushed, msg/s.
-    pub fn at_least(&self) -> f64 {
-        self.capacity.at_least()
-    }
-
-    /// Another template runs from here on, which may be faster or slower.
-    pub fn another_template(&mut self) {
-        self.capacity.another_template();
-    }
-
-    /// The capacity worth remembering: a guess is none.
-    pub fn measured_capacity(&self) -> Option<f64> {
-        self.capacity.get().filter(|_| self.capacity.measured())
-    }
-
-    /// Messages processed per second over the capacity window; `None` unless at least a share
-    /// `pushed` of the partitions had work throughout it.
-    pub fn saturated_service(&self, policy: &Policy, pushed: f64) -> Option<f64> {
-        let window = self.capacity_window(policy);
-        let busy = self.partitions.iter().filter(|e| e.history.saturated_for(window)).count();
-        let enough = busy as f64 >= pushed * self.partitions.len() as f64;
-        self.partitions.sum(|e| e.history.service(window, 0.0)).filter(|_| enough)
-    }
-
     /// Names of the partitions that are late and stand still while others are processed.
     pub fn stuck_partitions(&self, policy: &Policy) -> Vec<String> {
         let late = |e: &&Entry| e.standing && e.delay() > policy.max_delay;
         self.partitions.iter().filter(late).map(Entry::name).collect()
-    }
-
-    /// Window of a capacity sample, s: several commits long, or their rhythm would be measured.
-    pub fn capacity_window(&self, policy: &Policy) -> f64 {
-        policy.capacity_window().max(4.0 * self.commit_gap)
     }
 
     /// Whether something was processed as lately as commits and sweeps can tell.
