@@ -199,7 +199,8 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         choice.limits.push(Limit::MaxReplicas);
     }
     let quiet = needs.iter().map(|n| n.quiet).max().unwrap_or(current);
-    note_quiet(look, state, quiet.clamp(floor.min(look.policy.max_replicas), look.policy.max_replicas));
+    let quiet = quiet.clamp(floor.min(look.policy.max_replicas), look.policy.max_replicas);
+    note_quiet(look, state, quiet);
 
     if state.seen < look.policy.tuning.warm_up {
         choice.rule = Rule::WarmingUp;
