@@ -49,7 +49,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         }
     };
 
-    let numbers = numbers(policy, &state, &choice);
+    let mut numbers = numbers(policy, &state, &choice);
     let stale =
         now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
     state.state = if policy.mode == Mode::Paused {
@@ -63,6 +63,10 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         // to be known, and until then it must not be taken for none.
         state.state
     };
+    if state.state == ScalerState::Stuck {
+        // What stands still is not gone by any time, however soon the rest is.
+        numbers.eta = None;
+    }
     let write = choice.to.is_some() && choice.to != from && policy.mode != Mode::DryRun;
     let mut limits = choice.limits;
     if policy.mode == Mode::DryRun && choice.to != from {

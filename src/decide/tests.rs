@@ -428,6 +428,7 @@ fn a_poison_message_scales_nothing_and_is_named() {
         (last.state, &last.numbers.stuck_partitions[..]),
         (ScalerState::Stuck, &["orders-3".to_owned()][..])
     );
+    assert_eq!(last.numbers.eta, None, "nobody knows when it goes on");
     assert!(last.numbers.delay > Some(300.0), "people see how long it waits: {:?}", last.numbers.delay);
     let writes = plant.writes.len();
     let after = plant.run(&policy, &mut state, 600.0);
