@@ -12,6 +12,9 @@ use super::{
 
 /// Start-up times and pauses remembered; the longest of them is planned with.
 const REMEMBERED: usize = 5;
+/// How far beyond the deadline the estimate must be before a recovery counts as late, as a share of
+/// `recoverWithin`.
+const ROOM: f64 = 0.1;
 
 /// Decides how many replicas a scaler should ask for.
 ///
@@ -285,8 +288,10 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
         ScalerState::DownstreamSaturated
     } else if late || (recovering && state.late_since.is_some()) {
         let deadline = state.late_since.unwrap_or(now) + policy.recover_within;
+        // Close to the deadline the estimate crosses it at every other look: the word stays.
+        let room = if state.state == ScalerState::Recovering { ROOM * policy.recover_within } else { 0.0 };
         match numbers.eta {
-            Some(eta) if now + eta <= deadline => ScalerState::Recovering,
+            Some(eta) if now + eta <= deadline + room => ScalerState::Recovering,
             _ => ScalerState::FallingBehind,
         }
     } else if alone {

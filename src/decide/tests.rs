@@ -227,6 +227,20 @@ fn an_outage_before_anything_was_learnt_is_waited_for_then_measured_then_sized()
 }
 
 #[test]
+fn a_drain_that_ends_about_at_the_deadline_does_not_change_its_word_at_every_look() {
+    // Two are all there may be: 40/s to spare, and 3,600 to clear in 90 s.
+    let policy = Policy { max_replicas: 2, ..policy() };
+    let mut state = knows(50.0);
+    let arrival = |t: f64| 60.0 + 8.0 * (t * 0.7).sin();
+    let mut plant = Plant::new(2, arrival, |t| !(60.0..121.0).contains(&t));
+    plant.run(&policy, &mut state, 123.0);
+    let all = plant.run(&policy, &mut state, 220.0);
+    let words: Vec<&str> = all.iter().map(|d| d.state.as_str()).collect();
+    let changes = words.windows(2).filter(|two| two[0] != two[1]).count();
+    assert!(changes <= 4, "{changes} changes: {words:?}");
+}
+
+#[test]
 fn the_backlog_is_gone_within_the_objective() {
     for start_up in [1.0, 5.0, 10.0, 20.0] {
         for arrival in [20.0, 60.0, 90.0, 200.0] {
