@@ -115,6 +115,13 @@ pub fn state_sentence(decision: &Decision) -> String {
                 span(n.max_delay),
                 span(eta)
             ),
+            // Rates are of the last seconds; what is planned with may be more than that.
+            None if n.arrival < n.service => format!(
+                "{behind} (objective {}); {} arrive and {} are processed, and when it is gone cannot be said yet{held}",
+                span(n.max_delay),
+                rate(n.arrival),
+                rate(n.service)
+            ),
             None => format!(
                 "{behind} (objective {}) and {} arrive, more than is processed ({}){held}",
                 span(n.max_delay),
@@ -280,6 +287,22 @@ mod tests {
             assert!(said.insert(sentence("orders", &same)), "{state}: {said:#?}");
         }
         assert!(said.iter().all(|s| !s.contains("None") && !s.is_empty()), "{said:#?}");
+    }
+
+    #[test]
+    fn falling_behind_without_a_time_claims_no_more_than_the_rates_say() {
+        let mut d = decision(Rule::Enough, 2, 2);
+        (d.state, d.numbers.eta) = (ScalerState::FallingBehind, None);
+        let behind = "31,240 behind, the oldest message waits 1m14s (objective 30s)";
+        assert_eq!(
+            sentence("orders", &d),
+            format!("{behind} and 420/s arrive, more than is processed (120/s)")
+        );
+        d.numbers.service = Some(500.0);
+        assert_eq!(
+            sentence("orders", &d),
+            format!("{behind}; 420/s arrive and 500/s are processed, and when it is gone cannot be said yet")
+        );
     }
 
     #[test]
