@@ -12,6 +12,9 @@ use super::harness::{CALM, Case, case};
 use super::{kubectl, modes};
 
 const LIMIT: Duration = Duration::from_secs(90);
+/// How soon it is seen that the downstream takes more: some windows of a rate, and less than the time for
+/// which no replicas are added otherwise.
+const RESUME: Duration = Duration::from_secs(30);
 /// Messages per second that all consumers together can pass on: a little more than arrives.
 const CEILING: &str = "72";
 
@@ -54,7 +57,7 @@ fn a_saturated_downstream_is_told_and_not_chased() {
         // It takes more again. What waits cannot be cleared in time by the replicas there are.
         ensure!(backlog.path.counts()?.last() == Some(&FIRST), "{:?}", backlog.path.counts()?);
         fs::remove_file(&ceiling)?;
-        case.until("replicas to be added again", "downstream", LIMIT, |s| {
+        case.until("replicas to be added again", "downstream", RESUME, |s| {
             s.current_replicas.is_some_and(|r| r > FIRST)
         })
         .await?;
