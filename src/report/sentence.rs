@@ -37,6 +37,9 @@ fn why(decision: &Decision, to: i32) -> String {
                 }
             }
         }
+        Rule::Probe if decision.from == Some(0) => {
+            format!("{behind}, and there is no replica to process it")
+        }
         Rule::Probe => format!(
             "{behind}; messages wait {} (objective {}) and what one replica can process is not known yet, so more are tried",
             span(n.delay.unwrap_or(0.0)),
@@ -262,6 +265,15 @@ mod tests {
         assert_eq!(
             sentence("orders", &decision(Rule::ScaleUp, 2, 9)),
             "Scaled orders 2 → 9: 31,240 behind and 420/s arriving; 9 replicas at 61/s each clear it in 2m10s (objective 3m)"
+        );
+    }
+
+    #[test]
+    fn what_is_woken_is_not_said_to_be_tried_out() {
+        let woken = sentence("orders", &decision(Rule::Probe, 0, 1));
+        assert_eq!(
+            woken,
+            "Scaled orders 0 → 1: 31,240 behind and 420/s arriving, and there is no replica to process it"
         );
     }
 
