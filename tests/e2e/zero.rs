@@ -48,6 +48,11 @@ fn an_idle_group_sleeps_and_is_woken_by_the_first_message() {
         let first = processed_since(&case, down.at).await?;
         let took = woken.at - first;
         ensure!((0..=WAKE).contains(&took), "{took}ms from the first message to the step up");
+        let said = case.scalings().await?;
+        ensure!(
+            matches!(said.last(), Some((0, 1, why)) if why.contains("there is no replica to process it")),
+            "{said:#?}"
+        );
         kubectl::shows(&case, "zero", &["KeepingUp"], false, LIMIT).await?;
 
         to_zero(&case, &rate).await?;
