@@ -14,6 +14,9 @@ use super::{trial, turning, zero};
 
 /// Start-up times and pauses remembered; the longest of them is planned with.
 const REMEMBERED: usize = 5;
+/// How far beyond the deadline the estimate must be before a recovery counts as late, as a share of
+/// `recoverWithin`.
+const ROOM: f64 = 0.1;
 
 /// Decides how many replicas a scaler should ask for.
 ///
@@ -64,7 +67,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         }
     };
 
-    let numbers = numbers(policy, &state, seen, &choice, now);
+    let mut numbers = numbers(policy, &state, seen, &choice, now);
     let stale =
         now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
     state.state = if policy.mode == Mode::Paused {
@@ -78,6 +81,10 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         // to be known, and until then it must not be taken for none.
         state.state
     };
+    if state.state == ScalerState::Stuck {
+        // What stands still is not gone by any time, however soon the rest is.
+        numbers.eta = None;
+    }
     let write = choice.to.is_some() && choice.to != from && policy.mode != Mode::DryRun;
     let turning = turning::of(policy, &state, seen, &choice, now);
     let mut limits = choice.limits;
@@ -329,8 +336,10 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
         ScalerState::DownstreamSaturated
     } else if late || (recovering && state.late_since.is_some()) {
         let deadline = state.late_since.unwrap_or(now) + policy.recover_within;
+        // Close to the deadline the estimate crosses it at every other look: the word stays.
+        let room = if state.state == ScalerState::Recovering { ROOM * policy.recover_within } else { 0.0 };
         match numbers.eta {
-            Some(eta) if now + eta <= deadline => ScalerState::Recovering,
+            Some(eta) if now + eta <= deadline + room => ScalerState::Recovering,
             _ => ScalerState::FallingBehind,
         }
     } else if alone {

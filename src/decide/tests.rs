@@ -49,6 +49,20 @@ fn an_outage_before_anything_was_learnt_is_waited_for_then_measured_then_sized()
 }
 
 #[test]
+fn a_drain_that_ends_about_at_the_deadline_does_not_change_its_word_at_every_look() {
+    // Two are all there may be: 40/s to spare, and 3,600 to clear in 90 s.
+    let policy = Policy { max_replicas: 2, ..policy() };
+    let mut state = knows(50.0);
+    let arrival = |t: f64| 60.0 + 8.0 * (t * 0.7).sin();
+    let mut plant = Plant::new(2, arrival, |t| !(60.0..121.0).contains(&t));
+    plant.run(&policy, &mut state, 123.0);
+    let all = plant.run(&policy, &mut state, 220.0);
+    let words: Vec<&str> = all.iter().map(|d| d.state.as_str()).collect();
+    let changes = words.windows(2).filter(|two| two[0] != two[1]).count();
+    assert!(changes <= 4, "{changes} changes: {words:?}");
+}
+
+#[test]
 fn the_backlog_is_gone_within_the_objective() {
     for start_up in [1.0, 5.0, 10.0, 20.0] {
         for arrival in [20.0, 60.0, 90.0, 200.0] {
@@ -251,6 +265,7 @@ fn a_poison_message_scales_nothing_and_is_named() {
         (last.state, &last.numbers.stuck_partitions[..]),
         (ScalerState::Stuck, &["orders-3".to_owned()][..])
     );
+    assert_eq!(last.numbers.eta, None, "nobody knows when it goes on");
     assert!(last.numbers.delay > Some(300.0), "people see how long it waits: {:?}", last.numbers.delay);
     let writes = plant.writes.len();
     let after = plant.run(&policy, &mut state, 600.0);
@@ -270,6 +285,11 @@ fn a_saturated_downstream_is_found_out_told_and_left_alone() {
     let most = plant.writes.iter().map(|w| w.2).max();
     assert!(plant.asked <= 4, "those that did not help are given back: {:?}", plant.writes);
     assert!(plant.writes.len() <= 8, "not tried over and over: {:?} (most {most:?})", plant.writes);
+    assert_eq!(state.state, ScalerState::DownstreamSaturated);
+    // It takes more again, and that is seen: nobody waits until the next step would be tried.
+    let all = plant.run(&policy, &mut state, 630.0);
+    let held = all.iter().filter(|d| d.state == ScalerState::DownstreamSaturated).count();
+    assert!(held <= 15, "{held}s");
     plant.run(&policy, &mut state, 1500.0);
     assert_eq!(state.state, ScalerState::KeepingUp, "{:?}", plant.writes);
 }

@@ -15,6 +15,9 @@ const KEPT: f64 = 1.05;
 const FIRST_HOLD: f64 = 300.0;
 /// Longest of these times, s.
 const LONGEST_HOLD: f64 = 3600.0;
+/// How many times what was processed at the limit shows that the limit is gone. A guess, above what
+/// commits and sweeps make rates vary by.
+const GONE: f64 = 1.3;
 /// Share of the partitions that must have had work throughout: where only a few have, more consumers
 /// have little to gain, whatever is behind them.
 const PUSHED: f64 = 0.7;
@@ -40,6 +43,8 @@ pub(super) struct Ceiling {
     pub failures: u32,
     /// The replicas to go back to, as those added were for nothing.
     pub go_back: Option<i32>,
+    /// The group that was judged, and the messages it processed per second at the limit.
+    limit: Option<(usize, f64)>,
 }
 
 impl Ceiling {
@@ -60,6 +65,7 @@ impl Ceiling {
         self.failures += 1;
         self.held_until = Some(now + hold);
         self.go_back = (gained < KEPT).then_some(trial.from);
+        self.limit = Some((trial.group, trial.before * gained.max(1.0)));
     }
 }
 
@@ -83,6 +89,7 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
         state.ceiling = Ceiling { go_back: None, ..Ceiling::default() };
         return;
     }
+    release(state, policy, now);
     let Some(trial) = state.ceiling.trial else { return };
     let Some(group) = state.groups.get(trial.group) else {
         state.ceiling.trial = None;
@@ -113,5 +120,16 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
         state.ceiling.failed(policy, trial, gained, now);
     } else {
         state.ceiling.failures = 0;
+    }
+}
+
+/// Ends the time without steps up once clearly more is processed than when the limit was found: whatever
+/// was the limit takes more by now. How often steps failed is not forgotten.
+fn release(state: &mut State, policy: &Policy, now: Time) {
+    let Some((group, limit)) = state.ceiling.limit.filter(|_| state.ceiling.holds(now)) else { return };
+    let processed = state.groups.get(group).and_then(|g| g.saturated_service(policy, PUSHED));
+    if processed.is_some_and(|rate| rate > GONE * limit) {
+        state.ceiling.held_until = None;
+        state.ceiling.limit = None;
     }
 }

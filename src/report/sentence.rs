@@ -54,10 +54,9 @@ fn why(decision: &Decision, to: i32) -> String {
                 }
             }
         }
-        Rule::Probe if decision.from == Some(0) => format!(
-            "{behind}; nobody reads, and what one replica can process is not known yet, so {} started",
-            if to == 1 { "one is".to_owned() } else { format!("{to} are") }
-        ),
+        Rule::Probe if decision.from == Some(0) => {
+            format!("{behind}, and there is no replica to process it")
+        }
         Rule::Probe => format!(
             "{behind}; messages wait {} (objective {}) and what one replica can process is not known yet, so more are tried",
             span(n.delay.unwrap_or(0.0)),
@@ -280,7 +279,7 @@ pub fn state_sentence(decision: &Decision) -> String {
                 span(n.max_delay)
             ),
             None if n.arrival <= n.service => format!(
-                "{behind} (objective {}); {} arrive and {} are processed, and yet no end can be told{held}",
+                "{behind} (objective {}); {} arrive and {} are processed, and when it is gone cannot be said yet{held}",
                 span(n.max_delay),
                 rate(n.arrival),
                 rate(n.service)
@@ -449,6 +448,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_woken_is_not_said_to_be_tried_out() {
+        let woken = sentence("orders", &decision(Rule::Probe, 0, 1));
+        assert_eq!(
+            woken,
+            "Scaled orders 0 → 1: 31,240 behind and 420/s arriving, and there is no replica to process it"
+        );
+    }
+
+    #[test]
     fn one_replica_is_no_several() {
         let mut one = decision(Rule::ScaleUp, 0, 1);
         let said = |d: &Decision| sentence("orders", d).split_once("; ").map(|(_, said)| said.to_owned());
@@ -470,6 +478,22 @@ mod tests {
             assert!(said.insert(sentence("orders", &same)), "{state}: {said:#?}");
         }
         assert!(said.iter().all(|s| !s.contains("None") && !s.is_empty()), "{said:#?}");
+    }
+
+    #[test]
+    fn falling_behind_without_a_time_claims_no_more_than_the_rates_say() {
+        let mut d = decision(Rule::Enough, 2, 2);
+        (d.state, d.numbers.eta) = (ScalerState::FallingBehind, None);
+        let behind = "31,240 behind, the oldest message waits 1m14s (objective 30s)";
+        assert_eq!(
+            sentence("orders", &d),
+            format!("{behind} and 420/s arrive, more than is processed (120/s)")
+        );
+        d.numbers.service = Some(500.0);
+        assert_eq!(
+            sentence("orders", &d),
+            format!("{behind}; 420/s arrive and 500/s are processed, and when it is gone cannot be said yet")
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A group that gets a backlog, and every change of its replicas: for cases in which something breaks
-//! while the backlog is drained.
+//! or stands in the way while the backlog is drained.
 //!
-//! It breaks nothing itself, and judges only what no case may do: scale down before messages are in time.
+//! It breaks nothing itself, and judges only what no case may do: scale down before messages are in time
+//! ([`Backlog::finish`]), lose a message ([`Backlog::settled`]).
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub const FIRST: i32 = 2;
 /// At most that many at the end: on a busy machine a consumer may have been seen to process less.
 const FEW: i32 = 4;
 /// How late a message may be, s.
-const MAX_DELAY: f64 = 6.0;
+pub const MAX_DELAY: f64 = 6.0;
 /// Messages per second that arrive.
 const ARRIVING: f64 = 60.0;
 /// Messages that still wait in the middle of a recovery.
@@ -65,7 +66,8 @@ impl Drop for Path {
 }
 
 impl Path {
-    fn follow(case: &Case, name: &str) -> Self {
+    /// Follows the Deployment of that name from now on.
+    pub fn follow(case: &Case, name: &str) -> Self {
         let api: Api<Deployment> = Api::namespaced(case.bed.client(), &case.namespace);
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let steps = Arc::new(Mutex::new(Vec::<Step>::new()));
@@ -121,15 +123,28 @@ impl<'a> Backlog<'a> {
     /// Deploys them, and waits until the group keeps up with [`FIRST`] replicas. `more` is more of the
     /// scaler's spec, a line a field.
     pub async fn start(case: &'a Case, name: &str, more: &str) -> Result<Self> {
+        Self::start_with(case, name, more, &[], &[]).await
+    }
+
+    /// The same with more arguments for the consumers and for the producer.
+    pub async fn start_with(
+        case: &'a Case,
+        name: &str,
+        more: &str,
+        consumer_args: &[&str],
+        producer_args: &[&str],
+    ) -> Result<Self> {
         let (servers, kafka) = (case.servers()?, case.bed.kafka()?);
         kafka.create_topic(name, PARTITIONS).await?;
         let rate = case.records.join("rate");
-        let consumers =
-            Workload::consumer(&case.namespace, name, &servers, name, EACH, &case.records).replicas(FIRST);
+        let consumers = Workload::consumer(&case.namespace, name, &servers, name, EACH, &case.records)
+            .replicas(FIRST)
+            .with(consumer_args);
         let producer = format!("{name}-producer");
         let producer =
             Workload::producer(&case.namespace, &producer, &servers, name, ARRIVING, &case.records)
-                .with(&["--rate-file", &rate.to_string_lossy()]);
+                .with(&["--rate-file", &rate.to_string_lossy()])
+                .with(producer_args);
         let spec = format!(
             "minReplicas: {FIRST}\nobjective: {{maxDelay: {MAX_DELAY}s, recoverWithin: 45s}}\n{more}"
         );
@@ -204,18 +219,14 @@ impl<'a> Backlog<'a> {
         let went = || format!("the replicas went {:?}", self.path.counts());
         self.case
             .until("the group to keep up with few replicas", &self.name, LIMIT, |s| {
-                s.state.as_deref() == Some("KeepingUp") && s.current_replicas.is_some_and(|r| r <= FEW)
+                let most = self.path.counts().ok().and_then(|counts| counts.into_iter().max());
+                let few = s.current_replicas.is_some_and(|r| r <= FEW && Some(r) < most);
+                s.state.as_deref() == Some("KeepingUp") && few
             })
             .await
             .with_context(went)?;
         let steps = self.path.steps()?;
-        fs::write(&self.rate, "0")?;
-        let kafka = self.case.bed.kafka()?;
-        let account = eventually("every message to be processed", LIMIT, || {
-            Account::settled(&self.case.records, kafka, &self.name, PARTITIONS)
-        })
-        .await?;
-        ensure!(account.refused == 0, "{} messages were refused", account.refused);
+        let account = self.settled().await?;
         let counts: Vec<i32> = steps.iter().map(|s| s.replicas).collect();
         let first_down = steps.windows(2).position(|two| two[1].replicas < two[0].replicas);
         let down = first_down.context("no replica was taken away")? + 1;
@@ -230,6 +241,18 @@ impl<'a> Backlog<'a> {
             late - steps[down].at
         );
         Ok(counts)
+    }
+
+    /// Stops the producer and waits until every message was processed.
+    pub async fn settled(&self) -> Result<Account> {
+        fs::write(&self.rate, "0")?;
+        let kafka = self.case.bed.kafka()?;
+        let account = eventually("every message to be processed", LIMIT, || {
+            Account::settled(&self.case.records, kafka, &self.name, PARTITIONS)
+        })
+        .await?;
+        ensure!(account.refused == 0, "{} messages were refused", account.refused);
+        Ok(account)
     }
 }
 

@@ -157,6 +157,17 @@ spec: {{bootstrapServers: ['{servers}'], sweepInterval: 1s}}
         operator::value(&samples, name, &labels).with_context(|| format!("no {name} of {scaler}"))
     }
 
+    /// The values of a label among the series of a metric about this namespace: which limits, which
+    /// partitions.
+    pub async fn labels(&self, name: &str, label: &str) -> Result<Vec<String>> {
+        let (_, ip) = operator::leader(self.bed, Duration::from_secs(10)).await?;
+        let samples = operator::metrics(&ip).await?;
+        let of = samples
+            .into_iter()
+            .filter(|s| s.name == name && s.labels.get("namespace") == Some(&self.namespace));
+        Ok(of.filter_map(|s| s.labels.get(label).cloned()).collect())
+    }
+
     /// The ConsumerScalers of the namespace.
     pub fn scalers(&self) -> Api<ConsumerScaler> {
         Api::namespaced(self.bed.client(), &self.namespace)

@@ -2,6 +2,7 @@
 //!
 //! What is said of mistakes is in `refused` and `broken`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,6 +17,40 @@ fn rows(table: &str, name: &str) -> Result<(Vec<String>, Vec<String>)> {
     let head = table.lines().next().context("kubectl printed nothing")?;
     let row = table.lines().find(|line| line.split_whitespace().next() == Some(name));
     Ok((words(head), words(row.with_context(|| format!("no {name} in\n{table}"))?)))
+}
+
+/// What `kubectl get csc` shows of a scaler, by the head of the column; an empty cell is an empty text.
+pub type Row = BTreeMap<String, String>;
+
+/// Cells by where their column begins: an empty one would be lost among words.
+fn cells(table: &str, name: &str) -> Result<Row> {
+    let head = table.lines().next().context("kubectl printed nothing")?;
+    let row = table.lines().find(|line| line.split_whitespace().next() == Some(name));
+    let row = row.with_context(|| format!("no {name} in\n{table}"))?;
+    let starts: Vec<usize> = head
+        .char_indices()
+        .filter(|(i, c)| !c.is_whitespace() && (*i == 0 || head[..*i].ends_with(' ')))
+        .map(|(i, _)| i)
+        .collect();
+    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
+    let cut = |line: &str, from: usize, to: usize| {
+        line.chars().skip(from).take(to - from).collect::<String>().trim().to_owned()
+    };
+    Ok(starts.iter().zip(ends).map(|(from, to)| (cut(head, *from, to), cut(row, *from, to))).collect())
+}
+
+/// Waits until `kubectl get csc` shows a scaler in one of these states, with an ETA or without one.
+pub async fn shows(case: &Case, name: &str, states: &[&str], eta: bool, limit: Duration) -> Result<Row> {
+    let what = format!("kubectl to show {states:?} {} an ETA", if eta { "with" } else { "without" });
+    eventually(&what, limit, || async {
+        let table = case.bed.kubectl(&["get", "csc", "-n", &case.namespace]).await?;
+        let row = cells(&table, name)?;
+        let cell = |head: &str| row.get(head).map_or("", String::as_str);
+        ensure!(states.contains(&cell("STATE")) && cell("ETA").is_empty() != eta, "it shows\n{table}");
+        ensure!(!cell("LAG").is_empty() && !cell("DELAY").is_empty(), "it shows\n{table}");
+        Ok(row)
+    })
+    .await
 }
 
 #[test]

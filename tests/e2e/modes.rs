@@ -15,7 +15,7 @@ use super::harness::{CALM, Case, case};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Status and reason of a condition.
-fn condition<'a>(status: &'a ConsumerScalerStatus, kind: &str) -> (&'a str, &'a str) {
+pub fn condition<'a>(status: &'a ConsumerScalerStatus, kind: &str) -> (&'a str, &'a str) {
     let found = status.conditions.iter().find(|c| c.type_ == kind);
     found.map_or(("", ""), |c| (&c.status, &c.reason))
 }

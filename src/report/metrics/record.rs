@@ -110,6 +110,7 @@ fn forget_seen(numbers: &mut Numbers) {
     numbers.service = None;
     numbers.demand = None;
     numbers.eta = None;
+    numbers.stuck_partitions.clear();
     numbers.groups.clear();
 }
 

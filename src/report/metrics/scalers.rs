@@ -1,6 +1,6 @@
 //! The `spillway_…` families of scalers and of their groups.
 //!
-//! It knows nothing of partitions; those are in `consumergroups`.
+//! Of partitions it knows only those that stand still, by name; all of them are in `consumergroups`.
 
 use std::sync::Arc;
 
@@ -182,6 +182,21 @@ fn states(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
         limits.dedup();
         for limit in limits {
             family.series(&[namespace, scaler, ("limit", limit)], Some(1.0));
+        }
+    }
+    let mut family = page.family(
+        "spillway_scaler_stuck_partition",
+        Kind::Gauge,
+        "1 for each partition that stands still while others of its group are processed. Absent otherwise.",
+    );
+    for (key, record) in records {
+        let [namespace, scaler] = of(key);
+        let mut partitions: Vec<&String> =
+            record.seen.iter().flat_map(|s| &s.decision.numbers.stuck_partitions).collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        for partition in partitions {
+            family.series(&[namespace, scaler, ("partition", partition)], Some(1.0));
         }
     }
 }

@@ -69,6 +69,20 @@ fn a_look_shows_its_numbers() {
 }
 
 #[test]
+fn partitions_that_stand_still_are_named_while_they_do() {
+    let metrics = Metrics::new();
+    let mut case = Case::new("orders", &[("orders", &[5, 7])]);
+    case.decision.numbers.stuck_partitions = vec!["orders-1".into(), "orders-1".into()];
+    case.show(&metrics, &orders());
+    let name = "spillway_scaler_stuck_partition";
+    let id = format!("{name}{{namespace=\"shop\",name=\"orders\",partition=\"orders-1\"}}");
+    assert_eq!(scrape(&metrics).get(&id), Some(&1.0));
+    case.decision.numbers.stuck_partitions.clear();
+    case.show(&metrics, &orders());
+    assert!(names_with(&scrape(&metrics), name).is_empty());
+}
+
+#[test]
 fn lag_has_the_established_names_and_labels() {
     let metrics = Metrics::new();
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());

@@ -43,6 +43,10 @@ pub struct Args {
     /// While this file exists nothing can be processed; the consumers stay in the group
     #[arg(long, env = "SAMPLE_DOWNSTREAM")]
     pub downstream: Option<PathBuf>,
+    /// While this file exists, all consumers that name it process no more together than the messages a
+    /// second in it
+    #[arg(long, env = "SAMPLE_CEILING")]
+    pub ceiling: Option<PathBuf>,
     /// Group protocol: `consumer` is that of KIP-848
     #[arg(long, env = "SAMPLE_PROTOCOL", value_enum, default_value_t = Protocol::Classic)]
     protocol: Protocol,
@@ -64,6 +68,10 @@ pub struct Args {
     /// A message that cannot be processed, topic/partition/offset: its consumer tries it forever
     #[arg(long, env = "SAMPLE_POISON")]
     pub poison: Option<Place>,
+    /// While this file exists, no message of the partition in it can be processed from an offset on
+    /// (topic/partition/offset); its consumer goes on with its other partitions
+    #[arg(long, env = "SAMPLE_STANDSTILL")]
+    pub standstill: Option<PathBuf>,
     /// Exit with code 3, as a crash would, after this many processed messages
     #[arg(long, env = "SAMPLE_CRASH_AFTER")]
     pub crash_after: Option<u64>,

@@ -1,7 +1,7 @@
 //! One member of a group: fetch, wait for a slot and for the downstream, process, record, store the offset.
 //!
 //! It stays a member whatever happens: while a message cannot be processed it is held, all partitions are
-//! paused, and polling goes on so that rebalances are served. An offset is stored only after its message
+//! paused (or its own, see `aside`), and polling goes on so that rebalances are served. An offset is stored only after its message
 //! was recorded: a killed process repeats messages, it never skips one. Errors of Kafka do not end it.
 
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::aside::Aside;
+use crate::ceiling::Ceiling;
 use crate::consume::{Args, Shared};
 use crate::group::{Context, Held};
 use crate::pace::Slots;
@@ -30,6 +32,7 @@ const CRASHED: i32 = 3;
 pub struct Member {
     consumer: BaseConsumer<Context>,
     slots: Slots,
+    ceiling: Option<Ceiling>,
     downstream: Option<PathBuf>,
     poison: Option<Place>,
     crash_after: Option<u64>,
@@ -42,7 +45,7 @@ impl Member {
     /// # Errors
     /// When librdkafka refuses a setting, or the record cannot be opened.
     pub fn new(args: &Args, thread: usize, shared: Arc<Shared>) -> Result<Self> {
-        let context = Context::new(thread, &args.record_dir)?;
+        let context = Context::new(thread, &args.record_dir, Aside::new(args.standstill.clone()))?;
         let consumer: BaseConsumer<Context> =
             args.config(thread).create_with_context(context).context("creating the consumer")?;
         let topics: Vec<&str> = args.topics.iter().map(String::as_str).collect();
@@ -50,6 +53,7 @@ impl Member {
         Ok(Self {
             consumer,
             slots: Slots::new(Instant::now(), args.rate),
+            ceiling: args.ceiling.clone().map(Ceiling::new),
             downstream: args.downstream.clone(),
             poison: args.poison.clone(),
             crash_after: args.crash_after,
@@ -74,6 +78,7 @@ impl Member {
         if let Some(error) = self.consumer.context().broken() {
             return Err(error);
         }
+        self.set_apart();
         let next = self.consumer.context().held().front().cloned();
         if let Some((place, _)) = &next
             && self.cannot_process(place)
@@ -89,11 +94,45 @@ impl Member {
             return Ok(());
         }
         match next {
-            Some(message) => self.process(&message),
+            Some(message) => {
+                let wait = self.ceiling.as_mut().map_or(Ok(Duration::ZERO), Ceiling::wait)?;
+                if !wait.is_zero() {
+                    std::thread::sleep(wait.min(LOOK));
+                    return Ok(());
+                }
+                self.process(&message)
+            }
             None => {
                 self.resume();
                 self.fetch();
                 Ok(())
+            }
+        }
+    }
+
+    /// Lays the next message aside if its partition stands still, and takes up again what can go on.
+    fn set_apart(&self) {
+        let context = self.consumer.context();
+        let (mut aside, mut held) = (context.aside(), context.held());
+        let mut changed = Vec::new();
+        for message in aside.take().into_iter().rev() {
+            changed.push((message.0.clone(), false));
+            held.push_front(message);
+        }
+        while let Some(message) = held.pop_front_if(|(place, _)| aside.keeps(place)) {
+            changed.push((message.0.clone(), true));
+            aside.put(message);
+        }
+        // The callbacks of librdkafka take these locks too.
+        drop((aside, held));
+        for (place, stop) in changed {
+            let mut one = TopicPartitionList::new();
+            one.add_partition(&place.topic, place.partition);
+            let word = if stop { "stands still" } else { "goes on" };
+            say(format_args!("{}: {}/{} {word}", context.name, place.topic, place.partition));
+            let done = if stop { self.consumer.pause(&one) } else { self.consumer.resume(&one) };
+            if let Err(error) = done {
+                complain_of(&error, "pausing or resuming a partition");
             }
         }
     }
@@ -134,6 +173,9 @@ impl Member {
     fn process(&mut self, (place, created_ms): &Held) -> Result<()> {
         let context = self.consumer.context();
         self.slots.take(Instant::now());
+        if let Some(ceiling) = &mut self.ceiling {
+            ceiling.take();
+        }
         context.record.message(place, *created_ms, now_ms())?;
         context.held().pop_front();
         let processed = self.shared.processed.fetch_add(1, Ordering::Relaxed) + 1;

@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance}
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use crate::aside::Aside;
 use crate::record::{Consumed, Place, now_ms};
 use crate::say::{complain_log, complain_of, say};
 
@@ -29,6 +30,7 @@ pub struct Context {
     /// All partitions are paused, those to come as well.
     pub blocked: AtomicBool,
     held: Mutex<VecDeque<Held>>,
+    aside: Mutex<Aside>,
     /// A rebalance that could not be recorded; callbacks cannot fail.
     broken: Mutex<Option<anyhow::Error>>,
 }
@@ -38,12 +40,13 @@ impl Context {
     ///
     /// # Errors
     /// When the record cannot be opened.
-    pub fn new(thread: usize, record_dir: &Path) -> Result<Self> {
+    pub fn new(thread: usize, record_dir: &Path, aside: Aside) -> Result<Self> {
         Ok(Self {
             name: format!("consumer {thread}"),
             record: Consumed::open(record_dir, thread)?,
             blocked: AtomicBool::new(false),
             held: Mutex::default(),
+            aside: Mutex::new(aside),
             broken: Mutex::default(),
         })
     }
@@ -51,6 +54,11 @@ impl Context {
     /// Messages that wait to be processed, the next one first.
     pub fn held(&self) -> MutexGuard<'_, VecDeque<Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Messages of a partition that stands still.
+    pub fn aside(&self) -> MutexGuard<'_, Aside> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why rebalances cannot be recorded, once.
@@ -83,7 +91,9 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(list) = rebalance {
             // Whoever gets the partition gets these messages too: they were not processed here.
-            self.held().retain(|(place, _)| list.find_partition(&place.topic, place.partition).is_none());
+            let own = |place: &Place| list.find_partition(&place.topic, place.partition).is_none();
+            self.held().retain(|(place, _)| own(place));
+            self.aside().retain(own);
             self.note('r', "revoked", list);
         }
     }

@@ -11,9 +11,12 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+mod aside;
+mod ceiling;
 mod consume;
 mod consumer;
 mod counts;
+mod deal;
 mod group;
 mod pace;
 mod produce;
@@ -31,7 +34,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Sends messages to one topic, dealt out evenly over its partitions.
+    /// Sends messages to one topic, dealt out over its partitions.
     Produce(produce::Args),
     /// Consumes topics as members of one group.
     Consume(consume::Args),

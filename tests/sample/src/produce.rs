@@ -1,4 +1,4 @@
-//! `sample produce`: messages at a rate, dealt out evenly over the partitions of one topic.
+//! `sample produce`: messages at a rate, dealt out over the partitions of one topic, evenly if not told else.
 //!
 //! A producer never waits: what is due is handed to librdkafka, which keeps it through an outage of Kafka
 //! and sends it once, in order, however long that takes. Only with `--transactional` does it wait, for a
@@ -15,6 +15,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::counts::Context;
+use crate::deal::{Deal, Weights};
 use crate::pace::Due;
 use crate::record::{host, now_ms};
 use crate::say::{complain, complain_of, say};
@@ -22,7 +23,7 @@ use crate::transaction::Transactions;
 
 /// How often what is due is sent.
 const TICK: Duration = Duration::from_millis(10);
-/// How often the file with the rate is read.
+/// How often the files with the rate and the weights are read.
 const RATE_EVERY: Duration = Duration::from_millis(100);
 /// How often the record is written.
 const RECORD_EVERY: Duration = Duration::from_millis(500);
@@ -44,6 +45,10 @@ pub struct Args {
     /// While this file exists, the number in it replaces --rate
     #[arg(long, env = "SAMPLE_RATE_FILE")]
     rate_file: Option<PathBuf>,
+    /// While this file exists, the weights in it (partition=weight, separated by commas; 1 for the others)
+    /// say what share of the messages each partition gets
+    #[arg(long, env = "SAMPLE_WEIGHTS_FILE")]
+    weights_file: Option<PathBuf>,
     /// Folder of the record, produced-HOSTNAME-PID.json
     #[arg(long, env = "SAMPLE_RECORD_DIR")]
     record_dir: PathBuf,
@@ -149,6 +154,7 @@ fn send(
     let mut due = Due::new(start, rate);
     let (mut rate_read, mut recorded) = (None::<Instant>, start);
     let mut sent = 0;
+    let (mut deal, mut dealt) = (Deal::default(), None);
     while !stop.load(Ordering::Relaxed) {
         let now = Instant::now();
         if rate_read.is_none_or(|at| now - at >= RATE_EVERY) {
@@ -159,6 +165,11 @@ fn send(
                 rate = wanted;
                 due.set_rate(now, rate);
             }
+            if let Some(weights) = present_weights(args)
+                && deal.set(weights)
+            {
+                say("producer: other weights");
+            }
         }
         let target = due.until(now);
         while sent < target {
@@ -167,7 +178,8 @@ fn send(
             {
                 break;
             }
-            let partition = sent % partitions.load(Ordering::Relaxed).max(1);
+            let known = usize::try_from(partitions.load(Ordering::Relaxed))?;
+            let partition = *dealt.get_or_insert_with(|| deal.next(known));
             let message = BaseRecord::<(), _>::to(&args.topic)
                 .partition(i32::try_from(partition)?)
                 .payload(&payload)
@@ -178,6 +190,7 @@ fn send(
                 break;
             }
             sent += 1;
+            dealt = None;
             producer.context().counts().total.sent = sent;
         }
         if now - recorded >= RECORD_EVERY {
@@ -200,6 +213,15 @@ fn present_rate(args: &Args, last: f64) -> f64 {
         Ok(text) => crate::rate(&text).unwrap_or(last),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => args.rate,
         Err(_) => last,
+    }
+}
+
+/// The weights in the file, or none when there is no file; `None` when it is just being written.
+fn present_weights(args: &Args) -> Option<Weights> {
+    match args.weights_file.as_ref().map(std::fs::read_to_string) {
+        Some(Ok(text)) => text.parse().ok(),
+        Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => None,
+        _ => Some(Weights::default()),
     }
 }
 
