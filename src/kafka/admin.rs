@@ -10,6 +10,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use rdkafka::bindings as c;
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -144,6 +145,14 @@ struct Waiting {
 /// instead, which ends it well.
 const UNLIMITED: Duration = Duration::from_secs(3600);
 
+/// How long before our own limit librdkafka is to give up on the leaders of partitions. It then still
+/// gives what the others answered, a moment later, where our limit would throw that away.
+const BEFORE: Duration = Duration::from_millis(500);
+
+/// Partitions asked for in one call: librdkafka puts the answers of the leaders together in time that
+/// grows with the square of it.
+const AT_ONCE: usize = 2000;
+
 /// Makes admin calls on a client. Once it is dropped, its thread ends and with it the client: that can
 /// take time, which is not to be the caller's.
 pub(super) struct Admin {
@@ -224,7 +233,8 @@ impl Admin {
         offsets(wait(answer, limit).await?)
     }
 
-    /// The earliest or latest offset of partitions: one request to each leader.
+    /// The earliest or latest offset of partitions: one request to each leader. Where a leader does not
+    /// answer, its partitions have no offset ([`NO_OFFSET`]), and the others have theirs.
     pub async fn list_offsets(
         &self,
         partitions: &[(Arc<str>, i32)],
@@ -232,11 +242,29 @@ impl Admin {
         read_committed: bool,
         limit: Duration,
     ) -> Result<Offsets, CallFailed> {
-        if partitions.is_empty() {
-            return Ok(Offsets::new());
+        let calls = partitions.chunks(AT_ONCE).map(|some| self.list_some(some, which, read_committed, limit));
+        let mut all = Offsets::with_capacity(partitions.len());
+        for (answer, asked) in join_all(calls).await.into_iter().zip(partitions.chunks(AT_ONCE)) {
+            match answer {
+                Ok(offsets) => all.extend(offsets),
+                // Alone it is the answer; else it is that of these partitions.
+                Err(error) if partitions.len() <= AT_ONCE => return Err(error),
+                Err(error) => all.extend(asked.iter().map(|key| (key.clone(), Err(error.clone())))),
+            }
         }
+        Ok(all)
+    }
+
+    async fn list_some(
+        &self,
+        partitions: &[(Arc<str>, i32)],
+        which: Which,
+        read_committed: bool,
+        limit: Duration,
+    ) -> Result<Offsets, CallFailed> {
         let answer = {
-            let options = self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limit)?;
+            let shorter = limit.saturating_sub(BEFORE).max(limit / 2);
+            let options = self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, shorter)?;
             if read_committed {
                 // SAFETY: the options are alive; an error would be ours to free, NULL is none.
                 let error = unsafe {
@@ -330,20 +358,33 @@ fn poll(shared: &Arc<Shared>) {
         // Errors that belong to no call (refused connections, failed logins) come here. With no time
         // at all it would take one of them a turn, and they come faster than that.
         let _ = shared.client.poll(Duration::from_millis(1));
-        // SAFETY: the queue is alive; the event is ours from here.
-        let event = unsafe { c::rd_kafka_queue_poll(shared.queue.0, 100) };
-        if event.is_null() {
-            continue;
+        // Then every answer that is there: waiting for such errors between two of them would cost each
+        // a millisecond.
+        let mut patience = 100;
+        while take_in(shared, patience) {
+            patience = 0;
         }
-        let event = Event(event);
-        // SAFETY: the event is alive; its opaque is a number that `expect` gave, or NULL.
-        let number = unsafe { c::rd_kafka_event_opaque(event.0) }.addr();
-        let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = waiting.calls.remove(&number) else { continue };
-        drop(waiting);
+    }
+}
+
+/// Takes in one answer, waiting so many milliseconds for it; `false` when there was none.
+fn take_in(shared: &Shared, millis: c_int) -> bool {
+    // SAFETY: the queue is alive; the event is ours from here.
+    let event = unsafe { c::rd_kafka_queue_poll(shared.queue.0, millis) };
+    if event.is_null() {
+        return false;
+    }
+    let event = Event(event);
+    // SAFETY: the event is alive; its opaque is a number that `expect` gave, or NULL.
+    let number = unsafe { c::rd_kafka_event_opaque(event.0) }.addr();
+    let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let sender = waiting.calls.remove(&number);
+    drop(waiting);
+    if let Some(sender) = sender {
         // SAFETY: the event is alive while it is decoded; everything is copied out.
         let _ = sender.send(unsafe { decode(&event) });
     }
+    true
 }
 
 /// Copies an answer out of an event.
