@@ -11,8 +11,9 @@ use kube::ResourceExt;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::plan::{Broken, ConnectionId, Ids, Plan, Resolved, plan};
+use super::plan::{Broken, Ids, Plan, Resolved, plan};
 use super::step::{self, Memory};
+use super::work::{ConnectionId, ConnectionPlan, Question};
 use super::{Hands, connect, sweep};
 use crate::api::{ConsumerScaler, ConsumerScalerStatus, KafkaConnection, KafkaConnectionStatus};
 use crate::clock;
@@ -33,7 +34,7 @@ const STALLED: Duration = Duration::from_secs(300);
 /// The memories of all scalers.
 pub(super) type Memories = Mutex<HashMap<ScalerKey, Arc<tokio::sync::Mutex<Memory>>>>;
 /// The last answer to each question, by connection.
-pub(super) type Answers = Mutex<HashMap<ConnectionId, HashMap<super::plan::Question, GroupObservation>>>;
+pub(super) type Answers = Mutex<HashMap<ConnectionId, HashMap<Question, GroupObservation>>>;
 
 /// What the probes tell.
 #[derive(Debug, Default)]
@@ -74,6 +75,8 @@ pub(super) struct Shared {
     /// The statuses of connections as last written, by uid, and when.
     pub connection_statuses: Mutex<HashMap<String, (KafkaConnectionStatus, Time)>>,
     pub health: Arc<Health>,
+    /// Held for reading by each loop while it lives.
+    pub running: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Shared {
@@ -104,7 +107,7 @@ pub(super) struct Manager {
 
 struct Running {
     task: tokio::task::JoinHandle<()>,
-    plan: watch::Sender<Arc<super::plan::ConnectionPlan>>,
+    plan: watch::Sender<Arc<ConnectionPlan>>,
 }
 
 impl Drop for Running {
@@ -127,8 +130,14 @@ impl Manager {
             answers: Mutex::default(),
             connection_statuses: Mutex::default(),
             health,
+            running: Arc::default(),
         });
         Self { shared, secrets, scalers, connections, undecodable: Mutex::default() }
+    }
+
+    /// Can be had for writing once no loop lives.
+    pub fn loops(&self) -> Arc<tokio::sync::RwLock<()>> {
+        self.shared.running.clone()
     }
 
     /// Leads whenever the lease is held; returns never.
@@ -138,7 +147,6 @@ impl Manager {
         loop {
             self.shared.health.beat("manager");
             if leadership.is_leader() {
-                // A loop that was just being stopped may have left something behind.
                 self.forget_all().await;
                 self.shared.hands.metrics.leader(true);
                 info!("leading");
@@ -147,6 +155,8 @@ impl Manager {
                     () = leadership.lost() => warn!("the lease was lost: stopped; nothing is written until it is held again"),
                 }
                 self.shared.hands.metrics.leader(false);
+                // Each loop ends at its next step. One amid a look would otherwise leave series behind.
+                drop(self.shared.running.write().await);
                 self.forget_all().await;
             }
             tokio::select! {
@@ -180,13 +190,11 @@ impl Manager {
         let mut running: BTreeMap<ConnectionId, Running> = BTreeMap::new();
         loop {
             self.shared.health.beat("manager");
-            if self.scalers.synced() && self.connections.synced() {
-                let plan = self.plan(&mut ids).await;
-                ids.retain(&plan);
-                self.follow(&plan, &mut running);
-                self.tell_broken(&plan).await;
-                self.forget_deleted().await;
-            }
+            let plan = self.plan(&mut ids).await;
+            ids.retain(&plan);
+            self.follow(&plan, &mut running);
+            self.tell_broken(&plan).await;
+            self.forget_deleted().await;
             tokio::select! {
                 () = self.scalers.changed() => {}
                 () = self.connections.changed() => {}
@@ -199,7 +207,9 @@ impl Manager {
     async fn plan(&self, ids: &mut Ids) -> Plan {
         let resolved: Vec<Resolved> =
             join_all(self.connections.list().into_iter().map(|c| connect::resolve(c, &self.secrets))).await;
-        let all = self.scalers.list();
+        let mut all = self.scalers.list();
+        // Where connections were not listed yet, it is not known which of them are missing.
+        all.retain(|s| self.connections.seen(&s.namespace().unwrap_or_default()));
         let losers = conflict::second_scalers(&all);
         let (taken, free): (Vec<_>, Vec<_>) = all
             .into_iter()
@@ -224,7 +234,14 @@ impl Manager {
         for (id, connection) in &plan.connections {
             let alive = running.get(id).is_some_and(|r| !r.task.is_finished());
             if alive && let Some(loop_) = running.get(id) {
-                loop_.plan.send_replace(connection.clone());
+                // Most passes change nothing, and a loop is not to be woken for that.
+                loop_.plan.send_if_modified(|old| {
+                    let modified = !old.is(connection);
+                    if modified {
+                        old.clone_from(connection);
+                    }
+                    modified
+                });
                 continue;
             }
             let (sender, receiver) = watch::channel(connection.clone());
@@ -232,7 +249,14 @@ impl Manager {
             running.insert(*id, Running { task, plan: sender });
         }
         let mut answers = self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.retain(|id, _| plan.connections.contains_key(id));
+        answers.retain(|id, of| match plan.connections.get(id) {
+            None => false,
+            Some(connection) => {
+                let asked: HashSet<_> = connection.questions.iter().map(|(question, _)| question).collect();
+                of.retain(|question, _| asked.contains(question));
+                true
+            }
+        });
     }
 
     async fn tell_broken(&self, plan: &Plan) {
@@ -278,7 +302,11 @@ impl Manager {
             .collect();
         let gone: Vec<_> = {
             let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
-            let gone: Vec<ScalerKey> = memories.keys().filter(|k| !present.contains(k)).cloned().collect();
+            let gone: Vec<ScalerKey> = memories
+                .keys()
+                .filter(|k| self.scalers.seen(&k.namespace) && !present.contains(k))
+                .cloned()
+                .collect();
             gone.into_iter().filter_map(|key| memories.remove_entry(&key)).collect()
         };
         self.forget(gone).await;

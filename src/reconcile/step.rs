@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use tracing::{info, warn};
 
 use super::Hands;
-use super::plan::Work;
+use super::work::Work;
 use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
 use crate::cluster::events::Kind;
@@ -82,7 +82,7 @@ impl Memory {
         object.uid().is_none_or(|uid| uid == self.uid)
     }
 
-    /// The topics a group's members were seen to read.
+    /// The topics a group's members were seen to read, by the group's name in the policy.
     pub fn topics(&self, group: &str) -> Vec<String> {
         self.state.learnt.topics.get(group).cloned().unwrap_or_default()
     }
