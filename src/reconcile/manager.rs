@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use kube::ResourceExt;
+use serde_json::json;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -74,6 +75,8 @@ pub(super) struct Shared {
     pub answers: Answers,
     /// The statuses of connections as last written, by uid, and when.
     pub connection_statuses: Mutex<HashMap<String, (KafkaConnectionStatus, Time)>>,
+    /// When connections last worked, by uid.
+    pub contacts: Mutex<HashMap<String, Time>>,
     pub health: Arc<Health>,
     /// Held for reading by each loop while it lives.
     pub running: Arc<tokio::sync::RwLock<()>>,
@@ -101,8 +104,8 @@ pub(super) struct Manager {
     secrets: Secrets,
     scalers: Watched<ConsumerScaler>,
     connections: Watched<KafkaConnection>,
-    /// The undecodable objects told of: uid and generation.
-    undecodable: Mutex<HashMap<ScalerKey, (Option<String>, Option<i64>)>>,
+    /// The undecodable objects told of, by kind and name: uid and generation.
+    undecodable: Mutex<HashMap<(&'static str, ScalerKey), (Option<String>, Option<i64>)>>,
 }
 
 struct Running {
@@ -129,6 +132,7 @@ impl Manager {
             memories: Mutex::default(),
             answers: Mutex::default(),
             connection_statuses: Mutex::default(),
+            contacts: Mutex::default(),
             health,
             running: Arc::default(),
         });
@@ -175,6 +179,14 @@ impl Manager {
         self.forget(known).await;
         self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.contacts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let told: Vec<_> = {
+            let mut undecodable = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
+            undecodable.drain().collect()
+        };
+        for ((_, key), _) in told {
+            self.shared.hands.metrics.forget(&key);
+        }
     }
 
     /// Forgets scalers, also what a look that is under way would still say of them.
@@ -214,7 +226,7 @@ impl Manager {
         let (taken, free): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|s| losers.contains_key(&(s.namespace().unwrap_or_default(), s.name_any())));
-        let mut plan = plan(&free, &resolved, ids);
+        let mut plan = plan(&free, &resolved, &self.connections.invalid(), ids);
         for object in taken {
             let key = (object.namespace().unwrap_or_default(), object.name_any());
             let message = losers.get(&key).cloned().unwrap_or_default();
@@ -268,27 +280,56 @@ impl Manager {
             self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
         }
         for bad in self.scalers.invalid() {
-            self.tell_undecodable(&bad).await;
+            let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
+            self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
+            self.tell_undecodable::<ConsumerScaler>("ConsumerScaler", &bad, |why| {
+                let none = ConsumerScalerStatus::default();
+                let mut status = json!(status::invalid(&none, bad.generation, "Invalid", why, clock::now()));
+                status["eta"] = serde_json::Value::Null;
+                status
+            })
+            .await;
+        }
+        for bad in self.connections.invalid() {
+            self.tell_undecodable::<KafkaConnection>("KafkaConnection", &bad, |why| {
+                let why = Blocked { reason: "Invalid".into(), message: why.to_owned() };
+                let none = KafkaConnectionStatus::default();
+                json!(status::connection(&none, bad.generation, Err(&why), None, None, clock::now()))
+            })
+            .await;
         }
     }
 
-    async fn tell_undecodable(&self, bad: &Undecodable) {
-        let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
-        self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
+    /// Says in an object that it cannot be decoded: once, unless that could not be written.
+    async fn tell_undecodable<K>(
+        &self,
+        kind: &'static str,
+        bad: &Undecodable,
+        status: impl Fn(&str) -> serde_json::Value,
+    ) where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug,
+    {
+        let key = (kind, ScalerKey::new(bad.namespace.clone(), bad.name.clone()));
         let told = (bad.uid.clone(), bad.generation);
-        let before = {
-            let mut all = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(key, told.clone())
-        };
-        if before.as_ref() == Some(&told) {
+        let before = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if before.as_ref() == Some(&told) || !self.shared.hands.leadership.is_leader() {
             return;
         }
-        warn!(namespace = bad.namespace, name = bad.name, "it cannot be read: {}", bad.error);
-        let why = format!("the object cannot be read: {}", bad.error);
-        let none = ConsumerScalerStatus::default();
-        let status = status::invalid(&none, bad.generation, "Invalid", &why, clock::now());
-        if let Err(error) = self.shared.hands.status.undecodable(bad, &status).await {
-            warn!(namespace = bad.namespace, name = bad.name, "writing the status: {error}");
+        let (namespace, name) = (&bad.namespace, &bad.name);
+        warn!(namespace, name, kind, "it cannot be read: {}", bad.error);
+        let status = status(&format!("the object cannot be read: {}", bad.error));
+        match self.shared.hands.status.undecodable::<K>(bad, status).await {
+            Ok(()) => {
+                self.shared.hands.metrics.kubernetes_write("status", "ok");
+                let mut all = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(key, told);
+            }
+            Err(error) => {
+                self.shared.hands.metrics.kubernetes_write("status", "error");
+                warn!(namespace, name, kind, "writing the status: {error}");
+            }
         }
     }
 
@@ -310,13 +351,23 @@ impl Manager {
             gone.into_iter().filter_map(|key| memories.remove_entry(&key)).collect()
         };
         self.forget(gone).await;
+        let bad_connections = self.connections.invalid();
         let mut undecodable = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
-        undecodable.retain(|key, _| {
+        undecodable.retain(|(kind, key), _| {
+            if *kind == "KafkaConnection" {
+                return bad_connections.iter().any(|b| b.namespace == key.namespace && b.name == key.name);
+            }
             let kept = present.contains(key);
             if !kept {
                 self.shared.hands.metrics.forget(key);
             }
             kept
         });
+        drop(undecodable);
+        let uids: HashSet<String> = self.connections.list().iter().filter_map(|c| c.uid()).collect();
+        let mut statuses = self.shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.retain(|uid, _| uids.contains(uid));
+        let mut contacts = self.shared.contacts.lock().unwrap_or_else(PoisonError::into_inner);
+        contacts.retain(|uid, _| uids.contains(uid));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It wires and keeps time; what is decided is `decide`'s, what is said is `report`'s.
 
+mod apply;
 mod connect;
 mod manager;
 mod plan;
@@ -91,7 +92,10 @@ pub async fn run(settings: Settings) -> Result<()> {
     let hands = Arc::new(Hands {
         scales: Scales::new(client.clone()),
         conflicts: Conflicts::new(client.clone()),
-        events: Events::new(client.clone(), &settings.identity),
+        events: Events::new(client.clone(), &settings.identity, {
+            let metrics = metrics.clone();
+            move |result| metrics.kubernetes_write("event", result)
+        }),
         status: Statuses::new(client.clone()),
         leadership: leadership.clone(),
         metrics,

@@ -10,6 +10,7 @@ use kube::ResourceExt;
 
 use super::work::{ConnectionId, ConnectionPlan, Question, Work};
 use crate::api::{ConsumerGroup, ConsumerScaler, IsolationLevel, KafkaConnection};
+use crate::cluster::watch::Undecodable;
 use crate::kafka::{ConnectionConfig, Isolation};
 use crate::report::metrics::ScalerKey;
 use crate::report::status::Blocked;
@@ -82,14 +83,20 @@ impl Building {
     }
 }
 
-type Named<'a> = HashMap<(String, String), &'a Resolved>;
+type Named<'a> = HashMap<(String, String), Result<&'a Resolved, &'a Undecodable>>;
 
-/// Plans the work for `scalers`, with the connections they name.
-pub(super) fn plan(scalers: &[Arc<ConsumerScaler>], connections: &[Resolved], ids: &mut Ids) -> Plan {
-    let by_name: Named<'_> = connections
-        .iter()
-        .map(|r| ((r.object.namespace().unwrap_or_default(), r.object.name_any()), r))
-        .collect();
+/// Plans the work for `scalers`, with the connections they name; `unreadable` are those that are there,
+/// but cannot be decoded.
+pub(super) fn plan(
+    scalers: &[Arc<ConsumerScaler>],
+    connections: &[Resolved],
+    unreadable: &[Undecodable],
+    ids: &mut Ids,
+) -> Plan {
+    let readable =
+        connections.iter().map(|r| ((r.object.namespace().unwrap_or_default(), r.object.name_any()), Ok(r)));
+    let not = unreadable.iter().map(|bad| ((bad.namespace.clone(), bad.name.clone()), Err(bad)));
+    let by_name: Named<'_> = readable.chain(not).collect();
     let mut building: BTreeMap<ConnectionId, Building> = BTreeMap::new();
     let mut broken = Vec::new();
 
@@ -204,7 +211,7 @@ fn work(
 fn settings(
     group: &ConsumerGroup,
     namespace: &str,
-    connections: &HashMap<(String, String), &Resolved>,
+    connections: &Named<'_>,
 ) -> Result<(ConnectionConfig, f64), Blocked> {
     if let Some(servers) = &group.bootstrap_servers {
         let bootstrap = servers.iter().map(|a| a.0.clone()).collect();
@@ -212,7 +219,14 @@ fn settings(
     }
     let name = group.connection.as_ref().map(|c| c.name.as_str()).unwrap_or_default();
     match connections.get(&(namespace.to_owned(), name.to_owned())) {
-        Some(resolved) => resolved.settings.clone(),
+        Some(Ok(resolved)) => resolved.settings.clone(),
+        Some(Err(bad)) => Err(Blocked {
+            reason: "ConnectionInvalid".into(),
+            message: format!(
+                "consumer group {} names KafkaConnection {name:?}, which cannot be read: {}",
+                group.group, bad.error
+            ),
+        }),
         None => Err(Blocked {
             reason: "ConnectionNotFound".into(),
             message: format!(
@@ -273,7 +287,7 @@ mod tests {
                 "[{group: orders, bootstrapServers: ['k:9092']}, {group: bills, connection: {name: main}}]",
             ),
         ];
-        let plan = plan(&scalers, &[connection("main", "k:9092", 2.0)], &mut Ids::default());
+        let plan = plan(&scalers, &[connection("main", "k:9092", 2.0)], &[], &mut Ids::default());
         assert_eq!(plan.connections.len(), 1, "the same servers are one connection");
         let only = plan.connections.values().next().unwrap();
         assert_eq!(only.interval, Duration::from_secs(2));
@@ -289,7 +303,7 @@ mod tests {
             scaler("a", "[{group: orders, connection: {name: mian}}]"),
             scaler("b", "[{group: bills, connection: {name: main}}]"),
         ];
-        let plan = plan(&scalers, &[connection("main", "k:9092", 5.0)], &mut Ids::default());
+        let plan = plan(&scalers, &[connection("main", "k:9092", 5.0)], &[], &mut Ids::default());
         let [broken] = &plan.broken[..] else { panic!("{:?}", plan.broken) };
         assert_eq!(broken.why.reason, "ConnectionNotFound");
         assert!(
@@ -301,7 +315,7 @@ mod tests {
     }
 
     fn only(scalers: &[Arc<ConsumerScaler>], connections: &[Resolved], ids: &mut Ids) -> Arc<ConnectionPlan> {
-        plan(scalers, connections, ids).connections.into_values().next().unwrap()
+        plan(scalers, connections, &[], ids).connections.into_values().next().unwrap()
     }
 
     fn with_generation(scaler: &Arc<ConsumerScaler>, generation: i64) -> Arc<ConsumerScaler> {
@@ -346,7 +360,7 @@ mod tests {
     fn a_group_on_a_second_connection_is_asked_for_by_its_scaler() {
         let connections = [connection("east", "e:9092", 5.0), connection("west", "w:9092", 20.0)];
         let both = "[{group: orders, connection: {name: east}}, {group: orders, connection: {name: west}}]";
-        let plan = plan(&[scaler("a", both)], &connections, &mut Ids::default());
+        let plan = plan(&[scaler("a", both)], &connections, &[], &mut Ids::default());
         let mut named = Vec::new();
         for (id, connection) in &plan.connections {
             for (question, askers) in &connection.questions {
@@ -358,13 +372,29 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_cannot_be_read_is_not_one_that_is_missing() {
+        let bad = Undecodable {
+            namespace: "shop".into(),
+            name: "main".into(),
+            uid: None,
+            generation: None,
+            error: "unknown mechanism".into(),
+        };
+        let scalers = [scaler("a", "[{group: orders, connection: {name: main}}]")];
+        let plan = plan(&scalers, &[], &[bad], &mut Ids::default());
+        assert_eq!(plan.broken[0].why.reason, "ConnectionInvalid");
+        assert!(plan.broken[0].why.message.ends_with("cannot be read: unknown mechanism"));
+    }
+
+    #[test]
     fn ids_stay_while_used() {
         let mut ids = Ids::default();
         let scalers = [scaler("a", "[{group: orders, bootstrapServers: ['k:9092']}]")];
-        let first = plan(&scalers, &[], &mut ids);
-        let again = plan(&scalers, &[], &mut ids);
+        let first = plan(&scalers, &[], &[], &mut ids);
+        let again = plan(&scalers, &[], &[], &mut ids);
         assert!(first.connections.keys().eq(again.connections.keys()));
-        let other = plan(&[scaler("a", "[{group: orders, bootstrapServers: ['l:9092']}]")], &[], &mut ids);
+        let other =
+            plan(&[scaler("a", "[{group: orders, bootstrapServers: ['l:9092']}]")], &[], &[], &mut ids);
         assert!(!other.connections.keys().eq(again.connections.keys()));
     }
 }

@@ -15,7 +15,7 @@ use super::step;
 use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
 use crate::api::KafkaConnection;
 use crate::clock;
-use crate::decide::GroupObservation;
+use crate::decide::{GroupObservation, Time};
 use crate::kafka::{ClusterInfo, Connection, GroupRequest};
 use crate::report::status::{self, Blocked};
 
@@ -189,18 +189,19 @@ async fn finish(
         let outcome = problem.as_ref().map_or(Ok(()), Err);
         tell_connection(shared, object, outcome, cluster.as_ref()).await;
     }
+    let now = clock::now();
     futures::stream::iter(&plan.scalers)
         .for_each_concurrent(SIDE_BY_SIDE, |work| {
             let problem = problem.clone();
             async move {
-                look(shared, work, problem).await;
+                look(shared, work, problem, now).await;
                 shared.health.beat(who);
             }
         })
         .await;
 }
 
-async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
+async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>, now: Time) {
     let groups = {
         let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
         work.groups
@@ -219,7 +220,7 @@ async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
     if memory.gone {
         return;
     }
-    step::look(&shared.hands, work, &mut memory, groups, problem).await;
+    step::look(&shared.hands, work, &mut memory, groups, problem, now).await;
 }
 
 /// Says in a `KafkaConnection` whether it works, when that changed.
@@ -236,9 +237,16 @@ pub(super) async fn tell_connection(
     let uid = object.uid().unwrap_or_default();
     let known = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
     let (old, written_at) = known.unwrap_or_else(|| (object.status.clone().unwrap_or_default(), 0.0));
+    let contact = {
+        let mut contacts = shared.contacts.lock().unwrap_or_else(PoisonError::into_inner);
+        if outcome.is_ok() {
+            contacts.insert(uid.clone(), now);
+        }
+        contacts.get(&uid).copied()
+    };
     let new = {
         let cluster = cluster.map(|c| (c.brokers, c.cluster_id.clone()));
-        status::connection(&old, object.metadata.generation, outcome, cluster, now)
+        status::connection(&old, object.metadata.generation, outcome, cluster, contact, now)
     };
     if !status::connection_worth_writing(&old, &new, now - written_at) {
         return;
@@ -250,9 +258,13 @@ pub(super) async fn tell_connection(
     }
     match shared.hands.status.connection(object, &new).await {
         Ok(()) => {
+            shared.hands.metrics.kubernetes_write("connection status", "ok");
             let mut all = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(uid, (new, now));
         }
-        Err(error) => warn!(namespace, name, "writing the status: {error}"),
+        Err(error) => {
+            shared.hands.metrics.kubernetes_write("connection status", "error");
+            warn!(namespace, name, "writing the status: {error}");
+        }
     }
 }

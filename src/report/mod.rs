@@ -6,4 +6,4 @@ pub mod metrics;
 pub mod sentence;
 pub mod status;
 
-pub use metrics::{CONTENT_TYPE, Look, Metrics, ScalerKey};
+pub use metrics::{Look, Metrics, ScalerKey};
