@@ -432,7 +432,7 @@ unsafe fn decode(event: &Event) -> Answer {
                 let mut offsets = Offsets::with_capacity(count);
                 for i in 0..count {
                     let partition = c::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(i));
-                    let (key, offset) = element(&*partition, &mut names);
+                    let (key, offset) = element(partition, &mut names);
                     offsets.insert(key, offset);
                 }
                 Answer::Offsets(offsets)
@@ -501,24 +501,28 @@ unsafe fn copied(list: *const c::rd_kafka_topic_partition_list_t, names: &mut Na
         return Offsets::new();
     }
     // SAFETY: the list holds `cnt` elements.
-    unsafe { (0..(*list).cnt as usize).map(|i| element(&*(*list).elems.add(i), names)).collect() }
+    unsafe { (0..(*list).cnt as usize).map(|i| element((*list).elems.add(i), names)).collect() }
 }
 
 /// # Safety
-/// The element's topic must be a string that lives.
+/// The element must be alive, and its topic a string that lives.
 unsafe fn element(
-    of: &c::rd_kafka_topic_partition_t,
+    of: *const c::rd_kafka_topic_partition_t,
     names: &mut Names,
 ) -> ((Arc<str>, i32), Result<i64, CallFailed>) {
-    // SAFETY: as promised by the caller.
-    let topic = unsafe { text(of.topic) };
-    let topic = names.entry(topic).or_insert_with_key(|t| Arc::from(t.as_str())).clone();
-    let offset = match of.err {
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(of.offset),
-        // SAFETY: err2str gives a static string for every code.
-        code => Err(CallFailed::new(code, unsafe { text(c::rd_kafka_err2str(code)) })),
+    // SAFETY: as promised by the caller. The error is the broker's number, and a newer one may have more
+    // of them than the enum: it is read as what it is.
+    let (topic, partition, offset, code) = unsafe {
+        (text((*of).topic), (*of).partition, (*of).offset, (&raw const (*of).err).cast::<i32>().read())
     };
-    ((topic, of.partition), offset)
+    let topic = names.entry(topic).or_insert_with_key(|t| Arc::from(t.as_str())).clone();
+    let offset = match RDKafkaRespErr::try_from(code) {
+        Ok(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR) => Ok(offset),
+        // SAFETY: err2str gives a static string for every code.
+        Ok(code) => Err(CallFailed::new(code, unsafe { text(c::rd_kafka_err2str(code)) })),
+        Err(_) => Err(CallFailed::internal(&format!("Kafka's error {code}"))),
+    };
+    ((topic, partition), offset)
 }
 
 /// # Safety
