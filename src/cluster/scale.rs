@@ -267,6 +267,7 @@ impl Scales {
                     Err(error) => return Err(ScaleError::of(target, error)),
                 };
                 let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+                kinds.retain(|_, (at, _)| at.elapsed() < KEPT);
                 kinds.insert(key, (Instant::now(), found.clone()));
                 found
             }

@@ -330,7 +330,7 @@ mod tests {
         let mut ids = Ids::default();
         let a = scaler("a", "[{group: orders, connection: {name: main}}]");
         let b = scaler("b", "[{group: bills, connection: {name: main}}]");
-        let first = only(&[a.clone()], &connections, &mut ids);
+        let first = only(std::slice::from_ref(&a), &connections, &mut ids);
         let mut reported = ConsumerScaler::clone(&a);
         reported.status = Some(crate::api::ConsumerScalerStatus::default());
         assert!(first.is(&only(&[Arc::new(reported)], &connections, &mut ids)), "a status is our own");
@@ -345,7 +345,7 @@ mod tests {
         let mut ids = Ids::default();
         let a = scaler("a", "[{group: orders, connection: {name: main}}]");
         let known: HashSet<Identity> =
-            only(&[a.clone()], &connections, &mut ids).askers().map(|w| w.identity()).collect();
+            only(std::slice::from_ref(&a), &connections, &mut ids).askers().map(|w| w.identity()).collect();
         let changed = only(&[with_generation(&a, 2)], &connections, &mut ids);
         assert!(changed.newcomers(&known).is_none(), "a change of a known one waits for the tick");
         let b = scaler("b", "[{group: bills, connection: {name: main}}]");
