@@ -35,15 +35,15 @@ enum Command {
 
 const ALSO_READ: &str = "\
 Also read from the environment:
-  POD_NAME       Name of this operator in the Lease. Default: spillway and the process id
+  POD_NAME       Name of this operator in the Lease. Default: spillway, host name and process id
   POD_NAMESPACE  The operator's own namespace
   KUBECONFIG     How to reach the API server, when not run in a pod";
 
 /// Settings of the operator.
 #[derive(Args, Debug)]
 struct Run {
-    /// Address that /livez, /readyz and /metrics are served on.
-    #[arg(long, value_name = "IP:PORT", env = "SPILLWAY_LISTEN_ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
+    /// Address that /livez, /readyz and /metrics are served on. `[::]` is every address, of IPv4 too.
+    #[arg(long, value_name = "IP:PORT", env = "SPILLWAY_LISTEN_ADDRESS", default_value = "[::]:8080", value_parser = address)]
     listen_address: SocketAddr,
 
     /// Namespaces to work in, separated by commas. Default: all.
@@ -193,12 +193,19 @@ fn start(run: Run) -> anyhow::Result<()> {
         lease_namespace: run.lease_namespace.or(own_namespace).unwrap_or_else(|| "default".to_owned()),
         lease_name: run.lease_name,
         lease_duration: run.lease_duration,
-        identity: std::env::var("POD_NAME")
-            .ok()
-            .filter(|n| !n.is_empty())
-            .unwrap_or_else(|| format!("spillway-{}", std::process::id())),
+        identity: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()).unwrap_or_else(own_name),
     };
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(reconcile::run(settings))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(reconcile::run(settings));
+    // Otherwise a call to a Kafka that does not answer would have to end first.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// A name that no other process has: in every container the process id is the same.
+fn own_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("spillway-{}-{}", host.trim(), std::process::id())
 }
 
 #[cfg(test)]

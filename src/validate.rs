@@ -3,7 +3,7 @@
 //! Most of it is refused by the API server already; an object may be older than a rule,
 //! though, or a server may not check it. No I/O.
 
-use crate::api::{self, ConsumerScalerSpec, Span};
+use crate::api::{self, ConsumerGroup, ConsumerScalerSpec, Span};
 use crate::calendar::Calendar;
 use crate::decide::{FallbackPolicy, GroupPolicy, Mode, Policy, StartFrom, Tuning};
 
@@ -81,7 +81,7 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
             .consumer_groups
             .iter()
             .map(|g| GroupPolicy {
-                group: g.group.clone(),
+                group: name(g, spec),
                 start_from: match g.start_from {
                     api::StartFrom::Earliest => StartFrom::Earliest,
                     api::StartFrom::Latest => StartFrom::Latest,
@@ -105,6 +105,18 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
         sweep_interval,
         tuning: Tuning::default(),
     })
+}
+
+/// What a group is called, and what is learnt of it is kept under: its id, and where two clusters have
+/// one of that id, the cluster too.
+fn name(group: &ConsumerGroup, spec: &ConsumerScalerSpec) -> String {
+    if spec.consumer_groups.iter().filter(|g| g.group == group.group).count() < 2 {
+        return group.group.clone();
+    }
+    let servers =
+        || group.bootstrap_servers.iter().flatten().map(|a| a.0.as_str()).collect::<Vec<_>>().join(",");
+    let cluster = group.connection.as_ref().map_or_else(servers, |c| c.name.clone());
+    format!("{} on {cluster}", group.group)
 }
 
 /// The owner's schedules.
@@ -133,6 +145,16 @@ mod tests {
         assert_eq!((policy.max_delay, policy.recover_within, policy.down_window), (60.0, 600.0, 600.0));
         assert_eq!((policy.down_max_step, policy.mode, policy.fallback), (0.5, Mode::Active, None));
         assert_eq!(policy.groups, [GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }]);
+    }
+
+    #[test]
+    fn two_groups_of_one_id_are_told_apart() {
+        let spec = spec(
+            "{scaleTargetRef: {name: orders}, maxReplicas: 8, consumerGroups: [{group: orders, connection: {name: east}}, {group: orders, bootstrapServers: ['k:9092']}, {group: bills, connection: {name: east}}]}",
+        );
+        let policy = policy(&spec, 5.0).unwrap();
+        let names: Vec<&str> = policy.groups.iter().map(|g| g.group.as_str()).collect();
+        assert_eq!(names, ["orders on east", "orders on k:9092", "bills"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation, SaslConfig};
 use spillway_testbed::kafka::{Kafka, KafkaOptions};
@@ -212,4 +212,37 @@ async fn describe_on_groups_and_topics_is_all_it_needs() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_does_not_answer_hides_only_what_it_leads() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("connection-silent");
+    let _ = std::fs::remove_dir_all(&dir);
+    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
+    let options = KafkaOptions { brokers: 3, ..KafkaOptions::default() };
+    let kafka = Kafka::start(&tools.kafka_libs(), &dir, options).await?;
+    kafka.create_replicated_topic("connection", 3, 1).await?;
+    let connection = open(&kafka.bootstrap())?;
+    let requests: Vec<GroupRequest> =
+        (0..GROUPS).map(|i| request(&format!("group-{i}"), Isolation::ReadUncommitted)).collect();
+    eventually("all groups to be read", Duration::from_secs(60), || async {
+        let swept = connection.sweep(requests.clone(), LIMIT).await;
+        let problems: Vec<&String> = swept.groups.iter().flat_map(|g| &g.problems).collect();
+        ensure!(swept.problem.is_none() && problems.is_empty(), "{:?}, {problems:?}", swept.problem);
+        Ok(())
+    })
+    .await?;
+    let silent = kafka.leader("connection", 0).await?.and_then(|id| usize::try_from(id - 1).ok());
+    kafka.pause_broker(silent.context("partition 0 has no leader")?);
+    // Shorter than what its cluster takes to give its partitions up.
+    let swept = connection.sweep(requests, Duration::from_secs(5)).await;
+    (0..3).for_each(|i| kafka.resume_broker(i));
+    ensure!(swept.problem.is_none(), "{:?}", swept.problem);
+    for group in &swept.groups {
+        let known: Vec<bool> =
+            group.partitions.iter().map(|p| p.end.is_some() && p.start.is_some()).collect();
+        ensure!(known == [false, true, true], "{known:?}: {:?}", group.problems);
+    }
+    Ok(())
 }

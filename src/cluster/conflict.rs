@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::join;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
@@ -18,6 +19,8 @@ use crate::api::ConsumerScaler;
 
 /// How long a list is kept when nothing is about to be written.
 const KEPT: Duration = Duration::from_secs(30);
+/// How long after a failed look there is none, even then: what fails is not to be asked more often.
+const FAILED: Duration = Duration::from_secs(5);
 
 /// An autoscaler and what it scales: kind and name of both.
 #[derive(Clone, Debug)]
@@ -27,7 +30,36 @@ struct Other {
     name: String,
 }
 
-type Lists = HashMap<String, (Instant, Arc<Vec<Other>>)>;
+/// What a namespace had when it was last looked at.
+#[derive(Clone, Debug)]
+struct Found {
+    at: Instant,
+    /// Whether all of it could be listed then. Else a part is of an earlier look.
+    whole: bool,
+    scaled_objects: Arc<Vec<Other>>,
+    hpas: Arc<Vec<Other>>,
+}
+
+impl Found {
+    fn fits(&self, fresh: bool) -> bool {
+        let age = self.at.elapsed();
+        if self.whole { !fresh && age < KEPT } else { age < FAILED }
+    }
+
+    /// Of what was listed, or with what was found before where it could not be.
+    fn of(before: Option<Self>, scaled_objects: Option<Vec<Other>>, hpas: Option<Vec<Other>>) -> Self {
+        let whole = scaled_objects.is_some() && hpas.is_some();
+        let (old_objects, old_hpas) = before.map(|b| (b.scaled_objects, b.hpas)).unwrap_or_default();
+        Self {
+            at: Instant::now(),
+            whole,
+            scaled_objects: scaled_objects.map_or(old_objects, Arc::new),
+            hpas: hpas.map_or(old_hpas, Arc::new),
+        }
+    }
+}
+
+type Lists = HashMap<String, Found>;
 
 /// Looks for other autoscalers.
 pub struct Conflicts {
@@ -47,43 +79,45 @@ impl Conflicts {
     /// must not keep a backlog from being drained.
     pub async fn other_autoscaler(&self, target: &Target, fresh: bool) -> Option<String> {
         let kept = self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(&target.namespace).cloned();
-        let all = match kept {
-            Some((at, list)) if !fresh && at.elapsed() < KEPT => list,
-            kept => match self.look(&target.namespace).await {
-                Some(list) => {
-                    let list = Arc::new(list);
-                    let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-                    lists.insert(target.namespace.clone(), (Instant::now(), list.clone()));
-                    list
-                }
-                None => kept?.1,
-            },
+        let found = match kept {
+            Some(found) if found.fits(fresh) => found,
+            before => {
+                let (scaled_objects, hpas) =
+                    join(self.scaled_objects(&target.namespace), self.hpas(&target.namespace)).await;
+                let found = Found::of(before, scaled_objects, hpas);
+                let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+                lists.insert(target.namespace.clone(), found.clone());
+                found
+            }
         };
         // A ScaledObject makes an HPA of its own: the one a person wrote is named first.
-        all.iter().find(|o| o.kind == target.kind && o.name == target.name).map(|o| o.what.clone())
+        let mut all = found.scaled_objects.iter().chain(found.hpas.iter());
+        all.find(|o| o.kind == target.kind && o.name == target.name).map(|o| o.what.clone())
     }
 
-    async fn look(&self, namespace: &str) -> Option<Vec<Other>> {
-        let mut all = self.scaled_objects(namespace).await;
-        let hpas: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), namespace);
-        match within(hpas.list(&ListParams::default())).await {
-            Ok(list) => all.extend(list.items.into_iter().filter_map(|hpa| {
-                let of = &hpa.spec.as_ref()?.scale_target_ref;
-                Some(Other {
-                    what: format!("HorizontalPodAutoscaler {}", hpa.name_any()),
-                    kind: of.kind.clone(),
-                    name: of.name.clone(),
-                })
-            })),
+    /// None when they could not be listed; a missing right to is as if there were none.
+    async fn hpas(&self, namespace: &str) -> Option<Vec<Other>> {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), namespace);
+        let list = match within(api.list(&ListParams::default())).await {
+            Ok(list) => list.items,
             Err(error) => {
                 debug!(namespace, "listing HorizontalPodAutoscalers: {error}");
-                return if all.is_empty() { None } else { Some(all) };
+                return (error.code() == Some(403)).then(Vec::new);
             }
-        }
-        Some(all)
+        };
+        let of = |hpa: HorizontalPodAutoscaler| {
+            let of = &hpa.spec.as_ref()?.scale_target_ref;
+            Some(Other {
+                what: format!("HorizontalPodAutoscaler {}", hpa.name_any()),
+                kind: of.kind.clone(),
+                name: of.name.clone(),
+            })
+        };
+        Some(list.into_iter().filter_map(of).collect())
     }
 
-    async fn scaled_objects(&self, namespace: &str) -> Vec<Other> {
+    /// As [`Self::hpas`].
+    async fn scaled_objects(&self, namespace: &str) -> Option<Vec<Other>> {
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"));
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
         let list = match within(api.list(&ListParams::default())).await {
@@ -93,19 +127,18 @@ impl Conflicts {
                 if error.code() != Some(404) {
                     debug!(namespace, "listing ScaledObjects: {error}");
                 }
-                return Vec::new();
+                return matches!(error.code(), Some(403 | 404)).then(Vec::new);
             }
         };
-        list.into_iter()
-            .filter_map(|object| {
-                let of = object.data.pointer("/spec/scaleTargetRef")?;
-                Some(Other {
-                    what: format!("ScaledObject {}", object.name_any()),
-                    kind: of.get("kind").and_then(|k| k.as_str()).unwrap_or("Deployment").to_owned(),
-                    name: of.get("name")?.as_str()?.to_owned(),
-                })
+        let of = |object: DynamicObject| {
+            let of = object.data.pointer("/spec/scaleTargetRef")?;
+            Some(Other {
+                what: format!("ScaledObject {}", object.name_any()),
+                kind: of.get("kind").and_then(|k| k.as_str()).unwrap_or("Deployment").to_owned(),
+                name: of.get("name")?.as_str()?.to_owned(),
             })
-            .collect()
+        };
+        Some(list.into_iter().filter_map(of).collect())
     }
 }
 
@@ -150,6 +183,17 @@ mod tests {
             "{{apiVersion: spillway.dev/v1alpha1, kind: ConsumerScaler, metadata: {{name: {name}, namespace: shop, creationTimestamp: '{created}'}}, spec: {{scaleTargetRef: {{{target}}}, mode: {mode}, maxReplicas: 8, consumerGroups: [{{group: g, bootstrapServers: ['k:9092']}}]}}}}"
         );
         Arc::new(serde_yaml::from_str(&yaml).unwrap())
+    }
+
+    #[test]
+    fn what_cannot_be_listed_is_as_it_was_and_not_asked_at_once() {
+        let other =
+            |what: &str| Other { what: what.into(), kind: "Deployment".into(), name: "orders".into() };
+        let whole = Found::of(None, Some(vec![other("so")]), Some(vec![other("hpa")]));
+        assert!(whole.fits(false) && !whole.fits(true));
+        let part = Found::of(Some(whole), None, Some(Vec::new()));
+        assert_eq!((part.scaled_objects.len(), part.hpas.len()), (1, 0));
+        assert!(part.fits(true), "just failed");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::api::MANAGER;
 
 /// Events being sent at a time; more are dropped.
 const PENDING: usize = 64;
+/// Of the name of the object in that of its event: what is added to it is unique, and 253 are allowed.
+const LONGEST_NAME: usize = 230;
 /// The API server refuses longer notes.
 const LONGEST: usize = 1000;
 
@@ -34,12 +36,14 @@ pub struct Events {
     client: Client,
     pending: Arc<Semaphore>,
     instance: String,
+    ended: Arc<dyn Fn(&'static str) + Send + Sync>,
 }
 
 impl Events {
-    /// A sender that signs as `instance`.
-    pub fn new(client: Client, instance: &str) -> Self {
-        Self { client, pending: Arc::new(Semaphore::new(PENDING)), instance: instance.to_owned() }
+    /// A sender that signs as `instance`. How each call ended is told to `ended`: `ok` or `error`.
+    pub fn new(client: Client, instance: &str, ended: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+        let pending = Arc::new(Semaphore::new(PENDING));
+        Self { client, pending, instance: instance.to_owned(), ended: Arc::new(ended) }
     }
 
     /// Sends one about `object`, in the background.
@@ -53,6 +57,9 @@ impl Events {
         };
         let namespace = object.namespace().unwrap_or_default();
         let now = jiff::Timestamp::now();
+        // Names of objects are ASCII; an event's must end its part with a letter or digit.
+        let name: String = object.name_any().chars().take(LONGEST_NAME).collect();
+        let name = name.trim_end_matches(['.', '-']);
         let mut note = note.to_owned();
         while note.len() > LONGEST {
             note.pop();
@@ -60,7 +67,7 @@ impl Events {
         let event = Event {
             metadata: ObjectMeta {
                 // The scheme of the Go clients: unique as long as the clock moves.
-                name: Some(format!("{}.{:x}", object.name_any(), now.as_nanosecond())),
+                name: Some(format!("{name}.{:x}", now.as_nanosecond())),
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
@@ -78,10 +85,15 @@ impl Events {
             ..Event::default()
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let ended = self.ended.clone();
         tokio::spawn(async move {
             let _slot = slot;
-            if let Err(error) = within(api.create(&PostParams::default(), &event)).await {
-                debug!("an event was not taken: {error}");
+            match within(api.create(&PostParams::default(), &event)).await {
+                Ok(_) => ended("ok"),
+                Err(error) => {
+                    ended("error");
+                    debug!("an event was not taken: {error}");
+                }
             }
         });
     }

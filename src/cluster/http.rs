@@ -2,7 +2,7 @@
 //!
 //! What they say is the caller's; this serves it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -40,12 +40,17 @@ impl Server {
     }
 }
 
-/// Serves at an address.
+/// Serves at an address; at every address of IPv4 where every one of IPv6 too is asked for, and there is
+/// no IPv6.
 ///
 /// # Errors
 /// When the address cannot be bound.
 pub async fn serve(address: SocketAddr, probes: Probes) -> Result<Server> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
+    let mut bound = TcpListener::bind(address).await;
+    if bound.is_err() && address.ip() == Ipv6Addr::UNSPECIFIED {
+        bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
+    }
+    let listener = bound.with_context(|| {
         format!("cannot listen on {address}: is the port taken? --listen-address sets another")
     })?;
     let address = listener.local_addr()?;

@@ -162,9 +162,26 @@ async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool
     }
 }
 
+/// What one try to have the lease showed.
+enum Attempt {
+    Ours,
+    Others,
+    /// It was ours when it was read, and was changed before it could be renewed.
+    Changed,
+}
+
 impl Elector {
     /// Takes or renews the lease if it may; tells whether it is ours.
     async fn attempt(&self, seen: &mut Option<Seen>) -> Result<bool, CallError> {
+        match self.once(seen).await? {
+            Attempt::Ours => Ok(true),
+            Attempt::Others => Ok(false),
+            // Somebody touched the object (a label): it may still be ours.
+            Attempt::Changed => Ok(matches!(self.once(seen).await?, Attempt::Ours)),
+        }
+    }
+
+    async fn once(&self, seen: &mut Option<Seen>) -> Result<Attempt, CallError> {
         let now = MicroTime(jiff::Timestamp::now());
         let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
         let Some(mut lease) = within(self.api.get_opt(&self.name)).await? else {
@@ -172,7 +189,8 @@ impl Elector {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
                 spec: Some(self.claim(now, 0)),
             };
-            return taken(within(self.api.create(&params, &lease)).await);
+            let ours = taken(within(self.api.create(&params, &lease)).await)?;
+            return Ok(if ours { Attempt::Ours } else { Attempt::Others });
         };
         let spec = lease.spec.take().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
@@ -191,13 +209,17 @@ impl Elector {
                     spec.lease_duration_seconds.unwrap_or(15).max(1).unsigned_abs().into(),
                 );
                 if seen.as_ref().is_none_or(|s| s.at.elapsed() <= lasts) {
-                    return Ok(false);
+                    return Ok(Attempt::Others);
                 }
             }
             lease.spec = Some(self.claim(now, transitions + 1));
         }
         // The resourceVersion read above goes with it: of two that try, one gets a conflict.
-        taken(within(self.api.replace(&self.name, &params, &lease)).await)
+        Ok(match taken(within(self.api.replace(&self.name, &params, &lease)).await)? {
+            true => Attempt::Ours,
+            false if holder == self.identity => Attempt::Changed,
+            false => Attempt::Others,
+        })
     }
 
     fn claim(&self, now: MicroTime, transitions: i32) -> LeaseSpec {

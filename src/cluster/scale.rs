@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet, StatefulSetSpec, StatefulSetStatus};
 use k8s_openapi::api::autoscaling::v1::{Scale as KubeScale, ScaleSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{ApiResource, DynamicObject, PostParams};
@@ -66,7 +66,8 @@ pub enum ScaleError {
     NotScalable(Target),
     /// Not allowed.
     #[error(
-        "not allowed to scale {0}: add its kind to the chart's rbac.extraScaleTargets. The API server said: {1}"
+        "not allowed to scale {0}: {what}. The API server said: {1}",
+        what = allowing(.0)
     )]
     Forbidden(Target, String),
     /// Changed since it was read.
@@ -99,6 +100,15 @@ impl ScaleError {
             CallError::Api { code: 409, .. } => Self::Conflict(target),
             _ => Self::Call(target, error),
         }
+    }
+}
+
+/// What to do for the right to scale it.
+fn allowing(target: &Target) -> &'static str {
+    if target.api_version == "apps/v1" && ["Deployment", "StatefulSet"].contains(&target.kind.as_str()) {
+        "the chart's roles allow it in the namespaces that it is installed for (watchNamespaces)"
+    } else {
+        "add its kind to the chart's rbac.extraScaleTargets"
     }
 }
 
@@ -168,12 +178,13 @@ impl Scales {
         let spec = object.spec.unwrap_or_default();
         let status = object.status.unwrap_or_default();
         let replicas = spec.replicas.unwrap_or(1);
+        let rolling_out = stateful_set_rolls(&spec, &status);
         let workload = Workload {
             replicas,
             pods: status.replicas,
             ready: Some(status.ready_replicas.unwrap_or(0)),
             template: Some(hash(&spec.template.spec)),
-            rolling_out: status.current_revision != status.update_revision,
+            rolling_out,
         };
         Ok((
             workload,
@@ -256,6 +267,7 @@ impl Scales {
                     Err(error) => return Err(ScaleError::of(target, error)),
                 };
                 let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+                kinds.retain(|_, (at, _)| at.elapsed() < KEPT);
                 kinds.insert(key, (Instant::now(), found.clone()));
                 found
             }
@@ -264,6 +276,22 @@ impl Scales {
             if exists { ScaleError::NotScalable(target.clone()) } else { ScaleError::NoKind(target.clone()) }
         })
     }
+}
+
+/// Whether pods of a StatefulSet are being replaced by themselves: not those that wait for somebody to
+/// delete them (`OnDelete`), nor those that a partition holds back, as either may stay so for ever.
+fn stateful_set_rolls(spec: &StatefulSetSpec, status: &StatefulSetStatus) -> bool {
+    let strategy = spec.update_strategy.as_ref();
+    if strategy.and_then(|s| s.type_.as_deref()) == Some("OnDelete") {
+        return false;
+    }
+    let partition = strategy.and_then(|s| s.rolling_update.as_ref()?.partition).unwrap_or(0);
+    if partition > 0 {
+        let replicas = spec.replicas.unwrap_or(1);
+        let moves = status.current_revision != status.update_revision;
+        return moves && status.updated_replicas.unwrap_or(0) < replicas.saturating_sub(partition).max(0);
+    }
+    status.current_revision != status.update_revision
 }
 
 fn from_kube(scale: KubeScale) -> Scale {
@@ -283,4 +311,39 @@ fn hash(spec: &impl serde::Serialize) -> String {
     let hash =
         text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("{}", "{currentRevision: a, updateRevision: a}", false)]
+    #[case("{}", "{currentRevision: a, updateRevision: b}", true)]
+    #[case("{type: OnDelete}", "{currentRevision: a, updateRevision: b}", false)]
+    #[case(
+        "{type: RollingUpdate, rollingUpdate: {partition: 3}}",
+        "{currentRevision: a, updateRevision: b, updatedReplicas: 1}",
+        true
+    )]
+    #[case(
+        "{type: RollingUpdate, rollingUpdate: {partition: 3}}",
+        "{currentRevision: a, updateRevision: b, updatedReplicas: 2}",
+        false
+    )]
+    #[case("{rollingUpdate: {partition: 9}}", "{currentRevision: a, updateRevision: b}", false)]
+    fn a_stateful_set_rolls_while_pods_are_replaced(
+        #[case] strategy: &str,
+        #[case] status: &str,
+        #[case] rolls: bool,
+    ) {
+        let spec = StatefulSetSpec {
+            replicas: Some(5),
+            update_strategy: Some(serde_yaml::from_str(strategy).unwrap()),
+            ..StatefulSetSpec::default()
+        };
+        let status = serde_yaml::from_str(&format!("{{replicas: 5, {}", &status[1..])).unwrap();
+        assert_eq!(stateful_set_rolls(&spec, &status), rolls);
+    }
 }

@@ -13,6 +13,8 @@ use super::{CallError, within};
 
 /// How long a Secret is kept before it is read again.
 const KEPT: Duration = Duration::from_secs(30);
+/// After how long one that could not be read again is forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(3600);
 /// How long the absence of one is believed.
 const ABSENT: Duration = Duration::from_secs(5);
 
@@ -37,7 +39,9 @@ pub enum SecretError {
         present: String,
     },
     /// The value is not text.
-    #[error("key {1:?} of Secret {0:?} is not UTF-8 text")]
+    #[error(
+        "key {1:?} of Secret {0:?} is not UTF-8 text: store the password, user name or PEM itself (not a keystore)"
+    )]
     NotText(String, String),
     /// Not allowed to read it.
     #[error("not allowed to read Secret {0:?} in namespace {1}: list it in the chart's rbac.secretNames")]
@@ -114,6 +118,8 @@ impl Secrets {
             },
         };
         let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is still named is read again all the time.
+        all.retain(|_, (read, _)| read.elapsed() < FORGOTTEN);
         all.insert(at, (Instant::now(), outcome.clone()));
         outcome
     }

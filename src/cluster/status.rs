@@ -45,17 +45,19 @@ impl Statuses {
         self.apply(object, json!(status)).await
     }
 
-    /// Says in an object that cannot be decoded what is wrong with it.
+    /// Says in an object that cannot be decoded what is wrong with it. What else is in its status stays:
+    /// it is not known here, and may hold what was learnt.
     ///
     /// # Errors
     /// When the API server refuses or does not answer.
-    pub async fn undecodable(
-        &self,
-        bad: &Undecodable,
-        status: &ConsumerScalerStatus,
-    ) -> Result<(), CallError> {
-        let api: Api<ConsumerScaler> = Api::namespaced(self.client.clone(), &bad.namespace);
-        self.patch(&api, &bad.name, bad.uid.as_deref(), json!(status)).await
+    pub async fn undecodable<K>(&self, bad: &Undecodable, status: serde_json::Value) -> Result<(), CallError>
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &bad.namespace);
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let body = json!({"metadata": {"uid": bad.uid}, "status": status});
+        finished(within(api.patch_status_only(&bad.name, &params, &Patch::Merge(body))).await)
     }
 
     async fn apply<K>(&self, object: &K, status: serde_json::Value) -> Result<(), CallError>
@@ -87,22 +89,27 @@ impl Statuses {
             "status": status,
         });
         let params = PatchParams::apply(MANAGER).force();
-        // The answer may hold an object that does not decode: only its metadata is asked for.
-        match within(api.patch_metadata_status(name, &params, body)).await {
-            Ok(()) => Ok(()),
-            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        finished(within(api.patch_status_only(name, &params, &Patch::Apply(body))).await)
+    }
+}
+
+/// An object that is gone, or has a successor of its name, has no status to be written. Another conflict
+/// is one: the status was not written.
+fn finished(outcome: Result<(), CallError>) -> Result<(), CallError> {
+    match outcome {
+        Err(CallError::Api { code: 404, .. }) => Ok(()),
+        Err(CallError::Api { code: 409, message }) if message.to_lowercase().contains("uid") => Ok(()),
+        outcome => outcome,
     }
 }
 
 /// The one call that kube lacks: a patch of the status that does not decode the answer.
 trait PatchStatusOnly {
-    fn patch_metadata_status(
+    fn patch_status_only(
         &self,
         name: &str,
         params: &PatchParams,
-        body: serde_json::Value,
+        patch: &Patch<serde_json::Value>,
     ) -> impl Future<Output = kube::Result<()>> + Send;
 }
 
@@ -110,16 +117,29 @@ impl<K> PatchStatusOnly for Api<K>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug,
 {
-    async fn patch_metadata_status(
+    async fn patch_status_only(
         &self,
         name: &str,
         params: &PatchParams,
-        body: serde_json::Value,
+        patch: &Patch<serde_json::Value>,
     ) -> kube::Result<()> {
         let request = kube::core::Request::new(self.resource_url())
-            .patch_subresource("status", name, params, &Patch::Apply(body))
+            .patch_subresource("status", name, params, patch)
             .map_err(kube::Error::BuildRequest)?;
         let client: Client = self.clone().into_client();
         client.request::<serde_json::Value>(request).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_conflict_over_the_object_itself_needs_no_write() {
+        let conflict = |message: &str| Err(CallError::Api { code: 409, message: message.into() });
+        let gone = "Precondition failed: UID in precondition: a, UID in object meta: b";
+        assert_eq!(finished(conflict(gone)), Ok(()));
+        assert!(finished(conflict("the object has been modified; please apply your changes")).is_err());
     }
 }

@@ -61,7 +61,6 @@ type Key = (String, String);
 struct Inner<K> {
     objects: BTreeMap<Key, Result<Arc<K>, Undecodable>>,
     lists: Vec<Listed<K>>,
-    problem: Option<String>,
 }
 
 /// What one list request covers.
@@ -73,6 +72,8 @@ struct Listed<K> {
     objects: BTreeMap<Key, Result<Arc<K>, Undecodable>>,
     /// Whether it was through once.
     through: bool,
+    /// Why it cannot be read now, as last told.
+    problem: Option<String>,
 }
 
 /// A live view of all objects of a kind. Cloning it is cheap and gives the same view.
@@ -112,14 +113,7 @@ where
             Some(namespace) => Api::namespaced(client.clone(), namespace),
         })
         .collect();
-    let lists = covered
-        .into_iter()
-        .map(|namespace| Listed { namespace, objects: BTreeMap::new(), through: false })
-        .collect();
-    let watched = Watched {
-        inner: Arc::new(RwLock::new(Inner { objects: BTreeMap::new(), lists, problem: None })),
-        changed: Arc::new(Notify::new()),
-    };
+    let watched = Watched::of(covered);
     let streams = apis.into_iter().enumerate().map(|(i, api)| {
         let back_off = Pauses(watcher::DefaultBackoff::default());
         watcher(api, watcher::Config::default()).backoff(back_off).map(move |event| (i, event)).boxed()
@@ -138,21 +132,35 @@ impl<K> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug,
 {
+    /// An empty view of the namespaces given, each with a list of its own; none: one list of all.
+    fn of(covered: Vec<Option<String>>) -> Self {
+        let lists = covered
+            .into_iter()
+            .map(|namespace| Listed { namespace, objects: BTreeMap::new(), through: false, problem: None })
+            .collect();
+        Self {
+            inner: Arc::new(RwLock::new(Inner { objects: BTreeMap::new(), lists })),
+            changed: Arc::new(Notify::new()),
+        }
+    }
+
     fn take_in(&self, of: usize, event: Result<Event<DeserializeGuard<K>>, watcher::Error>) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Err(error) => {
-                let text = problem(&error, &K::plural(&()));
+                let list = &mut inner.lists[of];
+                let text = problem(&error, &what::<K>(list.namespace.as_deref()));
                 // Once a change, not once a try.
-                if inner.problem.as_ref() != Some(&text) {
+                if list.problem.as_ref() != Some(&text) {
                     warn!("{text}");
-                    inner.problem = Some(text);
+                    list.problem = Some(text);
                 }
                 return;
             }
             Ok(event) => {
-                if inner.problem.take().is_some() {
-                    info!("watching {} again", K::plural(&()));
+                let list = &mut inner.lists[of];
+                if list.problem.take().is_some() {
+                    info!("watching {} again", what::<K>(list.namespace.as_deref()));
                 }
                 match event {
                     Event::Init => inner.lists[of].objects.clear(),
@@ -205,10 +213,12 @@ where
         inner.objects.values().filter_map(|o| o.as_ref().err().cloned()).collect()
     }
 
-    /// Whether everything there is has been seen once.
-    pub fn synced(&self) -> bool {
+    /// Whether everything there is in a namespace has been seen once. One that cannot be listed, as
+    /// it is gone with its roles, must not keep the others waiting.
+    pub fn seen(&self, namespace: &str) -> bool {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.lists.iter().all(|list| list.through)
+        let covers = |list: &Listed<K>| list.namespace.as_deref().is_none_or(|of| of == namespace);
+        inner.lists.iter().any(|list| list.through && covers(list))
     }
 
     /// Waits for a change since the last call.
@@ -240,20 +250,64 @@ fn entry<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> (Key, Re
     }
 }
 
-fn problem(error: &watcher::Error, plural: &str) -> String {
+/// What a list is of, in words.
+fn what<K: Resource<DynamicType = ()>>(namespace: Option<&str>) -> String {
+    let plural = K::plural(&());
+    namespace.map_or_else(|| plural.to_string(), |namespace| format!("{plural} in namespace {namespace}"))
+}
+
+fn problem(error: &watcher::Error, what: &str) -> String {
     let inner = match error {
         watcher::Error::InitialListFailed(e)
         | watcher::Error::WatchStartFailed(e)
         | watcher::Error::WatchFailed(e) => e,
-        other => return format!("watching {plural}: {other}"),
+        other => return format!("watching {what}: {other}"),
     };
     match inner {
         kube::Error::Api(status) if status.code == 404 => format!(
-            "the definition of {plural} is not installed; waiting for it (helm installs it, or kubectl apply -f deploy/crds.yaml)"
+            "the definition of {what} is not installed; waiting for it (helm installs it, or kubectl apply -f deploy/crds.yaml)"
         ),
-        kube::Error::Api(status) if status.code == 403 => {
-            format!("not allowed to list or watch {plural}: {}; the chart's roles allow it", status.message)
+        kube::Error::Api(status) if status.code == 403 => format!(
+            "not allowed to list or watch {what}: {}; the chart's roles allow it, in namespaces that are there",
+            status.message
+        ),
+        other => format!("watching {what}: {other}; trying again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::KafkaConnection;
+
+    fn object(namespace: &str) -> DeserializeGuard<KafkaConnection> {
+        let yaml = format!(
+            "{{apiVersion: spillway.dev/v1alpha1, kind: KafkaConnection, metadata: {{name: main, namespace: {namespace}}}, spec: {{bootstrapServers: ['k:9092']}}}}"
+        );
+        DeserializeGuard(Ok(serde_yaml::from_str(&yaml).unwrap()))
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_be_listed_hides_no_other() {
+        let watched = Watched::<KafkaConnection>::of(vec![Some("billing".into()), Some("shop".into())]);
+        watched.take_in(0, Err(watcher::Error::NoResourceVersion));
+        for event in [Event::Init, Event::InitApply(object("shop")), Event::InitDone] {
+            assert!(!watched.seen("shop"));
+            watched.take_in(1, Ok(event));
         }
-        other => format!("watching {plural}: {other}; trying again"),
+        assert!(watched.seen("shop") && !watched.seen("billing"));
+        assert_eq!(watched.list().len(), 1);
+        let problems: Vec<bool> =
+            watched.inner.read().unwrap().lists.iter().map(|list| list.problem.is_some()).collect();
+        assert_eq!(problems, [true, false], "what goes well in one namespace is not told of another");
+    }
+
+    #[test]
+    fn one_list_of_all_covers_every_namespace() {
+        let watched = Watched::<KafkaConnection>::of(vec![None]);
+        assert!(!watched.seen("shop"));
+        watched.take_in(0, Ok(Event::Init));
+        watched.take_in(0, Ok(Event::InitDone));
+        assert!(watched.seen("shop"));
     }
 }

@@ -63,7 +63,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
                 // What comes of an outage does not tell that the last step down was one too many.
                 state.stepped_down = None;
             }
-            rules::blind(policy, workload.as_ref().ok(), blind_for)
+            rules::blind(policy, workload.as_ref().ok(), state.blind_for(policy, now))
         }
     };
 

@@ -34,7 +34,7 @@ pub struct Policy {
 /// One consumer group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupPolicy {
-    /// The group id.
+    /// Its name, unique among the groups of the policy: the group id, or more where two clusters have it.
     pub group: String,
     /// Where it starts without a commit.
     pub start_from: StartFrom,

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group::GroupState;
-use super::{Base, News, Observation, ScalerState, Time};
+use super::{Base, News, Observation, Policy, ScalerState, Time};
 
 /// What was learnt of a workload, kept in the status across restarts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -50,6 +50,8 @@ pub struct State {
     /// Complete observations so far.
     pub(super) seen: u32,
     pub(super) last_complete: Option<Time>,
+    /// Since when another process had seen nothing complete, when it was last heard of.
+    pub(super) blind_since: Option<Time>,
     /// Replicas asked for, as last read.
     pub(super) replicas: Option<i32>,
     /// The last change of them that was seen, whoever made it.
@@ -94,6 +96,30 @@ impl State {
     /// Memory of a scaler that was observed before (by another process), or never.
     pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
         Self { learnt, state: state.unwrap_or_default(), ..Self::default() }
+    }
+
+    /// The same, of one that was blind before this process was there.
+    pub fn blind_since(self, since: Option<Time>) -> Self {
+        Self { blind_since: since, ..self }
+    }
+
+    /// Whether nothing complete was seen for longer than a reading is believed.
+    pub fn stale(&self, policy: &Policy, now: Time) -> bool {
+        self.unseen_for(now) > policy.tuning.stale_sweeps * policy.sweep_interval
+    }
+
+    fn unseen_for(&self, now: Time) -> f64 {
+        now - self.last_complete.or(self.started).unwrap_or(now)
+    }
+
+    /// How long nothing complete was seen, s. What came before this process counts once it has itself
+    /// seen nothing for longer than a reading is believed: all may be well by now.
+    pub(super) fn blind_for(&self, policy: &Policy, now: Time) -> f64 {
+        let own = self.unseen_for(now);
+        match self.blind_since {
+            Some(since) if self.last_complete.is_none() && self.stale(policy, now) => own.max(now - since),
+            _ => own,
+        }
     }
 
     /// How long the oldest unread message of each partition seen has waited, s, by group.

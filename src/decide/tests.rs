@@ -154,6 +154,26 @@ fn blind_keeps_replicas_then_falls_back_and_never_lower() {
 }
 
 #[test]
+fn a_new_process_does_not_wait_anew_for_the_fallback_but_looks_for_itself() {
+    let policy = Policy { fallback: Some(FallbackPolicy { after: 600.0, replicas: 6 }), ..policy() };
+    let mut state = State::restored(Learnt::default(), Some(ScalerState::Blind)).blind_since(Some(100.0));
+    let mut plant = Plant::new(2, |_| 300.0, |_| true);
+    let limit = policy.tuning.stale_sweeps * policy.sweep_interval;
+    for second in 0..=20 {
+        let mut seen = plant.see();
+        seen.groups = vec![GroupObservation::unseen("orders", "broker kafka-0:9092 refused the connection")];
+        let now = 1000.0 + f64::from(second);
+        let (decision, next) = decide(&policy, state, &seen, now);
+        state = next;
+        assert_eq!(decision.write, f64::from(second) > limit && plant.asked < 6, "after {second}s");
+        if let (true, Some(to)) = (decision.write, decision.to) {
+            plant.write(to);
+        }
+    }
+    assert_eq!(plant.asked, 6);
+}
+
+#[test]
 fn a_new_process_looks_before_it_acts() {
     let policy = policy();
     let mut state = knows(50.0);

@@ -10,6 +10,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use rdkafka::bindings as c;
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -144,6 +145,14 @@ struct Waiting {
 /// instead, which ends it well.
 const UNLIMITED: Duration = Duration::from_secs(3600);
 
+/// How long before our own limit librdkafka is to give up on the leaders of partitions. It then still
+/// gives what the others answered, a moment later, where our limit would throw that away.
+const BEFORE: Duration = Duration::from_millis(500);
+
+/// Partitions asked for in one call: librdkafka puts the answers of the leaders together in time that
+/// grows with the square of it.
+const AT_ONCE: usize = 2000;
+
 /// Makes admin calls on a client. Once it is dropped, its thread ends and with it the client: that can
 /// take time, which is not to be the caller's.
 pub(super) struct Admin {
@@ -224,7 +233,8 @@ impl Admin {
         offsets(wait(answer, limit).await?)
     }
 
-    /// The earliest or latest offset of partitions: one request to each leader.
+    /// The earliest or latest offset of partitions: one request to each leader. Where a leader does not
+    /// answer, its partitions have no offset ([`NO_OFFSET`]), and the others have theirs.
     pub async fn list_offsets(
         &self,
         partitions: &[(Arc<str>, i32)],
@@ -232,11 +242,29 @@ impl Admin {
         read_committed: bool,
         limit: Duration,
     ) -> Result<Offsets, CallFailed> {
-        if partitions.is_empty() {
-            return Ok(Offsets::new());
+        let calls = partitions.chunks(AT_ONCE).map(|some| self.list_some(some, which, read_committed, limit));
+        let mut all = Offsets::with_capacity(partitions.len());
+        for (answer, asked) in join_all(calls).await.into_iter().zip(partitions.chunks(AT_ONCE)) {
+            match answer {
+                Ok(offsets) => all.extend(offsets),
+                // Alone it is the answer; else it is that of these partitions.
+                Err(error) if partitions.len() <= AT_ONCE => return Err(error),
+                Err(error) => all.extend(asked.iter().map(|key| (key.clone(), Err(error.clone())))),
+            }
         }
+        Ok(all)
+    }
+
+    async fn list_some(
+        &self,
+        partitions: &[(Arc<str>, i32)],
+        which: Which,
+        read_committed: bool,
+        limit: Duration,
+    ) -> Result<Offsets, CallFailed> {
         let answer = {
-            let options = self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limit)?;
+            let shorter = limit.saturating_sub(BEFORE).max(limit / 2);
+            let options = self.options(c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, shorter)?;
             if read_committed {
                 // SAFETY: the options are alive; an error would be ours to free, NULL is none.
                 let error = unsafe {
@@ -330,20 +358,33 @@ fn poll(shared: &Arc<Shared>) {
         // Errors that belong to no call (refused connections, failed logins) come here. With no time
         // at all it would take one of them a turn, and they come faster than that.
         let _ = shared.client.poll(Duration::from_millis(1));
-        // SAFETY: the queue is alive; the event is ours from here.
-        let event = unsafe { c::rd_kafka_queue_poll(shared.queue.0, 100) };
-        if event.is_null() {
-            continue;
+        // Then every answer that is there: waiting for such errors between two of them would cost each
+        // a millisecond.
+        let mut patience = 100;
+        while take_in(shared, patience) {
+            patience = 0;
         }
-        let event = Event(event);
-        // SAFETY: the event is alive; its opaque is a number that `expect` gave, or NULL.
-        let number = unsafe { c::rd_kafka_event_opaque(event.0) }.addr();
-        let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = waiting.calls.remove(&number) else { continue };
-        drop(waiting);
+    }
+}
+
+/// Takes in one answer, waiting so many milliseconds for it; `false` when there was none.
+fn take_in(shared: &Shared, millis: c_int) -> bool {
+    // SAFETY: the queue is alive; the event is ours from here.
+    let event = unsafe { c::rd_kafka_queue_poll(shared.queue.0, millis) };
+    if event.is_null() {
+        return false;
+    }
+    let event = Event(event);
+    // SAFETY: the event is alive; its opaque is a number that `expect` gave, or NULL.
+    let number = unsafe { c::rd_kafka_event_opaque(event.0) }.addr();
+    let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let sender = waiting.calls.remove(&number);
+    drop(waiting);
+    if let Some(sender) = sender {
         // SAFETY: the event is alive while it is decoded; everything is copied out.
         let _ = sender.send(unsafe { decode(&event) });
     }
+    true
 }
 
 /// Copies an answer out of an event.
@@ -391,7 +432,7 @@ unsafe fn decode(event: &Event) -> Answer {
                 let mut offsets = Offsets::with_capacity(count);
                 for i in 0..count {
                     let partition = c::rd_kafka_ListOffsetsResultInfo_topic_partition(*infos.add(i));
-                    let (key, offset) = element(&*partition, &mut names);
+                    let (key, offset) = element(partition, &mut names);
                     offsets.insert(key, offset);
                 }
                 Answer::Offsets(offsets)
@@ -460,24 +501,28 @@ unsafe fn copied(list: *const c::rd_kafka_topic_partition_list_t, names: &mut Na
         return Offsets::new();
     }
     // SAFETY: the list holds `cnt` elements.
-    unsafe { (0..(*list).cnt as usize).map(|i| element(&*(*list).elems.add(i), names)).collect() }
+    unsafe { (0..(*list).cnt as usize).map(|i| element((*list).elems.add(i), names)).collect() }
 }
 
 /// # Safety
-/// The element's topic must be a string that lives.
+/// The element must be alive, and its topic a string that lives.
 unsafe fn element(
-    of: &c::rd_kafka_topic_partition_t,
+    of: *const c::rd_kafka_topic_partition_t,
     names: &mut Names,
 ) -> ((Arc<str>, i32), Result<i64, CallFailed>) {
-    // SAFETY: as promised by the caller.
-    let topic = unsafe { text(of.topic) };
-    let topic = names.entry(topic).or_insert_with_key(|t| Arc::from(t.as_str())).clone();
-    let offset = match of.err {
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(of.offset),
-        // SAFETY: err2str gives a static string for every code.
-        code => Err(CallFailed::new(code, unsafe { text(c::rd_kafka_err2str(code)) })),
+    // SAFETY: as promised by the caller. The error is the broker's number, and a newer one may have more
+    // of them than the enum: it is read as what it is.
+    let (topic, partition, offset, code) = unsafe {
+        (text((*of).topic), (*of).partition, (*of).offset, (&raw const (*of).err).cast::<i32>().read())
     };
-    ((topic, of.partition), offset)
+    let topic = names.entry(topic).or_insert_with_key(|t| Arc::from(t.as_str())).clone();
+    let offset = match RDKafkaRespErr::try_from(code) {
+        Ok(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR) => Ok(offset),
+        // SAFETY: err2str gives a static string for every code.
+        Ok(code) => Err(CallFailed::new(code, unsafe { text(c::rd_kafka_err2str(code)) })),
+        Err(_) => Err(CallFailed::internal(&format!("Kafka's error {code}"))),
+    };
+    ((topic, partition), offset)
 }
 
 /// # Safety

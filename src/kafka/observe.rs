@@ -77,6 +77,10 @@ pub(super) fn observation(
     let mut partitions = Vec::new();
     for topic in counting {
         let Some((name, of)) = seen.topics.partitions.get_key_value(topic.as_str()) else {
+            if let Some(error) = seen.topics.troubled.get(topic.as_str()) {
+                problems.push(format!("topic {topic}: {error}"));
+                continue;
+            }
             problems.push(format!(
                 "topic {topic} does not exist, or may not be described: correct consumerGroups[].topics, create it, or grant DESCRIBE on it"
             ));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rdkafka::metadata::Metadata;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::admin::Description;
 use super::{ClusterInfo, GroupRequest};
@@ -15,6 +16,8 @@ use super::{ClusterInfo, GroupRequest};
 pub(super) struct Topics {
     /// By topic: each partition and whether it has a leader.
     pub partitions: BTreeMap<Arc<str>, Vec<(i32, bool)>>,
+    /// What is wrong with topics that are there, but of which nothing was told.
+    pub troubled: BTreeMap<Arc<str>, String>,
     pub cluster: ClusterInfo,
 }
 
@@ -29,8 +32,20 @@ impl Topics {
                 (Arc::from(t.name()), all)
             })
             .collect();
+        let troubled = metadata
+            .topics()
+            .iter()
+            .filter_map(|t| {
+                let error = RDKafkaErrorCode::from(t.error()?);
+                let absent = matches!(
+                    error,
+                    RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic
+                );
+                (!absent).then(|| (Arc::from(t.name()), error.to_string()))
+            })
+            .collect();
         let cluster = ClusterInfo { brokers: metadata.brokers().len() as i32, cluster_id };
-        Self { partitions, cluster }
+        Self { partitions, troubled, cluster }
     }
 
     /// Whether a member has a partition of these topics that is not known here: the topic has grown.
@@ -128,7 +143,7 @@ mod tests {
     fn a_topic_has_grown_when_a_member_has_more_of_it_than_is_known() {
         let topics = |count: i32| Topics {
             partitions: BTreeMap::from([(Arc::from("a"), (0..count).map(|p| (p, true)).collect())]),
-            cluster: ClusterInfo::default(),
+            ..Topics::default()
         };
         let mut reads = described(Phase::Stable, &["a", "b"]);
         reads.members[0].assignment.push(("a".into(), 3));

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use kube::ResourceExt;
+use serde_json::json;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::plan::{Broken, ConnectionId, Ids, Plan, Resolved, plan};
+use super::plan::{Broken, Ids, Plan, Resolved, plan};
 use super::step::{self, Memory};
+use super::work::{ConnectionId, ConnectionPlan, Question};
 use super::{Hands, connect, sweep};
 use crate::api::{ConsumerScaler, ConsumerScalerStatus, KafkaConnection, KafkaConnectionStatus};
 use crate::clock;
@@ -33,7 +35,7 @@ const STALLED: Duration = Duration::from_secs(300);
 /// The memories of all scalers.
 pub(super) type Memories = Mutex<HashMap<ScalerKey, Arc<tokio::sync::Mutex<Memory>>>>;
 /// The last answer to each question, by connection.
-pub(super) type Answers = Mutex<HashMap<ConnectionId, HashMap<super::plan::Question, GroupObservation>>>;
+pub(super) type Answers = Mutex<HashMap<ConnectionId, HashMap<Question, GroupObservation>>>;
 
 /// What the probes tell.
 #[derive(Debug, Default)]
@@ -73,7 +75,11 @@ pub(super) struct Shared {
     pub answers: Answers,
     /// The statuses of connections as last written, by uid, and when.
     pub connection_statuses: Mutex<HashMap<String, (KafkaConnectionStatus, Time)>>,
+    /// When connections last worked, by uid.
+    pub contacts: Mutex<HashMap<String, Time>>,
     pub health: Arc<Health>,
+    /// Held for reading by each loop while it lives.
+    pub running: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Shared {
@@ -98,13 +104,13 @@ pub(super) struct Manager {
     secrets: Secrets,
     scalers: Watched<ConsumerScaler>,
     connections: Watched<KafkaConnection>,
-    /// The undecodable objects told of: uid and generation.
-    undecodable: Mutex<HashMap<ScalerKey, (Option<String>, Option<i64>)>>,
+    /// The undecodable objects told of, by kind and name: uid and generation.
+    undecodable: Mutex<HashMap<(&'static str, ScalerKey), (Option<String>, Option<i64>)>>,
 }
 
 struct Running {
     task: tokio::task::JoinHandle<()>,
-    plan: watch::Sender<Arc<super::plan::ConnectionPlan>>,
+    plan: watch::Sender<Arc<ConnectionPlan>>,
 }
 
 impl Drop for Running {
@@ -126,9 +132,16 @@ impl Manager {
             memories: Mutex::default(),
             answers: Mutex::default(),
             connection_statuses: Mutex::default(),
+            contacts: Mutex::default(),
             health,
+            running: Arc::default(),
         });
         Self { shared, secrets, scalers, connections, undecodable: Mutex::default() }
+    }
+
+    /// Can be had for writing once no loop lives.
+    pub fn loops(&self) -> Arc<tokio::sync::RwLock<()>> {
+        self.shared.running.clone()
     }
 
     /// Leads whenever the lease is held; returns never.
@@ -138,7 +151,6 @@ impl Manager {
         loop {
             self.shared.health.beat("manager");
             if leadership.is_leader() {
-                // A loop that was just being stopped may have left something behind.
                 self.forget_all().await;
                 self.shared.hands.metrics.leader(true);
                 info!("leading");
@@ -147,6 +159,8 @@ impl Manager {
                     () = leadership.lost() => warn!("the lease was lost: stopped; nothing is written until it is held again"),
                 }
                 self.shared.hands.metrics.leader(false);
+                // Each loop ends at its next step. One amid a look would otherwise leave series behind.
+                drop(self.shared.running.write().await);
                 self.forget_all().await;
             }
             tokio::select! {
@@ -165,6 +179,14 @@ impl Manager {
         self.forget(known).await;
         self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.contacts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let told: Vec<_> = {
+            let mut undecodable = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
+            undecodable.drain().collect()
+        };
+        for ((_, key), _) in told {
+            self.shared.hands.metrics.forget(&key);
+        }
     }
 
     /// Forgets scalers, also what a look that is under way would still say of them.
@@ -180,13 +202,11 @@ impl Manager {
         let mut running: BTreeMap<ConnectionId, Running> = BTreeMap::new();
         loop {
             self.shared.health.beat("manager");
-            if self.scalers.synced() && self.connections.synced() {
-                let plan = self.plan(&mut ids).await;
-                ids.retain(&plan);
-                self.follow(&plan, &mut running);
-                self.tell_broken(&plan).await;
-                self.forget_deleted().await;
-            }
+            let plan = self.plan(&mut ids).await;
+            ids.retain(&plan);
+            self.follow(&plan, &mut running);
+            self.tell_broken(&plan).await;
+            self.forget_deleted().await;
             tokio::select! {
                 () = self.scalers.changed() => {}
                 () = self.connections.changed() => {}
@@ -199,12 +219,14 @@ impl Manager {
     async fn plan(&self, ids: &mut Ids) -> Plan {
         let resolved: Vec<Resolved> =
             join_all(self.connections.list().into_iter().map(|c| connect::resolve(c, &self.secrets))).await;
-        let all = self.scalers.list();
+        let mut all = self.scalers.list();
+        // Where connections were not listed yet, it is not known which of them are missing.
+        all.retain(|s| self.connections.seen(&s.namespace().unwrap_or_default()));
         let losers = conflict::second_scalers(&all);
         let (taken, free): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|s| losers.contains_key(&(s.namespace().unwrap_or_default(), s.name_any())));
-        let mut plan = plan(&free, &resolved, ids);
+        let mut plan = plan(&free, &resolved, &self.connections.invalid(), ids);
         for object in taken {
             let key = (object.namespace().unwrap_or_default(), object.name_any());
             let message = losers.get(&key).cloned().unwrap_or_default();
@@ -224,7 +246,14 @@ impl Manager {
         for (id, connection) in &plan.connections {
             let alive = running.get(id).is_some_and(|r| !r.task.is_finished());
             if alive && let Some(loop_) = running.get(id) {
-                loop_.plan.send_replace(connection.clone());
+                // Most passes change nothing, and a loop is not to be woken for that.
+                loop_.plan.send_if_modified(|old| {
+                    let modified = !old.is(connection);
+                    if modified {
+                        old.clone_from(connection);
+                    }
+                    modified
+                });
                 continue;
             }
             let (sender, receiver) = watch::channel(connection.clone());
@@ -232,7 +261,14 @@ impl Manager {
             running.insert(*id, Running { task, plan: sender });
         }
         let mut answers = self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.retain(|id, _| plan.connections.contains_key(id));
+        answers.retain(|id, of| match plan.connections.get(id) {
+            None => false,
+            Some(connection) => {
+                let asked: HashSet<_> = connection.questions.iter().map(|(question, _)| question).collect();
+                of.retain(|question, _| asked.contains(question));
+                true
+            }
+        });
     }
 
     async fn tell_broken(&self, plan: &Plan) {
@@ -244,27 +280,56 @@ impl Manager {
             self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
         }
         for bad in self.scalers.invalid() {
-            self.tell_undecodable(&bad).await;
+            let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
+            self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
+            self.tell_undecodable::<ConsumerScaler>("ConsumerScaler", &bad, |why| {
+                let none = ConsumerScalerStatus::default();
+                let mut status = json!(status::invalid(&none, bad.generation, "Invalid", why, clock::now()));
+                status["eta"] = serde_json::Value::Null;
+                status
+            })
+            .await;
+        }
+        for bad in self.connections.invalid() {
+            self.tell_undecodable::<KafkaConnection>("KafkaConnection", &bad, |why| {
+                let why = Blocked { reason: "Invalid".into(), message: why.to_owned() };
+                let none = KafkaConnectionStatus::default();
+                json!(status::connection(&none, bad.generation, Err(&why), None, None, clock::now()))
+            })
+            .await;
         }
     }
 
-    async fn tell_undecodable(&self, bad: &Undecodable) {
-        let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
-        self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
+    /// Says in an object that it cannot be decoded: once, unless that could not be written.
+    async fn tell_undecodable<K>(
+        &self,
+        kind: &'static str,
+        bad: &Undecodable,
+        status: impl Fn(&str) -> serde_json::Value,
+    ) where
+        K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug,
+    {
+        let key = (kind, ScalerKey::new(bad.namespace.clone(), bad.name.clone()));
         let told = (bad.uid.clone(), bad.generation);
-        let before = {
-            let mut all = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
-            all.insert(key, told.clone())
-        };
-        if before.as_ref() == Some(&told) {
+        let before = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if before.as_ref() == Some(&told) || !self.shared.hands.leadership.is_leader() {
             return;
         }
-        warn!(namespace = bad.namespace, name = bad.name, "it cannot be read: {}", bad.error);
-        let why = format!("the object cannot be read: {}", bad.error);
-        let none = ConsumerScalerStatus::default();
-        let status = status::invalid(&none, bad.generation, "Invalid", &why, clock::now());
-        if let Err(error) = self.shared.hands.status.undecodable(bad, &status).await {
-            warn!(namespace = bad.namespace, name = bad.name, "writing the status: {error}");
+        let (namespace, name) = (&bad.namespace, &bad.name);
+        warn!(namespace, name, kind, "it cannot be read: {}", bad.error);
+        let status = status(&format!("the object cannot be read: {}", bad.error));
+        match self.shared.hands.status.undecodable::<K>(bad, status).await {
+            Ok(()) => {
+                self.shared.hands.metrics.kubernetes_write("status", "ok");
+                let mut all = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(key, told);
+            }
+            Err(error) => {
+                self.shared.hands.metrics.kubernetes_write("status", "error");
+                warn!(namespace, name, kind, "writing the status: {error}");
+            }
         }
     }
 
@@ -278,17 +343,31 @@ impl Manager {
             .collect();
         let gone: Vec<_> = {
             let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
-            let gone: Vec<ScalerKey> = memories.keys().filter(|k| !present.contains(k)).cloned().collect();
+            let gone: Vec<ScalerKey> = memories
+                .keys()
+                .filter(|k| self.scalers.seen(&k.namespace) && !present.contains(k))
+                .cloned()
+                .collect();
             gone.into_iter().filter_map(|key| memories.remove_entry(&key)).collect()
         };
         self.forget(gone).await;
+        let bad_connections = self.connections.invalid();
         let mut undecodable = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
-        undecodable.retain(|key, _| {
+        undecodable.retain(|(kind, key), _| {
+            if *kind == "KafkaConnection" {
+                return bad_connections.iter().any(|b| b.namespace == key.namespace && b.name == key.name);
+            }
             let kept = present.contains(key);
             if !kept {
                 self.shared.hands.metrics.forget(key);
             }
             kept
         });
+        drop(undecodable);
+        let uids: HashSet<String> = self.connections.list().iter().filter_map(|c| c.uid()).collect();
+        let mut statuses = self.shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.retain(|uid, _| uids.contains(uid));
+        let mut contacts = self.shared.contacts.lock().unwrap_or_else(PoisonError::into_inner);
+        contacts.retain(|uid, _| uids.contains(uid));
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! It wires and keeps time; what is decided is `decide`'s, what is said is `report`'s.
 
+mod apply;
 mod connect;
 mod manager;
 mod plan;
 mod step;
 mod sweep;
+mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
@@ -25,6 +27,9 @@ use crate::cluster::secrets::Secrets;
 use crate::cluster::status::Statuses;
 use crate::cluster::{self, http, watch};
 use crate::report::metrics::Metrics;
+
+/// Longest time that the loops are given to end: each does at its next step.
+const ENDING: Duration = Duration::from_secs(3);
 
 /// How the operator is to run.
 #[derive(Clone, Debug)]
@@ -56,7 +61,8 @@ pub(crate) struct Hands {
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When the API server's address or credentials cannot be found, or the HTTP address cannot be bound.
+/// When the API server's address or credentials cannot be found, the HTTP address cannot be bound, or the
+/// work ended by itself.
 pub async fn run(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
@@ -86,27 +92,49 @@ pub async fn run(settings: Settings) -> Result<()> {
     let hands = Arc::new(Hands {
         scales: Scales::new(client.clone()),
         conflicts: Conflicts::new(client.clone()),
-        events: Events::new(client.clone(), &settings.identity),
+        events: Events::new(client.clone(), &settings.identity, {
+            let metrics = metrics.clone();
+            move |result| metrics.kubernetes_write("event", result)
+        }),
         status: Statuses::new(client.clone()),
         leadership: leadership.clone(),
         metrics,
     });
     let manager = manager::Manager::new(hands, Secrets::new(client), scalers, connections, health);
-    let work = tokio::spawn(async move {
+    let loops = manager.loops();
+    let mut work = tokio::spawn(async move {
         tokio::join!(scaler_watch, connection_watch, manager.run());
     });
-    tokio::select! {
-        _ = terminate.recv() => info!("SIGTERM: giving up the lease"),
-        _ = interrupt.recv() => info!("interrupted: giving up the lease"),
-    }
+    let outcome = tokio::select! {
+        _ = terminate.recv() => {
+            info!("SIGTERM: giving up the lease");
+            Ok(())
+        }
+        _ = interrupt.recv() => {
+            info!("interrupted: giving up the lease");
+            Ok(())
+        }
+        // A process that holds the lease and does nothing is worse than none.
+        ended = &mut work => Err(match ended {
+            Err(why) => anyhow!("a defect in Spillway stopped its work: {why}; please report it with the log"),
+            Ok(()) => anyhow!("a defect in Spillway ended its work; please report it with the log"),
+        }),
+    };
     // Nothing may be written after the lease is given up.
     work.abort();
-    let _ = work.await;
+    if outcome.is_ok() {
+        let _ = work.await;
+    }
+    if tokio::time::timeout(ENDING, loops.write()).await.is_err() {
+        info!("a loop has not ended: the lease runs out by itself");
+        server.stop().await;
+        return outcome;
+    }
     if tokio::time::timeout(Duration::from_secs(5), leadership.release()).await.is_err() {
         info!("the lease could not be given up in time: it runs out by itself");
     }
     server.stop().await;
-    Ok(())
+    outcome
 }
 
 fn probes(health: Arc<manager::Health>, metrics: Arc<Metrics>) -> http::Probes {

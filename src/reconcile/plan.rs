@@ -8,51 +8,13 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
+use super::work::{ConnectionId, ConnectionPlan, Question, Work};
 use crate::api::{ConsumerGroup, ConsumerScaler, IsolationLevel, KafkaConnection};
-use crate::calendar::Calendar;
-use crate::decide::Policy;
+use crate::cluster::watch::Undecodable;
 use crate::kafka::{ConnectionConfig, Isolation};
 use crate::report::metrics::ScalerKey;
 use crate::report::status::Blocked;
 use crate::validate;
-
-/// Names a distinct connection for as long as this process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct ConnectionId(pub u64);
-
-/// What is asked of Kafka for a consumer group. Two scalers that ask the same share one answer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Question {
-    pub group: String,
-    pub topics: Option<Vec<String>>,
-    pub isolation: Isolation,
-}
-
-/// A scaler ready to be decided for.
-#[derive(Debug)]
-pub(super) struct Work {
-    pub key: ScalerKey,
-    pub object: Arc<ConsumerScaler>,
-    pub policy: Policy,
-    pub calendar: Calendar,
-    /// Where each of its groups is read, in the order of the policy.
-    pub groups: Vec<(ConnectionId, Question)>,
-    /// What people call the cluster of each of them: the connection, or its servers.
-    pub clusters: Vec<Arc<str>>,
-}
-
-/// One connection and what hangs on it.
-#[derive(Debug)]
-pub(super) struct ConnectionPlan {
-    pub config: ConnectionConfig,
-    pub interval: Duration,
-    /// Each question once, with the scalers that ask it.
-    pub questions: Vec<(Question, Vec<ScalerKey>)>,
-    /// Scalers decided for after a sweep of this connection: those whose first group is here.
-    pub scalers: Vec<Arc<Work>>,
-    /// The resources that describe it.
-    pub objects: Vec<Arc<KafkaConnection>>,
-}
 
 /// A scaler that cannot be acted on.
 #[derive(Debug)]
@@ -102,36 +64,66 @@ impl Ids {
 struct Building {
     config: ConnectionConfig,
     interval: f64,
-    questions: Vec<(Question, Vec<ScalerKey>)>,
+    questions: Vec<(Question, Vec<Arc<Work>>)>,
+    /// Where in `questions` each is.
+    places: HashMap<Question, usize>,
     scalers: Vec<Arc<Work>>,
     objects: Vec<Arc<KafkaConnection>>,
 }
 
-/// Plans the work for `scalers`, with the connections they name.
-pub(super) fn plan(scalers: &[Arc<ConsumerScaler>], connections: &[Resolved], ids: &mut Ids) -> Plan {
-    let by_name: HashMap<(String, String), &Resolved> = connections
-        .iter()
-        .map(|r| ((r.object.namespace().unwrap_or_default(), r.object.name_any()), r))
-        .collect();
+impl Building {
+    fn ask(&mut self, question: &Question, work: &Arc<Work>) {
+        let place = *self.places.entry(question.clone()).or_insert_with(|| {
+            self.questions.push((question.clone(), Vec::new()));
+            self.questions.len() - 1
+        });
+        if let Some((_, askers)) = self.questions.get_mut(place) {
+            askers.push(work.clone());
+        }
+    }
+}
+
+type Named<'a> = HashMap<(String, String), Result<&'a Resolved, &'a Undecodable>>;
+
+/// Plans the work for `scalers`, with the connections they name; `unreadable` are those that are there,
+/// but cannot be decoded.
+pub(super) fn plan(
+    scalers: &[Arc<ConsumerScaler>],
+    connections: &[Resolved],
+    unreadable: &[Undecodable],
+    ids: &mut Ids,
+) -> Plan {
+    let readable =
+        connections.iter().map(|r| ((r.object.namespace().unwrap_or_default(), r.object.name_any()), Ok(r)));
+    let not = unreadable.iter().map(|bad| ((bad.namespace.clone(), bad.name.clone()), Err(bad)));
+    let by_name: Named<'_> = readable.chain(not).collect();
     let mut building: BTreeMap<ConnectionId, Building> = BTreeMap::new();
     let mut broken = Vec::new();
 
     // A connection that no scaler uses yet is read too: its status tells whether it works.
     for resolved in connections {
         if let Ok((config, interval)) = &resolved.settings {
-            let entry = start(&mut building, ids, config, *interval);
-            entry.1.objects.push(resolved.object.clone());
+            let id = start(&mut building, ids, config, *interval);
+            if let Some(entry) = building.get_mut(&id) {
+                entry.objects.push(resolved.object.clone());
+            }
         }
     }
+    // First all connections: how often one is read depends on everybody who names it.
+    let mut placed = Vec::new();
     for object in scalers {
-        match work(object, &by_name, &mut building, ids) {
+        match places(object, &by_name, &mut building, ids) {
+            Ok(groups) => placed.push((object, groups)),
+            Err(why) => broken.push(Broken { object: object.clone(), why }),
+        }
+    }
+    for (object, groups) in placed {
+        match work(object, groups, &building) {
             Ok(work) => {
                 let work = Arc::new(work);
                 for (id, question) in &work.groups {
-                    let Some(connection) = building.get_mut(id) else { continue };
-                    match connection.questions.iter_mut().find(|(q, _)| q == question) {
-                        Some((_, askers)) => askers.push(work.key.clone()),
-                        None => connection.questions.push((question.clone(), vec![work.key.clone()])),
+                    if let Some(connection) = building.get_mut(id) {
+                        connection.ask(question, &work);
                     }
                 }
                 if let Some(home) = work.groups.first().and_then(|(id, _)| building.get_mut(id)) {
@@ -157,42 +149,58 @@ pub(super) fn plan(scalers: &[Arc<ConsumerScaler>], connections: &[Resolved], id
     Plan { connections, broken }
 }
 
-fn start<'a>(
-    building: &'a mut BTreeMap<ConnectionId, Building>,
+/// Makes sure that a connection is planned, and read at least that often.
+fn start(
+    building: &mut BTreeMap<ConnectionId, Building>,
     ids: &mut Ids,
     config: &ConnectionConfig,
     interval: f64,
-) -> (ConnectionId, &'a mut Building) {
+) -> ConnectionId {
     let id = ids.of(config);
     let entry = building.entry(id).or_insert_with(|| Building {
         config: config.clone(),
         interval,
         questions: Vec::new(),
+        places: HashMap::new(),
         scalers: Vec::new(),
         objects: Vec::new(),
     });
     entry.interval = entry.interval.min(interval);
-    (id, entry)
+    id
+}
+
+fn invalid(problems: Vec<String>) -> Blocked {
+    Blocked { reason: "Invalid".into(), message: problems.join("; ") }
+}
+
+/// Where each group of a scaler is read.
+fn places(
+    object: &ConsumerScaler,
+    connections: &Named<'_>,
+    building: &mut BTreeMap<ConnectionId, Building>,
+    ids: &mut Ids,
+) -> Result<Vec<(ConnectionId, Question)>, Blocked> {
+    let namespace = object.namespace().unwrap_or_default();
+    // Checked first, so that a broken connection is not blamed for a broken spec.
+    validate::policy(&object.spec, validate::DEFAULT_SWEEP).map_err(invalid)?;
+    let mut all = Vec::new();
+    for group in &object.spec.consumer_groups {
+        all.push((group, settings(group, &namespace, connections)?));
+    }
+    Ok(all
+        .into_iter()
+        .map(|(group, (config, interval))| (start(building, ids, &config, interval), question(group)))
+        .collect())
 }
 
 fn work(
     object: &Arc<ConsumerScaler>,
-    connections: &HashMap<(String, String), &Resolved>,
-    building: &mut BTreeMap<ConnectionId, Building>,
-    ids: &mut Ids,
+    groups: Vec<(ConnectionId, Question)>,
+    building: &BTreeMap<ConnectionId, Building>,
 ) -> Result<Work, Blocked> {
     let namespace = object.namespace().unwrap_or_default();
-    let invalid = |problems: Vec<String>| Blocked { reason: "Invalid".into(), message: problems.join("; ") };
-    // Checked first, so that a broken connection is not blamed for a broken spec.
-    validate::policy(&object.spec, validate::DEFAULT_SWEEP).map_err(invalid)?;
-    let mut groups = Vec::new();
-    let mut longest: f64 = 0.0;
-    for group in &object.spec.consumer_groups {
-        let (config, interval) = settings(group, &namespace, connections)?;
-        let (id, entry) = start(building, ids, &config, interval);
-        longest = longest.max(entry.interval);
-        groups.push((id, question(group)));
-    }
+    let longest =
+        groups.iter().filter_map(|(id, _)| building.get(id)).map(|b| b.interval).fold(0.0, f64::max);
     let policy = validate::policy(&object.spec, longest).map_err(invalid)?;
     let calendar = validate::calendar(&object.spec).map_err(invalid)?;
     let clusters = object.spec.consumer_groups.iter().map(|g| cluster(g, &namespace)).collect();
@@ -203,7 +211,7 @@ fn work(
 fn settings(
     group: &ConsumerGroup,
     namespace: &str,
-    connections: &HashMap<(String, String), &Resolved>,
+    connections: &Named<'_>,
 ) -> Result<(ConnectionConfig, f64), Blocked> {
     if let Some(servers) = &group.bootstrap_servers {
         let bootstrap = servers.iter().map(|a| a.0.clone()).collect();
@@ -211,7 +219,14 @@ fn settings(
     }
     let name = group.connection.as_ref().map(|c| c.name.as_str()).unwrap_or_default();
     match connections.get(&(namespace.to_owned(), name.to_owned())) {
-        Some(resolved) => resolved.settings.clone(),
+        Some(Ok(resolved)) => resolved.settings.clone(),
+        Some(Err(bad)) => Err(Blocked {
+            reason: "ConnectionInvalid".into(),
+            message: format!(
+                "consumer group {} names KafkaConnection {name:?}, which cannot be read: {}",
+                group.group, bad.error
+            ),
+        }),
         None => Err(Blocked {
             reason: "ConnectionNotFound".into(),
             message: format!(
@@ -243,6 +258,9 @@ fn question(group: &ConsumerGroup) -> Question {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use super::super::work::Identity;
     use super::*;
 
     fn scaler(name: &str, groups: &str) -> Arc<ConsumerScaler> {
@@ -269,7 +287,7 @@ mod tests {
                 "[{group: orders, bootstrapServers: ['k:9092']}, {group: bills, connection: {name: main}}]",
             ),
         ];
-        let plan = plan(&scalers, &[connection("main", "k:9092", 2.0)], &mut Ids::default());
+        let plan = plan(&scalers, &[connection("main", "k:9092", 2.0)], &[], &mut Ids::default());
         assert_eq!(plan.connections.len(), 1, "the same servers are one connection");
         let only = plan.connections.values().next().unwrap();
         assert_eq!(only.interval, Duration::from_secs(2));
@@ -285,7 +303,7 @@ mod tests {
             scaler("a", "[{group: orders, connection: {name: mian}}]"),
             scaler("b", "[{group: bills, connection: {name: main}}]"),
         ];
-        let plan = plan(&scalers, &[connection("main", "k:9092", 5.0)], &mut Ids::default());
+        let plan = plan(&scalers, &[connection("main", "k:9092", 5.0)], &[], &mut Ids::default());
         let [broken] = &plan.broken[..] else { panic!("{:?}", plan.broken) };
         assert_eq!(broken.why.reason, "ConnectionNotFound");
         assert!(
@@ -296,14 +314,87 @@ mod tests {
         assert_eq!(plan.connections.values().map(|c| c.scalers.len()).sum::<usize>(), 1);
     }
 
+    fn only(scalers: &[Arc<ConsumerScaler>], connections: &[Resolved], ids: &mut Ids) -> Arc<ConnectionPlan> {
+        plan(scalers, connections, &[], ids).connections.into_values().next().unwrap()
+    }
+
+    fn with_generation(scaler: &Arc<ConsumerScaler>, generation: i64) -> Arc<ConsumerScaler> {
+        let mut changed = ConsumerScaler::clone(scaler);
+        changed.metadata.generation = Some(generation);
+        Arc::new(changed)
+    }
+
+    #[test]
+    fn a_plan_is_another_when_something_to_do_is_and_only_then() {
+        let connections = [connection("main", "k:9092", 5.0)];
+        let mut ids = Ids::default();
+        let a = scaler("a", "[{group: orders, connection: {name: main}}]");
+        let b = scaler("b", "[{group: bills, connection: {name: main}}]");
+        let first = only(std::slice::from_ref(&a), &connections, &mut ids);
+        let mut reported = ConsumerScaler::clone(&a);
+        reported.status = Some(crate::api::ConsumerScalerStatus::default());
+        assert!(first.is(&only(&[Arc::new(reported)], &connections, &mut ids)), "a status is our own");
+        assert!(!first.is(&only(&[with_generation(&a, 2)], &connections, &mut ids)));
+        assert!(!first.is(&only(&[a.clone(), b], &connections, &mut ids)));
+        assert!(!first.is(&only(&[a], &[connection("main", "k:9092", 2.0)], &mut ids)));
+    }
+
+    #[test]
+    fn only_what_new_scalers_ask_is_read_between_ticks() {
+        let connections = [connection("main", "k:9092", 5.0)];
+        let mut ids = Ids::default();
+        let a = scaler("a", "[{group: orders, connection: {name: main}}]");
+        let known: HashSet<Identity> =
+            only(std::slice::from_ref(&a), &connections, &mut ids).askers().map(|w| w.identity()).collect();
+        let changed = only(&[with_generation(&a, 2)], &connections, &mut ids);
+        assert!(changed.newcomers(&known).is_none(), "a change of a known one waits for the tick");
+        let b = scaler("b", "[{group: bills, connection: {name: main}}]");
+        let new = only(&[a, b], &connections, &mut ids).newcomers(&known).unwrap();
+        let asked: Vec<&str> = new.questions.iter().map(|(q, _)| q.group.as_str()).collect();
+        assert_eq!(asked, ["bills"]);
+        let looked_at: Vec<&str> = new.scalers.iter().map(|w| w.key.name.as_str()).collect();
+        assert_eq!(looked_at, ["b"]);
+    }
+
+    #[test]
+    fn a_group_on_a_second_connection_is_asked_for_by_its_scaler() {
+        let connections = [connection("east", "e:9092", 5.0), connection("west", "w:9092", 20.0)];
+        let both = "[{group: orders, connection: {name: east}}, {group: orders, connection: {name: west}}]";
+        let plan = plan(&[scaler("a", both)], &connections, &[], &mut Ids::default());
+        let mut named = Vec::new();
+        for (id, connection) in &plan.connections {
+            for (question, askers) in &connection.questions {
+                named.extend(askers.iter().flat_map(|w| w.names(*id, question)).map(str::to_owned));
+                assert!(askers.iter().all(|w| w.policy.sweep_interval == 20.0), "the longest counts");
+            }
+        }
+        assert_eq!(named, ["orders on east", "orders on west"]);
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_read_is_not_one_that_is_missing() {
+        let bad = Undecodable {
+            namespace: "shop".into(),
+            name: "main".into(),
+            uid: None,
+            generation: None,
+            error: "unknown mechanism".into(),
+        };
+        let scalers = [scaler("a", "[{group: orders, connection: {name: main}}]")];
+        let plan = plan(&scalers, &[], &[bad], &mut Ids::default());
+        assert_eq!(plan.broken[0].why.reason, "ConnectionInvalid");
+        assert!(plan.broken[0].why.message.ends_with("cannot be read: unknown mechanism"));
+    }
+
     #[test]
     fn ids_stay_while_used() {
         let mut ids = Ids::default();
         let scalers = [scaler("a", "[{group: orders, bootstrapServers: ['k:9092']}]")];
-        let first = plan(&scalers, &[], &mut ids);
-        let again = plan(&scalers, &[], &mut ids);
+        let first = plan(&scalers, &[], &[], &mut ids);
+        let again = plan(&scalers, &[], &[], &mut ids);
         assert!(first.connections.keys().eq(again.connections.keys()));
-        let other = plan(&[scaler("a", "[{group: orders, bootstrapServers: ['l:9092']}]")], &[], &mut ids);
+        let other =
+            plan(&[scaler("a", "[{group: orders, bootstrapServers: ['l:9092']}]")], &[], &[], &mut ids);
         assert!(!other.connections.keys().eq(again.connections.keys()));
     }
 }

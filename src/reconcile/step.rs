@@ -2,17 +2,16 @@
 //!
 //! Kafka was read before; the answers come in. Nothing here computes replicas or writes text.
 
-use std::time::Duration;
-
 use kube::ResourceExt;
 use tracing::{info, warn};
 
 use super::Hands;
-use super::plan::Work;
+use super::apply::{Outcome, apply, other_autoscaler, read_workload};
+use super::work::Work;
 use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
 use crate::cluster::events::Kind;
-use crate::cluster::scale::{Scale, ScaleError, Target};
+use crate::cluster::scale::{Scale, Target};
 use crate::decide::{
     Decision, GroupObservation, Learnt, News, Observation, Rule, ScalerState, ScheduleWindow, State, Time,
     Workload, decide,
@@ -21,16 +20,8 @@ use crate::report::Look;
 use crate::report::sentence::{self, sentence, state_sentence};
 use crate::report::status::{self, Blocked, Context};
 
-/// Longest time between two readings of a workload that needs no attention, s.
-const WORKLOAD_AGE: f64 = 60.0;
-/// Time between two tries to read a workload that could not be read, s.
-const RETRY: f64 = 5.0;
 /// Shortest time between two tries to write a status that was refused, s.
 const STATUS_RETRY: f64 = 5.0;
-
-/// Time that a write gets at least: with less left of the lease it is not begun.
-const LEAST_LEFT: Duration = Duration::from_secs(1);
-
 /// Longest time between two looks at the schedules, s: cron tells minutes.
 const SCHEDULES_AGE: f64 = 30.0;
 
@@ -41,15 +32,17 @@ pub(super) struct Memory {
     /// Its scaler was deleted, or is another operator's now: nothing is to be done or said any more.
     pub gone: bool,
     pub state: State,
-    workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
+    /// As last read, and when.
+    pub workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
     /// The status as last written, or as found.
     status: ConsumerScalerStatus,
     /// The schedules near, of which generation of the spec, and when that was found.
     schedules: Option<(Time, Option<i64>, Vec<ScheduleWindow>)>,
     written_at: Time,
     refused_at: Option<Time>,
-    /// The step last announced without being written (dry run), and the obstacle last announced.
-    announced: Option<(Option<i32>, Option<i32>)>,
+    /// The step last announced without being written (dry run), and when.
+    announced: Option<((Option<i32>, Option<i32>), Time)>,
+    /// The obstacle last announced.
     blocked: Option<Blocked>,
     /// The state last announced: apart from the status, which an outage can keep from being written.
     told: Option<String>,
@@ -65,7 +58,8 @@ impl Memory {
         Self {
             uid: object.uid().unwrap_or_default(),
             gone: false,
-            state: State::restored(status.learnt.clone().unwrap_or_default(), state),
+            state: State::restored(status.learnt.clone().unwrap_or_default(), state)
+                .blind_since(status::blind_since(&status)),
             workload: None,
             schedules: None,
             status,
@@ -82,7 +76,7 @@ impl Memory {
         object.uid().is_none_or(|uid| uid == self.uid)
     }
 
-    /// The topics a group's members were seen to read.
+    /// The topics a group's members were seen to read, by the group's name in the policy.
     pub fn topics(&self, group: &str) -> Vec<String> {
         self.state.learnt.topics.get(group).cloned().unwrap_or_default()
     }
@@ -99,15 +93,16 @@ pub(super) fn target(object: &ConsumerScaler) -> Target {
     }
 }
 
-/// Looks at one scaler. `connection` is why its Kafka cannot be read, if so.
+/// Looks at one scaler, with the answers of the sweep that ended at `now`: how old they are does not
+/// depend on when it gets its turn. `connection` is why its Kafka cannot be read, if so.
 pub(super) async fn look(
     hands: &Hands,
     work: &Work,
     memory: &mut Memory,
     groups: Vec<GroupObservation>,
     connection: Option<Blocked>,
+    now: Time,
 ) {
-    let now = clock::now();
     let target = target(&work.object);
     read_workload(hands, &target, memory, now).await;
     let acts = work.object.spec.mode.acts();
@@ -130,12 +125,16 @@ pub(super) async fn look(
     memory.state = state;
 
     if decision.write {
-        if blocked.is_none() {
-            blocked = apply(hands, work, &target, memory, &decision).await;
-        }
-        if blocked.is_some() {
+        let outcome = match &blocked {
+            None => apply(hands, work, &target, memory, &decision).await,
+            Some(_) => Outcome::Kept,
+        };
+        if outcome != Outcome::Written {
             (decision.write, decision.to) = (false, decision.from);
             decision.numbers.eta = decision.numbers.eta_as_is;
+        }
+        if let Outcome::Blocked(why) = outcome {
+            blocked = Some(why);
         }
     }
     let delays = memory.state.delays(&seen);
@@ -153,11 +152,20 @@ pub(super) async fn look(
     if !hands.leadership.is_leader() {
         return;
     }
+    let connection = match decision.state {
+        ScalerState::Blind => connection,
+        // It stays the state of one that is blind, too.
+        ScalerState::Paused if memory.state.stale(&work.policy, now) => connection.or_else(|| {
+            let message = decision.problems.first().cloned()?;
+            Some(Blocked { reason: ScalerState::Blind.as_str().to_owned(), message })
+        }),
+        _ => None,
+    };
     let context = Context {
         target: target.name.clone(),
         generation: work.object.metadata.generation,
         blocked,
-        connection: connection.filter(|_| decision.state == ScalerState::Blind),
+        connection,
     };
     announce(hands, &work.object, memory, &decision, &context);
     let learnt = memory.state.learnt.clone();
@@ -206,93 +214,6 @@ fn schedules(work: &Work, memory: &mut Memory, now: Time) -> Vec<ScheduleWindow>
     }
 }
 
-async fn read_workload(hands: &Hands, target: &Target, memory: &mut Memory, now: Time) {
-    let age = match &memory.workload {
-        None => f64::INFINITY,
-        Some((at, _)) => now - at,
-    };
-    let due = match &memory.workload {
-        Some((_, Err(_))) => age >= RETRY,
-        Some((_, Ok(_))) => memory.state.attentive() || age >= WORKLOAD_AGE,
-        None => true,
-    };
-    if due {
-        let read = hands.scales.workload(target).await.map_err(|e| blocked_by(&e));
-        memory.workload = Some((now, read));
-    }
-}
-
-fn blocked_by(error: &ScaleError) -> Blocked {
-    Blocked { reason: error.reason().to_owned(), message: error.to_string() }
-}
-
-async fn other_autoscaler(hands: &Hands, target: &Target, fresh: bool) -> Option<Blocked> {
-    let other = hands.conflicts.other_autoscaler(target, fresh).await?;
-    Some(Blocked {
-        reason: "AnotherAutoscaler".into(),
-        message: format!(
-            "{} scales {} {} too, and two would fight: delete it, or set mode: DryRun to only watch beside it",
-            other, target.kind, target.name
-        ),
-    })
-}
-
-/// Writes the replicas, fenced by the lease and by what was read just before.
-async fn apply(
-    hands: &Hands,
-    work: &Work,
-    target: &Target,
-    memory: &mut Memory,
-    decision: &Decision,
-) -> Option<Blocked> {
-    let (Some(from), Some(to)) = (decision.from, decision.to) else { return None };
-    if let Some(why) = other_autoscaler(hands, target, true).await {
-        return Some(why);
-    }
-    let read = match hands.scales.workload(target).await {
-        Ok(read) => read,
-        Err(error) => {
-            let why = blocked_by(&error);
-            memory.workload = Some((decision.at, Err(why.clone())));
-            return Some(why);
-        }
-    };
-    if read.0.replicas != from {
-        // Somebody else set it meanwhile: decide anew, on what is.
-        let why = Blocked {
-            reason: "ReplicasChanged".into(),
-            message: format!(
-                "{} has {} replicas, not {from} as seen before; decided anew",
-                target.name, read.0.replicas
-            ),
-        };
-        memory.workload = Some((decision.at, Ok(read)));
-        return Some(why);
-    }
-    // Over before another may lead, whatever becomes of the call.
-    let left = hands.leadership.left();
-    if left < LEAST_LEFT {
-        return Some(Blocked {
-            reason: "NotLeader".into(),
-            message: "the lease is not surely held: nothing is written".into(),
-        });
-    }
-    match hands.scales.write(target, &read.1, to, left).await {
-        Ok(scale) => {
-            hands.metrics.scale_write(&work.key, from, to, "ok");
-            let workload = Workload { replicas: scale.replicas, ..read.0 };
-            memory.workload = Some((decision.at, Ok((workload, scale))));
-            None
-        }
-        Err(error) => {
-            hands.metrics.scale_write(&work.key, from, to, error.reason());
-            // What became of a write that was cut off is only known by reading again.
-            memory.workload = None;
-            Some(blocked_by(&error))
-        }
-    }
-}
-
 fn announce(
     hands: &Hands,
     object: &ConsumerScaler,
@@ -310,7 +231,9 @@ fn announce(
         told = true;
     } else if decision.from != decision.to {
         let step = (decision.from, decision.to);
-        if memory.announced != Some(step) {
+        // In a backlog that grows it is another one at every look.
+        let due = |(last, at): (_, Time)| last != step && decision.at - at >= status::REFRESH;
+        if memory.announced.is_none_or(due) {
             info!(
                 namespace,
                 name,
@@ -320,7 +243,7 @@ fn announce(
                 "{text}"
             );
             hands.events.publish(object, Kind::Normal, "WouldScale", decision.rule.as_str(), &text);
-            memory.announced = Some(step);
+            memory.announced = Some((step, decision.at));
             told = true;
         }
     } else {

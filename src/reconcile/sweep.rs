@@ -1,6 +1,6 @@
 //! The loop of one connection: read it once, look at every scaler on it.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use super::manager::Shared;
-use super::plan::{ConnectionId, ConnectionPlan, Question, Work};
 use super::step;
+use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
 use crate::api::KafkaConnection;
 use crate::clock;
-use crate::decide::GroupObservation;
+use crate::decide::{GroupObservation, Time};
 use crate::kafka::{ClusterInfo, Connection, GroupRequest};
 use crate::report::status::{self, Blocked};
 
@@ -25,34 +25,53 @@ const SIDE_BY_SIDE: usize = 16;
 const LEAST_LIMIT: Duration = Duration::from_secs(5);
 /// And at most this.
 const MOST_LIMIT: Duration = Duration::from_secs(30);
+/// Time between two signs of life of a loop that waits: a sweep may be longer away than a loop may
+/// stand still.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// Sweeps until aborted.
+/// Sweeps until aborted: everything at each tick, and in between only what new scalers ask. Whatever else
+/// changes waits for the tick, so that looks are a sweep apart and a busy day costs Kafka nothing.
 pub(super) async fn run(
     shared: Arc<Shared>,
     id: ConnectionId,
     mut plan: watch::Receiver<Arc<ConnectionPlan>>,
 ) {
+    let _running = shared.running.clone().read_owned().await;
     let config = plan.borrow().config.clone();
-    let who = format!("the loop of {}", config.bootstrap.join(","));
-    let _gone = Gone { shared: shared.clone(), who: who.clone(), connection: config.bootstrap.join(",") };
+    let who = format!("loop {} of {}", id.0, config.bootstrap.join(","));
+    let mut left = Gone { shared: shared.clone(), who: who.clone(), names: Vec::new() };
     let mut interval = plan.borrow().interval;
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heart = tokio::time::interval(HEARTBEAT);
     let mut connection: Option<Connection> = None;
     let mut complained = false;
+    // The scalers that were asked for before.
+    let mut known: HashSet<Identity> = HashSet::new();
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            // A new scaler should not wait for the next sweep.
-            changed = plan.changed() => if changed.is_err() { return },
-        }
-        let now = plan.borrow_and_update().clone();
-        if now.interval != interval {
-            interval = now.interval;
+        let tick = tokio::select! {
+            _ = ticks.tick() => true,
+            changed = plan.changed() => if changed.is_err() { return } else { false },
+            _ = heart.tick() => {
+                shared.health.beat(&who);
+                continue;
+            }
+        };
+        let whole = plan.borrow_and_update().clone();
+        if whole.interval != interval {
+            interval = whole.interval;
             ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         shared.health.beat(&who);
+        let now = if tick {
+            whole.clone()
+        } else {
+            let Some(new) = whole.newcomers(&known) else { continue };
+            Arc::new(new)
+        };
+        known = whole.askers().map(|work| work.identity()).collect();
+        left.rename(names(&whole));
         if connection.is_none() {
             match Connection::open(&config) {
                 Ok(opened) => connection = Some(opened),
@@ -68,14 +87,16 @@ pub(super) async fn run(
             }
         }
         let Some(connection) = &connection else { continue };
-        let requests = requests(&shared, &now).await;
+        let requests = requests(&shared, id, &now).await;
         let limit = (interval * 2).clamp(LEAST_LIMIT, MOST_LIMIT);
         let started = Instant::now();
         let swept = connection.sweep(requests, limit).await;
         let took = started.elapsed();
         let problem = swept.problem.map(|p| Blocked { reason: p.reason.to_owned(), message: p.message });
         let outcome = problem.as_ref().map_or(Ok(()), |p| Err(p.reason.as_str()));
-        shared.hands.metrics.sweep(&config.bootstrap.join(","), clock::now(), took.as_secs_f64(), outcome);
+        for name in &left.names {
+            shared.hands.metrics.sweep(name, clock::now(), took.as_secs_f64(), outcome);
+        }
         debug!(
             bootstrap = config.bootstrap.join(","),
             took = took.as_secs_f64(),
@@ -86,18 +107,37 @@ pub(super) async fn run(
     }
 }
 
+/// What people call a connection: the resources that describe it, or its servers where none does.
+/// Servers alone would not do: two logins to the same ones are two connections.
+fn names(plan: &ConnectionPlan) -> Vec<String> {
+    if plan.objects.is_empty() {
+        return vec![plan.config.bootstrap.join(",")];
+    }
+    plan.objects.iter().map(|c| format!("{}/{}", c.namespace().unwrap_or_default(), c.name_any())).collect()
+}
+
 /// What is left of a loop when it ends, however it does.
 struct Gone {
     shared: Arc<Shared>,
     who: String,
-    connection: String,
+    /// The names that its connection has series under.
+    names: Vec<String>,
+}
+
+impl Gone {
+    fn rename(&mut self, names: Vec<String>) {
+        for old in self.names.iter().filter(|n| !names.contains(n)) {
+            self.shared.hands.metrics.forget_connection(old);
+        }
+        self.names = names;
+    }
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
         self.shared.health.gone(&self.who);
-        // Where another loop has the same servers, with another login, its next sweep shows them again.
-        self.shared.hands.metrics.forget_connection(&self.connection);
+        // Where another loop has taken over a name, its next sweep shows it again.
+        self.rename(Vec::new());
     }
 }
 
@@ -105,14 +145,15 @@ fn unseen(plan: &ConnectionPlan, why: &str) -> Vec<GroupObservation> {
     plan.questions.iter().map(|(q, _)| GroupObservation::unseen(&q.group, why)).collect()
 }
 
-async fn requests(shared: &Shared, plan: &ConnectionPlan) -> Vec<GroupRequest> {
+async fn requests(shared: &Shared, id: ConnectionId, plan: &ConnectionPlan) -> Vec<GroupRequest> {
     let mut requests = Vec::with_capacity(plan.questions.len());
     for (question, askers) in &plan.questions {
         let mut remembered = Vec::new();
         if question.topics.is_none() {
-            for work in plan.scalers.iter().filter(|w| askers.contains(&w.key)) {
+            for work in askers {
                 let memory = shared.memory(&work.key, &work.object);
-                remembered.extend(memory.lock().await.topics(&question.group));
+                let memory = memory.lock().await;
+                remembered.extend(work.names(id, question).flat_map(|name| memory.topics(name)));
             }
             remembered.sort();
             remembered.dedup();
@@ -127,7 +168,7 @@ async fn requests(shared: &Shared, plan: &ConnectionPlan) -> Vec<GroupRequest> {
     requests
 }
 
-/// Takes in the answers and looks at every scaler whose home is here.
+/// Takes in the answers and looks at every scaler of the plan whose home is here.
 async fn finish(
     shared: &Arc<Shared>,
     id: ConnectionId,
@@ -138,26 +179,29 @@ async fn finish(
     who: &str,
 ) {
     {
-        let answers: HashMap<Question, GroupObservation> =
-            plan.questions.iter().map(|(q, _)| q.clone()).zip(groups).collect();
-        shared.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answers);
+        let answers = plan.questions.iter().map(|(q, _)| q.clone()).zip(groups);
+        let mut all = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        // A plan may be a part: the others' answers stay, and tell their age. What nobody asks any
+        // more is dropped by the manager.
+        all.entry(id).or_default().extend(answers);
     }
     for object in &plan.objects {
         let outcome = problem.as_ref().map_or(Ok(()), Err);
         tell_connection(shared, object, outcome, cluster.as_ref()).await;
     }
+    let now = clock::now();
     futures::stream::iter(&plan.scalers)
         .for_each_concurrent(SIDE_BY_SIDE, |work| {
             let problem = problem.clone();
             async move {
-                look(shared, work, problem).await;
+                look(shared, work, problem, now).await;
                 shared.health.beat(who);
             }
         })
         .await;
 }
 
-async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
+async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>, now: Time) {
     let groups = {
         let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
         work.groups
@@ -176,7 +220,7 @@ async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>) {
     if memory.gone {
         return;
     }
-    step::look(&shared.hands, work, &mut memory, groups, problem).await;
+    step::look(&shared.hands, work, &mut memory, groups, problem, now).await;
 }
 
 /// Says in a `KafkaConnection` whether it works, when that changed.
@@ -193,9 +237,16 @@ pub(super) async fn tell_connection(
     let uid = object.uid().unwrap_or_default();
     let known = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();
     let (old, written_at) = known.unwrap_or_else(|| (object.status.clone().unwrap_or_default(), 0.0));
+    let contact = {
+        let mut contacts = shared.contacts.lock().unwrap_or_else(PoisonError::into_inner);
+        if outcome.is_ok() {
+            contacts.insert(uid.clone(), now);
+        }
+        contacts.get(&uid).copied()
+    };
     let new = {
         let cluster = cluster.map(|c| (c.brokers, c.cluster_id.clone()));
-        status::connection(&old, object.metadata.generation, outcome, cluster, now)
+        status::connection(&old, object.metadata.generation, outcome, cluster, contact, now)
     };
     if !status::connection_worth_writing(&old, &new, now - written_at) {
         return;
@@ -207,9 +258,13 @@ pub(super) async fn tell_connection(
     }
     match shared.hands.status.connection(object, &new).await {
         Ok(()) => {
+            shared.hands.metrics.kubernetes_write("connection status", "ok");
             let mut all = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(uid, (new, now));
         }
-        Err(error) => warn!(namespace, name, "writing the status: {error}"),
+        Err(error) => {
+            shared.hands.metrics.kubernetes_write("connection status", "error");
+            warn!(namespace, name, "writing the status: {error}");
+        }
     }
 }

@@ -8,4 +8,4 @@ pub mod sentence;
 mod sentences;
 pub mod status;
 
-pub use metrics::{CONTENT_TYPE, Look, Metrics, ScalerKey};
+pub use metrics::{Look, Metrics, ScalerKey};

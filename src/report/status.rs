@@ -224,7 +224,7 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
     let urgent = old.observed_generation != new.observed_generation
         || old.state != new.state
         || old.current_replicas != new.current_replicas
-        || old.desired_replicas != new.desired_replicas
+        || (old.desired_replicas != new.desired_replicas && !(only_wished(old) && only_wished(new)))
         // Known for the first time: a paused scaler would never tell it otherwise.
         || old.lag.is_some() != new.lag.is_some()
         // An operator that is killed right after it measured should not have to measure again.
@@ -236,12 +236,21 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
     if since_write < REFRESH {
         return false;
     }
-    let quiet = matches!(new.state.as_deref(), Some("Idle" | "KeepingUp" | "Paused" | "Invalid"));
+    let quiet = matches!(new.state.as_deref(), Some("Idle" | "KeepingUp" | "Invalid"));
     let numbers = old.lag != new.lag || old.delay != new.delay || old.eta != new.eta;
     let texts = |s: &ConsumerScalerStatus| -> Vec<String> {
         s.conditions.iter().map(|c| c.message.clone()).collect()
     };
-    (!quiet && numbers) || texts(old) != texts(new) || materially(old.learnt.as_ref(), new.learnt.as_ref())
+    (!quiet && numbers)
+        || old.desired_replicas != new.desired_replicas
+        || texts(old) != texts(new)
+        || materially(old.learnt.as_ref(), new.learnt.as_ref())
+}
+
+/// Whether other replicas are wanted than there are, and are not written (dry run): while a backlog
+/// grows the number is another at every look.
+fn only_wished(status: &ConsumerScalerStatus) -> bool {
+    status.desired_replicas != status.current_replicas
 }
 
 /// Of which groups the capacity is known.
@@ -268,12 +277,22 @@ fn materially(old: Option<&Learnt>, new: Option<&Learnt>) -> bool {
         || differs(old.rebalance_pause_seconds, new.rebalance_pause_seconds)
 }
 
-/// The status of a connection that works, or does not.
+/// Since when nothing complete was seen, if that is what a status says.
+pub fn blind_since(status: &ConsumerScalerStatus) -> Option<Time> {
+    let blind = ScalerState::Blind.as_str();
+    status.state.as_deref().filter(|state| *state == blind)?;
+    // Not Ready: that may have been false for another reason before.
+    let condition = status.conditions.iter().find(|c| c.type_ == "KeepingUp" && c.reason == blind)?;
+    Some(condition.last_transition_time.0.as_second() as f64)
+}
+
+/// The status of a connection that works, or does not. `contact` is when it last worked, if known.
 pub fn connection(
     old: &KafkaConnectionStatus,
     generation: Option<i64>,
     outcome: Result<(), &Blocked>,
     cluster: Option<(i32, Option<String>)>,
+    contact: Option<Time>,
     now: Time,
 ) -> KafkaConnectionStatus {
     let mut conditions = old.conditions.clone();
@@ -292,10 +311,10 @@ pub fn connection(
         observed_generation: generation,
         brokers,
         cluster_id,
-        last_contact: if worked && changed {
-            Some(timestamp(now).to_string())
-        } else {
-            old.last_contact.clone()
+        // Only with a change, or every sweep were one.
+        last_contact: match contact.filter(|_| changed) {
+            Some(at) => Some(timestamp(at).to_string()),
+            None => old.last_contact.clone(),
         },
     }
 }
@@ -381,7 +400,38 @@ mod tests {
         assert_eq!((before.lag, seen.lag), (None, Some(7)));
         assert!(worth_writing(&before, &seen, 1.0));
         let later = next(&seen, &decision(ScalerState::Paused, 8));
-        assert!(!worth_writing(&seen, &later, 1e6), "from then on it is quiet");
+        assert!(!worth_writing(&seen, &later, 10.0), "from then on it is a number like others");
+        assert!(worth_writing(&seen, &later, REFRESH));
+    }
+
+    #[test]
+    fn a_wish_that_is_not_written_is_a_number_like_others() {
+        let wish = |to: i32| Decision { to: Some(to), ..decision(ScalerState::FallingBehind, 1000) };
+        let none = next(&ConsumerScalerStatus::default(), &decision(ScalerState::FallingBehind, 1000));
+        let first = next(&none, &wish(4));
+        assert!(worth_writing(&none, &first, 0.0));
+        let second = next(&first, &wish(5));
+        assert!(!worth_writing(&first, &second, 10.0));
+        assert!(worth_writing(&first, &second, REFRESH));
+    }
+
+    #[test]
+    fn since_when_it_is_blind_is_in_the_status() {
+        let late = next(&ConsumerScalerStatus::default(), &decision(ScalerState::Recovering, 1000));
+        assert_eq!(blind_since(&late), None);
+        let at = |at: f64| Decision { at, ..decision(ScalerState::Blind, 1000) };
+        let blind = next(&next(&late, &at(2000.0)), &at(3000.0));
+        assert_eq!(blind_since(&blind), Some(2000.0));
+    }
+
+    #[test]
+    fn the_last_contact_is_told_when_it_is_over() {
+        let why = Blocked { reason: "Refused".into(), message: "refused".into() };
+        let up = connection(&KafkaConnectionStatus::default(), None, Ok(()), None, Some(100.0), 100.0);
+        let on = connection(&up, None, Ok(()), None, Some(200.0), 200.0);
+        assert_eq!(up, on, "a status that changes at every sweep would be written at every sweep");
+        let down = connection(&on, None, Err(&why), None, Some(200.0), 210.0);
+        assert_eq!(down.last_contact.as_deref(), Some("1970-01-01T00:03:20Z"));
     }
 
     #[test]

@@ -170,7 +170,7 @@ pub fn check(case: &Case, samples: &[Sample], name: &str, expected: &Rows) -> Re
     let mut wholes = vec![
         ("kafka_consumergroup_group_sum_lag", group.to_vec(), sum(expected, None)),
         ("kafka_consumergroup_group_max_lag", group.to_vec(), largest(expected)),
-        ("spillway_group_lag_messages", [&scaler[..], &[("group", name)]].concat(), sum(expected, None)),
+        ("spillway_group_lag_messages", [&scaler[..], &group[..]].concat(), sum(expected, None)),
         ("spillway_scaler_lag_messages", scaler.to_vec(), sum(expected, None)),
     ];
     let topics: BTreeSet<&str> = expected.keys().map(|(topic, _)| topic.as_str()).collect();

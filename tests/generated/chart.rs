@@ -45,6 +45,37 @@ fn a_misspelt_value_is_refused() {
 }
 
 #[test]
+fn values_that_no_operator_starts_with_are_refused() {
+    for set in ["fullnameOverride=My.App", "lease.duration=1s", "lease.duration=6m", "lease.duration=0s"] {
+        let output = run_helm(&["template", "x", CHART, "--set-string", set]);
+        assert!(!output.status.success(), "{set} was accepted");
+    }
+    for set in ["fullnameOverride=my-app", "lease.duration=3s", "lease.duration=1m30s", "lease.duration=300s"]
+    {
+        helm(&["template", "x", CHART, "--set-string", set]);
+    }
+}
+
+#[test]
+fn names_fit_whatever_the_release_is_called() {
+    let long = "x".repeat(53);
+    let longest = format!("fullnameOverride={}", "x".repeat(63));
+    for args in [vec!["2024"], vec!["v1.2"], vec![long.as_str()], vec!["x", "--set", longest.as_str()]] {
+        let args = [&["template"], &args[..], &[CHART, "--set-string", "nameOverride=2024"]].concat();
+        for object in documents(&helm(&args)) {
+            let metadata = &object["metadata"];
+            let labels = metadata["labels"].as_object().expect("labels");
+            assert!(labels.values().all(Value::is_string), "{args:?}: {labels:?}");
+            let name = metadata["name"].as_str().unwrap_or_else(|| panic!("{args:?}: {metadata}"));
+            if object["kind"] == "Service" {
+                let fits = name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase());
+                assert!(fits && !name.contains('.'), "{args:?}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_value_reaches_a_template() {
     let all_on = format!("{CHART}/ci/all-on-values.yaml");
     let values: Value = yaml(&read(&all_on));

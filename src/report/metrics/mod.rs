@@ -28,9 +28,6 @@ use prometheus::{
 use crate::decide::{Decision, Observation, Policy, ScalerState, Time};
 use record::Record;
 
-/// The content type of what [`Metrics::render`] returns.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// Which ConsumerScaler a figure belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScalerKey {
@@ -225,7 +222,7 @@ impl Metrics {
     }
 
     /// Counts a write to the Kubernetes API. `kind` says what was written (`scale`, `status`,
-    /// `event`), `result` how it ended (`ok`, `conflict`, `timeout`, `error`).
+    /// `connection status`, `event`), `result` how it ended (`ok`, `conflict`, `error`).
     pub fn kubernetes_write(&self, kind: &'static str, result: &'static str) {
         self.kubernetes_writes.with_label_values(&[kind, result]).inc();
     }
@@ -235,7 +232,7 @@ impl Metrics {
         self.leader.set(leads.into());
     }
 
-    /// Everything in the Prometheus text format, see [`CONTENT_TYPE`].
+    /// Everything in the Prometheus text format, version 0.0.4.
     ///
     /// # Errors
     /// When the registry holds a family that cannot be written, which would be a defect here.

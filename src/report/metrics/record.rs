@@ -132,7 +132,7 @@ fn groups(look: &Look<'_>) -> Vec<GroupRecord> {
         .enumerate()
         .map(|(i, (seen, policy))| GroupRecord {
             cluster: look.clusters.get(i).cloned().unwrap_or_default(),
-            group: policy.group.clone(),
+            group: seen.group.clone(),
             complete: seen.complete(),
             delay: look.decision.numbers.groups.get(i).filter(|_| taken_in(look)).and_then(|n| n.delay),
             partitions: partitions(

@@ -147,10 +147,13 @@ pub(super) fn write(page: &mut Page, records: &[(ScalerKey, Arc<Record>)]) {
     for (name, help, value) in GROUP {
         let mut family = page.family(name, Kind::Gauge, help);
         for (key, record) in records {
-            let groups = record.seen.iter().flat_map(|s| &s.decision.numbers.groups);
-            for group in groups {
+            // The id as Kafka knows it, and the cluster: two clusters may each have a group of that id.
+            let groups = record.seen.iter().flat_map(|s| s.groups.iter().zip(&s.decision.numbers.groups));
+            for (seen, numbers) in groups {
                 let [namespace, scaler] = of(key);
-                family.series(&[namespace, scaler, ("group", &group.group)], value(group));
+                let (cluster, group) =
+                    (("cluster_name", seen.cluster.as_ref()), ("group", seen.group.as_str()));
+                family.series(&[namespace, scaler, cluster, group], value(numbers));
             }
         }
     }

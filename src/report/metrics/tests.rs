@@ -65,7 +65,10 @@ fn a_look_shows_its_numbers() {
     assert_eq!((state("Recovering"), state("Blind")), (1.0, 0.0));
     assert_eq!(seen[&format!("spillway_scaler_limited{}", id("limit=\"MaxReplicas\""))], 1.0);
     assert_eq!(seen[&format!("spillway_decisions_total{}", id("rule=\"ScaleUp\""))], 1.0);
-    assert_eq!(seen[&format!("spillway_group_members{}", id("group=\"orders\""))], 1.0);
+    assert_eq!(
+        seen[&format!("spillway_group_members{}", id("cluster_name=\"shop/main\",group=\"orders\""))],
+        1.0
+    );
 }
 
 #[test]

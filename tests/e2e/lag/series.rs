@@ -55,7 +55,9 @@ spec: {{bootstrapServers: ['{servers}'], sweepInterval: 1s}}
             Ok::<_, anyhow::Error>(samples)
         })
         .await?;
-        ensure!(!with(&all, &[&servers]).is_empty(), "no series of the connection {servers}");
+        let cluster = format!("{}/main", case.namespace);
+        let seen = with(&all, &[&cluster]);
+        ensure!(seen.iter().any(|s| s == "spillway_connection_up"), "{cluster} has only {seen:?}");
 
         case.bed.kubectl(&["delete", "csc", "lag-series-a", "-n", &case.namespace]).await?;
         eventually("the series of the deleted scaler to end", LIMIT, || async {
@@ -67,7 +69,6 @@ spec: {{bootstrapServers: ['{servers}'], sweepInterval: 1s}}
         .await?;
 
         case.bed.kubectl(&["delete", "csc,kc", "--all", "-n", &case.namespace]).await?;
-        let cluster = format!("{}/main", case.namespace);
         let gone = [servers.as_str(), &cluster, "lag-series-b", "lag-series"];
         eventually("everything of the case to end", LIMIT, || async {
             let seen = with(&scrape(&case).await?, &gone);
