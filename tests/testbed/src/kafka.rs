@@ -15,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rustix::process::Signal;
 
 use crate::process::{Child, Spec, spawn};
+use crate::tools::java;
 
 mod admin;
 mod config;
@@ -283,10 +284,4 @@ async fn metadata(address: String) -> Result<Vec<i32>> {
         Ok(metadata.brokers().iter().map(|b| b.id()).collect())
     })
     .await?
-}
-
-/// `$JAVA_HOME/bin/java`, or the one in `PATH`.
-fn java() -> PathBuf {
-    std::env::var_os("JAVA_HOME")
-        .map_or_else(|| PathBuf::from("java"), |home| PathBuf::from(home).join("bin/java"))
 }

@@ -12,7 +12,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::{Kafka, java};
+use super::Kafka;
+use crate::tools::java;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// A JVM that starts beside a compiler is slow.
