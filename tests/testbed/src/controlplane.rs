@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -95,12 +96,35 @@ pub struct CallStatus {
     pub code: u16,
 }
 
+/// The audit log as far as it was read: it grows by some lines a second, and cases look at it often.
+#[derive(Default)]
+struct Audit {
+    read: u64,
+    calls: Vec<Call>,
+}
+
+impl Audit {
+    /// Reads what has come since; a line without an end is left for the next time.
+    fn read_on(&mut self, log: &Path) -> Result<()> {
+        let mut file = fs::File::open(log)?;
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut new = Vec::new();
+        file.read_to_end(&mut new)?;
+        let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = new[..whole].split(|byte| *byte == b'\n');
+        self.calls.extend(lines.filter_map(|line| serde_json::from_slice::<Call>(line).ok()));
+        self.read += whole as u64;
+        Ok(())
+    }
+}
+
 /// A running control plane. Dropped, it ends.
 pub struct ControlPlane {
     dir: PathBuf,
     port: u16,
     ca_pem: String,
     client: Client,
+    audit: Mutex<Audit>,
     etcd: Mutex<Option<Child>>,
     apiserver: Mutex<Option<Child>>,
     _controllers: Child,
@@ -211,6 +235,7 @@ impl ControlPlane {
             port,
             ca_pem,
             client,
+            audit: Mutex::default(),
             etcd: Mutex::new(Some(etcd)),
             apiserver: Mutex::new(Some(apiserver)),
             _controllers: controllers,
@@ -255,16 +280,20 @@ impl ControlPlane {
         self.port
     }
 
+    /// Where its parts write what they do.
+    pub fn logs(&self) -> [PathBuf; 3] {
+        ["etcd.log", "apiserver.log", "controllers.log"].map(|log| self.dir.join(log))
+    }
+
     /// The calls that the pods of a service account made so far, in their order.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn calls(&self, namespace: &str, account: &str) -> Result<Vec<Call>> {
         let user = format!("system:serviceaccount:{namespace}:{account}");
-        let text = fs::read_to_string(self.dir.join("audit.log")).context("reading the audit log")?;
-        // The last line may be half written.
-        let all = text.lines().filter_map(|line| serde_json::from_str::<Call>(line).ok());
-        Ok(all.filter(|call| call.user.username == user).collect())
+        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        audit.read_on(&self.dir.join("audit.log")).context("reading the audit log")?;
+        Ok(audit.calls.iter().filter(|call| call.user.username == user).cloned().collect())
     }
 
     /// Stops the API server; the data stays.
@@ -281,11 +310,27 @@ impl ControlPlane {
     /// When it does not get ready.
     pub async fn start_apiserver(&self) -> Result<()> {
         if let Ok(mut slot) = self.apiserver.lock()
-            && slot.is_none()
+            && slot.as_ref().is_none_or(|child| child.exited().is_some())
         {
             *slot = Some(spawn(&self.apiserver_spec)?);
         }
-        eventually("the API server", Duration::from_secs(60), || is_ready(&self.client)).await
+        self.ready_again().await
+    }
+
+    /// Waits until the API server is ready; its own end and that of etcd are told at once.
+    async fn ready_again(&self) -> Result<()> {
+        eventually("the API server", Duration::from_secs(60), || async {
+            for (name, slot) in [("kube-apiserver", &self.apiserver), ("etcd", &self.etcd)] {
+                if let Ok(slot) = slot.lock()
+                    && let Some(child) = &*slot
+                    && let Some(status) = child.exited()
+                {
+                    return Ok(Err(anyhow!("{name} ended ({status}):\n{}", child.tail(15))));
+                }
+            }
+            is_ready(&self.client).await.map(Ok)
+        })
+        .await?
     }
 
     /// The API server stops answering, with its connections open.
@@ -320,7 +365,7 @@ impl ControlPlane {
         if let Ok(mut slot) = self.etcd.lock() {
             *slot = Some(child);
         }
-        eventually("the API server", Duration::from_secs(60), || is_ready(&self.client)).await
+        self.ready_again().await
     }
 }
 
@@ -330,7 +375,9 @@ impl ControlPlane {
 /// When it cannot be read or used.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // Whatever HTTPS_PROXY says: this is the loopback.
+    config.proxy_url = None;
     Ok(Client::try_from(config)?)
 }
 

@@ -227,6 +227,11 @@ impl Kafka {
         self.nodes[i].signal(Signal::CONT);
     }
 
+    /// Where the nodes write what they do.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(|node| node.dir.join("server.log")).collect()
+    }
+
     fn launch(&self, node: &Node) -> Result<()> {
         let mut child = node.child();
         if child.as_ref().is_some_and(|c| c.exited().is_none()) {
