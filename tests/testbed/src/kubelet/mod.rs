@@ -190,28 +190,42 @@ impl Drop for Running {
     }
 }
 
+fn key(pod: &Pod) -> (String, String) {
+    (pod.namespace().unwrap_or_default(), pod.name_any())
+}
+
 async fn run(shared: Arc<Shared>) {
     let pods: Api<Pod> = Api::all(shared.client.clone());
     let mut events = watcher(pods, watcher::Config::default()).boxed();
     let mut running: HashMap<String, Running> = HashMap::new();
     let mut listed: Vec<String> = Vec::new();
+    let mut named: Vec<(String, String)> = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => {
+                listed.clear();
+                named.clear();
+            }
             Ok(Event::InitApply(pod)) => {
                 listed.extend(pod.uid());
+                named.push(key(&pod));
                 see(&shared, &mut running, pod);
             }
             // What was deleted while the API server was away.
-            Ok(Event::InitDone) => running.retain(|uid, _| listed.contains(uid)),
+            Ok(Event::InitDone) => {
+                running.retain(|uid, _| listed.contains(uid));
+                let mut processes = shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
+                for (_, child) in processes.extract_if(|key, _| !named.contains(key)) {
+                    child.signal(Signal::KILL);
+                }
+            }
             Ok(Event::Apply(pod)) => see(&shared, &mut running, pod),
             Ok(Event::Delete(pod)) => {
                 if let Some(uid) = pod.uid() {
                     running.remove(&uid);
                 }
                 // Deleted without grace: its process ends at once, and says nothing any more.
-                let key = (pod.namespace().unwrap_or_default(), pod.name_any());
-                let left = shared.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                let left = shared.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(&pod));
                 if let Some(child) = left {
                     child.signal(Signal::KILL);
                 }
