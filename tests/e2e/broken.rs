@@ -97,7 +97,7 @@ async fn restarts(case: &Case) -> Result<BTreeMap<String, i32>> {
 async fn no_password(case: &Case) -> Result<()> {
     let mut seen = case.bed.kubectl(&["get", "csc,events", "-n", NAMESPACE, "-o", "yaml"]).await?;
     for entry in std::fs::read_dir(case.bed.folder("node/logs")?)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(operator::NAMESPACE) {
+        if entry.file_name().to_string_lossy().starts_with(&format!("{}_", operator::NAMESPACE)) {
             seen += &std::fs::read_to_string(entry.path())?;
         }
     }

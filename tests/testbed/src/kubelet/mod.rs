@@ -11,9 +11,10 @@ mod status;
 mod volumes;
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -80,12 +81,30 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// An address of the loopback that no other pod of this machine is likely to have.
+    /// An address of the loopback that no other pod of this machine has.
     pub fn pod_ip(&self) -> String {
         let n = self.next_ip.fetch_add(1, Ordering::Relaxed);
-        format!("127.{}.{}.{}", 20 + std::process::id() % 200, n / 250, 1 + n % 250)
+        format!("127.{}.{}.{}", network(), n / 250, 1 + n % 250)
     }
 }
+
+/// The second number of our pods' addresses. It is ours as long as we listen on the last address of that
+/// network, where no pod ever is.
+fn network() -> u8 {
+    static OURS: OnceLock<(u8, Option<TcpListener>)> = OnceLock::new();
+    OURS.get_or_init(|| {
+        let first = std::process::id() % 200;
+        let mut all = (0..200).map(|i| 20 + ((first + i) % 200) as u8);
+        let free = all
+            .find_map(|n| Some((n, Some(TcpListener::bind((Ipv4Addr::new(127, n, 255, 254), CLAIM)).ok()?))));
+        // Two hundred test beds at once, or somebody else on that port: likely, no address is used twice.
+        free.unwrap_or((20 + first as u8, None))
+    })
+    .0
+}
+
+/// Where networks are claimed.
+const CLAIM: u16 = 9_999;
 
 /// A running kubelet. Dropped, it and its pods' processes end.
 pub struct Kubelet {

@@ -201,6 +201,7 @@ impl Tools {
 /// `$JAVA_HOME/bin/java`, or the one in `PATH`.
 pub fn java() -> PathBuf {
     std::env::var_os("JAVA_HOME")
+        .filter(|home| !home.is_empty())
         .map_or_else(|| PathBuf::from("java"), |home| PathBuf::from(home).join("bin/java"))
 }
 
