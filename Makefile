@@ -12,7 +12,7 @@ RECORD ?=
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo replay-demo test lint unit e2e generate build bench bench-decisions fuzz
+.PHONY: help demo replay-demo test lint unit e2e generate build bench bench-decisions fuzz check compiler
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,18 +25,18 @@ replay-demo: ## A recorded demo (RECORD=run.csv) and the simulator on the same a
 	@target/debug/replay-demo $(or $(RECORD),$(wildcard tests/decisions/recordings/demo-*.csv))
 
 test: TOOLS = --all
-test: lint unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end
+test: check lint unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end
 
-lint: ## Format and clippy
+lint: compiler ## Format and clippy
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 
-# The end-to-end suite is a test of its own, and has a target of its own.
+# Every test there is, but the end-to-end suite, which has a target of its own, and benchmarks.
+TESTS := $(notdir $(basename $(wildcard tests/*.rs tests/testbed/tests/*.rs))) \
+  $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 unit: TOOLS = --all
 unit: build ## Tests without a cluster, and those of the test bed itself
-	cargo test --quiet --workspace --locked --lib --bins \
-	  --test architecture --test cli --test fuzz --test generated \
-	  --test connection --test controlplane --test kafka --test kubelet --test leftovers --test prometheus
+	cargo test --quiet --workspace --locked --lib --bins $(patsubst %,--test %,$(filter-out e2e,$(TESTS)))
 
 # The cases wait more than they work: more of them side by side than there are processors.
 e2e: TOOLS = --all
@@ -57,13 +57,22 @@ fuzz: ## The readers against mutated and hostile input, the engine against made-
 	SPILLWAY_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --locked --test fuzz -- --nocapture
 	PROPTEST_CASES=$(or $(PROPTEST_CASES),5000) cargo test --quiet --workspace --locked --lib -- properties restarts
 
-# The parts of the bed (Go, Maven) are built while the rest compiles.
-bench-decisions: ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (minutes)
+bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (minutes)
 	cargo build --quiet --release --workspace --locked --bin bench-decisions
 	@target/release/bench-decisions
 
-build: ## Build everything, and fetch the parts of the test bed (once)
-	@command -v cargo >/dev/null || { echo "make: Rust is needed: install it from https://rustup.rs"; exit 1; }
-	@cargo build --quiet --locked -p spillway-testbed-tools && target/debug/testbed-tools check
+# The parts of the bed (Go, Maven) are built while the rest compiles. Bash keeps Ctrl-C from what it
+# starts with `&`, so that is ended here.
+build: check ## Build everything, and fetch the parts of the test bed (once)
 	@target/debug/testbed-tools $(TOOLS) & tools=$$!; \
-	  cargo build --workspace --bins --locked || { kill $$tools 2>/dev/null; exit 1; }; wait $$tools
+	  trap 'kill $$tools 2>/dev/null || :' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	  cargo build --workspace --bins --locked; wait $$tools
+
+check: compiler ## Say what this machine lacks
+	@target/debug/testbed-tools check
+
+# What it takes to compile, said before a compiler says it in many lines.
+compiler:
+	@command -v cargo >/dev/null || { echo "make: Rust is needed: install it from https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "make: a C compiler is needed (Debian: build-essential)"; exit 1; }
+	@cargo build --quiet --locked -p spillway-testbed-tools && target/debug/testbed-tools check compile

@@ -36,6 +36,7 @@ fn printed(output: &Output) -> String {
 #[case(&["run", "--lease-duration=1s"], &[("SPILLWAY_LEASE_DURATION", "soon")], "spillway: invalid value '1s' for '--lease-duration <DURATION>': it must be between 3s and 5m (spillway --help says more)")]
 #[case(&["run"], &[("SPILLWAY_LEASE_DURATION", "soon")], "spillway: invalid value 'soon' for '--lease-duration <DURATION>': \"soon\" is not a duration: write for instance 30s, 10m or 1h30m (it comes from SPILLWAY_LEASE_DURATION) (spillway --help says more)")]
 #[case(&["run"], &[("SPILLWAY_WATCH_NAMESPACES", "shop,Team A")], "spillway: invalid value 'Team A' for '--watch-namespaces <NAMES>': a name has lower case letters, digits and '-' only (it comes from SPILLWAY_WATCH_NAMESPACES) (spillway --help says more)")]
+#[case(&["run", "--log-level", "lots=of=it"], &[], "spillway: invalid value 'lots=of=it' for '--log-level <FILTER>': write error, warn, info, debug or trace, or a filter such as info,spillway=debug (spillway --help says more)")]
 #[case(&["run"], &[("SPILLWAY_LOG_FORMAT", "xml")], "spillway: invalid value 'xml' for '--log-format <FORMAT>' [possible values: json, text] (it comes from SPILLWAY_LOG_FORMAT) (spillway --help says more)")]
 #[case(&["run", "--lease-duration=99999999999999999999999h"], &[], "spillway: invalid value '99999999999999999999999h' for '--lease-duration <DURATION>': \"99999999999999999999999h\" is too long: write a duration such as 30s (spillway --help says more)")]
 fn a_bad_call_is_told_in_one_line_and_exits_with_2(

@@ -118,10 +118,14 @@ fn the_rights_of_the_chart_are_enough_and_not_one_more() {
         }
 
         let client = case.bed.client();
-        let everywhere: Api<ClusterRole> = Api::all(client.clone());
-        let everywhere = everywhere.get(operator::RELEASE).await?.rules.unwrap_or_default();
-        let own: Api<Role> = Api::namespaced(client, operator::NAMESPACE);
-        let own = own.get(&format!("{}-lease", operator::RELEASE)).await?.rules.unwrap_or_default();
+        // Whatever roles the release has.
+        let of = ListParams::default().labels(&format!("app.kubernetes.io/instance={}", operator::RELEASE));
+        let roles = Api::<ClusterRole>::all(client.clone()).list(&of).await?;
+        let everywhere: Vec<PolicyRule> =
+            roles.items.into_iter().flat_map(|r| r.rules.unwrap_or_default()).collect();
+        let roles = Api::<Role>::all(client).list(&of).await?;
+        let own: Vec<PolicyRule> =
+            roles.items.into_iter().flat_map(|r| r.rules.unwrap_or_default()).collect();
         ensure!(everywhere.len() >= 8 && !own.is_empty(), "the roles are elsewhere: {everywhere:?} {own:?}");
         let granted: BTreeSet<String> = rights(&everywhere).into_iter().chain(rights(&own)).collect();
 

@@ -6,21 +6,17 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use futures::StreamExt as _;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::runtime::watcher::{self, Event, watcher};
 use spillway_testbed::account::Account;
 use spillway_testbed::bed::Bed;
 use spillway_testbed::operator;
+use spillway_testbed::replicas::Path;
 use spillway_testbed::sample::Workload;
 use spillway_testbed::wait::eventually;
-use tokio::task::JoinHandle;
 
 use super::harness::Case;
 
@@ -42,73 +38,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// Now, ms since the epoch: as in the records of the sample.
 pub fn now_ms() -> Result<i64> {
     Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
-}
-
-/// One value of the replicas asked for.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// When it was seen, ms since the epoch.
-    pub at: i64,
-    pub replicas: i32,
-    generation: i64,
-}
-
-/// Every value of a Deployment's replicas, as its watch tells them.
-pub struct Path {
-    steps: Arc<Mutex<Vec<Step>>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Path {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Path {
-    /// Follows the Deployment of that name from now on.
-    pub fn follow(case: &Case, name: &str) -> Self {
-        let api: Api<Deployment> = Api::namespaced(case.bed.client(), &case.namespace);
-        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let steps = Arc::new(Mutex::new(Vec::<Step>::new()));
-        let to = steps.clone();
-        let task = tokio::spawn(async move {
-            let mut events = watcher(api, config).boxed();
-            while let Some(event) = events.next().await {
-                let object = match event {
-                    Ok(Event::Apply(object) | Event::InitApply(object)) => object,
-                    Ok(_) => continue,
-                    // The API server is away: the watch goes on where it was.
-                    Err(_) => {
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                };
-                let generation = object.metadata.generation.unwrap_or_default();
-                let replicas = object.spec.and_then(|s| s.replicas).unwrap_or_default();
-                let mut steps = to.lock().unwrap_or_else(PoisonError::into_inner);
-                if steps.last().is_none_or(|last| last.generation != generation) {
-                    steps.push(Step { at: now_ms().unwrap_or_default(), replicas, generation });
-                }
-            }
-        });
-        Self { steps, task }
-    }
-
-    /// The values so far. Each change of a Deployment's spec counts its generation up by one, so none
-    /// can be missed unnoticed.
-    pub fn steps(&self) -> Result<Vec<Step>> {
-        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for two in steps.windows(2) {
-            ensure!(two[1].generation == two[0].generation + 1, "a change was not seen: {steps:?}");
-        }
-        Ok(steps)
-    }
-
-    /// The replica counts so far.
-    pub fn counts(&self) -> Result<Vec<i32>> {
-        Ok(self.steps()?.iter().map(|step| step.replicas).collect())
-    }
 }
 
 /// A producer, a group of consumers and their scaler, all of one name.
@@ -150,7 +79,7 @@ impl<'a> Backlog<'a> {
         );
         let yaml = producer.yaml() + &consumers.yaml() + &case.timed(name, spec.trim_end())?;
         case.bed.apply(&yaml).await?;
-        let path = Path::follow(case, name);
+        let path = Path::follow(case.bed.client(), &case.namespace, name);
         let backlog = Self { case, name: name.to_owned(), path, rate };
         backlog.calm().await?;
         Ok(backlog)
@@ -219,9 +148,10 @@ impl<'a> Backlog<'a> {
         let went = || format!("the replicas went {:?}", self.path.counts());
         self.case
             .until("the group to keep up with few replicas", &self.name, LIMIT, |s| {
-                let most = self.path.counts().ok().and_then(|counts| counts.into_iter().max());
-                let few = s.current_replicas.is_some_and(|r| r <= FEW && Some(r) < most);
-                s.state.as_deref() == Some("KeepingUp") && few
+                let counts = self.path.counts().unwrap_or_default();
+                s.state.as_deref() == Some("KeepingUp")
+                    && s.current_replicas.is_some_and(|r| r <= FEW)
+                    && counts.last() < counts.iter().max()
             })
             .await
             .with_context(went)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use kube::Api;
 use spillway::api::{ConsumerScaler, ConsumerScalerStatus};
 use spillway_testbed::bed::{Bed, BedOptions};
@@ -34,7 +34,8 @@ pub struct SharedBed {
     /// Values of the chart (YAML).
     values: &'static str,
     brokers: usize,
-    bed: OnceCell<Bed>,
+    /// Or why there is none: whoever comes next is told the same.
+    bed: OnceCell<Result<Bed, String>>,
 }
 
 impl SharedBed {
@@ -49,24 +50,31 @@ impl SharedBed {
     }
 
     async fn get(&'static self) -> Result<&'static Bed> {
-        self.bed
-            .get_or_try_init(|| async {
-                let kafka = KafkaOptions {
-                    sasl: vec![(LOGIN.0.into(), LOGIN.1.into())],
-                    brokers: self.brokers,
-                    ..KafkaOptions::default()
-                };
-                let images = Images::new()
-                    .map("spillway", env!("CARGO_BIN_EXE_spillway"))
-                    .map(sample::IMAGE, operator::binary("sample")?);
-                let options = BedOptions { kafka: Some(kafka), images, start_delay: Duration::from_secs(2) };
-                let bed = Bed::start(self.name, options).await?;
-                bed.apply(given::DEFINITIONS).await?;
-                operator::install(&bed, self.values).await?;
-                operator::leader(&bed, Duration::from_secs(60)).await?;
-                Ok(bed)
-            })
-            .await
+        let bed =
+            self.bed.get_or_init(async || self.start().await.map_err(|error| format!("{error:#}"))).await;
+        bed.as_ref().map_err(|error| anyhow!("{error}"))
+    }
+
+    async fn start(&self) -> Result<Bed> {
+        let kafka = KafkaOptions {
+            sasl: vec![(LOGIN.0.into(), LOGIN.1.into())],
+            brokers: self.brokers,
+            ..KafkaOptions::default()
+        };
+        let images = Images::new()
+            .map("spillway", env!("CARGO_BIN_EXE_spillway"))
+            .map(sample::IMAGE, operator::binary("sample")?);
+        let options = BedOptions { kafka: Some(kafka), images, start_delay: Duration::from_secs(2) };
+        let bed = Bed::start(self.name, options).await?;
+        let installed = async {
+            bed.apply(given::DEFINITIONS).await?;
+            operator::install(&bed, self.values).await?;
+            operator::leader(&bed, Duration::from_secs(60)).await
+        };
+        match installed.await {
+            Ok(_) => Ok(bed),
+            Err(error) => bail!("{error:#}\n{}", bed.report(&[operator::NAMESPACE]).await),
+        }
     }
 }
 
@@ -85,7 +93,7 @@ pub fn case(name: &str, bed: &'static SharedBed, test: impl AsyncFnOnce(Case) ->
         };
         note_time(name, start, started);
         if let Err(error) = outcome {
-            let report = bed.report().await;
+            let report = bed.report(&[name, operator::NAMESPACE]).await;
             panic!("{name}: {error:#}\n{report}");
         }
     });

@@ -11,7 +11,7 @@ mod topics;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -77,7 +77,13 @@ pub fn commit(case: &Case, group: &str, topic: &str, offsets: &[i64]) -> Result<
     for (partition, offset) in (0..).zip(offsets) {
         list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
     }
-    consumer.commit(&list, CommitMode::Sync).with_context(|| format!("committing for {group}"))
+    // The coordinator of a group that nobody asked for before takes a moment to be there.
+    let deadline = Instant::now() + LIMIT;
+    while let Err(error) = consumer.commit(&list, CommitMode::Sync) {
+        ensure!(Instant::now() < deadline, "committing for {group}: {error}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// A KafkaConnection to the bed's Kafka, read every second.

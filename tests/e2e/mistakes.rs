@@ -2,7 +2,9 @@
 //!
 //! It makes the resources; that they are told so, and that nothing else suffers, is in `broken`.
 
-use anyhow::Result;
+use std::net::ToSocketAddrs as _;
+
+use anyhow::{Result, bail};
 use spillway_testbed::operator;
 
 use super::given::{OTHER_SECRET, SECRET};
@@ -133,6 +135,14 @@ pub fn logins(case: &Case) -> Result<Vec<Broken>> {
     ])
 }
 
+/// In which words the resolver of this machine does not find a host: without a network they are others.
+fn not_found(server: &str) -> Result<String> {
+    match server.to_socket_addrs() {
+        Ok(found) => bail!("the resolver of this machine finds {server}: {:?}", found.collect::<Vec<_>>()),
+        Err(error) => Ok(error.to_string().rsplit(": ").next().unwrap_or_default().to_owned()),
+    }
+}
+
 pub fn networks(case: &Case, silent: &str) -> Result<Vec<Broken>> {
     let (plain, login) = (case.servers()?, case.bed.kafka()?.sasl_bootstrap());
     let tls = format!("{}:{}", case.bed.plane().host(), case.bed.plane().port());
@@ -155,7 +165,10 @@ pub fn networks(case: &Case, silent: &str) -> Result<Vec<Broken>> {
             "'kafka.invalid:9092'",
             "",
             "Unreachable",
-            "the host of Kafka at kafka.invalid:9092 cannot be found: Name or service not known. Check bootstrapServers, and the cluster's DNS".into(),
+            format!(
+                "the host of Kafka at kafka.invalid:9092 cannot be found: {}. Check bootstrapServers, and the cluster's DNS",
+                not_found("kafka.invalid:9092")?
+            ),
         ),
         of(
             "silent",

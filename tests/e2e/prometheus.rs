@@ -62,6 +62,8 @@ async fn job(case: &Case) -> Result<String> {
     Ok(format!(
         "
 - job_name: pods
+  scrape_interval: 5s
+  scrape_timeout: 5s
   kubernetes_sd_configs:
   - role: pod
     api_server: https://{host}:{port}

@@ -10,9 +10,9 @@ use spillway_testbed::account::Account;
 use spillway_testbed::sample::Workload;
 use spillway_testbed::wait::eventually;
 
-use super::backlog::Path;
 use super::harness::{CALM, Case, case};
 use super::kubectl;
+use spillway_testbed::replicas::Path;
 
 const LIMIT: Duration = Duration::from_secs(90);
 /// How soon a replica must be asked for after the first message, ms: two sweeps, on a busy machine.
@@ -32,7 +32,7 @@ fn an_idle_group_sleeps_and_is_woken_by_the_first_message() {
             .with(&["--rate-file", &rate.to_string_lossy()]);
         let spec = "minReplicas: 0\nobjective: {maxDelay: 10s, recoverWithin: 60s}";
         case.bed.apply(&(producer.yaml() + &consumers.yaml() + &case.timed("zero", spec)?)).await?;
-        let path = Path::follow(&case, "zero");
+        let path = Path::follow(case.bed.client(), &case.namespace, "zero");
         kubectl::shows(&case, "zero", &["KeepingUp"], false, LIMIT).await?;
         processed_since(&case, 0).await?;
         to_zero(&case, &rate).await?;

@@ -69,9 +69,8 @@ impl Account {
                     *account.produced.entry(partition).or_default() += count;
                 }
             } else if name.starts_with("consumed-") {
-                // A process that was killed may leave half a line.
                 let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
-                text.lines().for_each(|line| account.note(line));
+                whole_lines(&text).for_each(|line| account.note(line));
             }
         }
         Ok(account)
@@ -177,9 +176,22 @@ impl Account {
     }
 }
 
+/// Without the last one when it has no end: a process that was killed, or writes just now, may leave
+/// half a line, and half a number is a number.
+fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_without_an_end_does_not_count() {
+        let lines: Vec<&str> = whole_lines("m orders 0 0 1000 1500\nm orders 0 1 1000 15").collect();
+        assert_eq!(lines, ["m orders 0 0 1000 1500"]);
+        assert_eq!(whole_lines("").count(), 0);
+    }
 
     #[test]
     fn what_was_not_written_down_is_missed_and_what_was_twice_is_counted() {

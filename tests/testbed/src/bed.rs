@@ -4,23 +4,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use kube::Client;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
 
 use crate::controlplane::ControlPlane;
 use crate::kafka::{Kafka, KafkaOptions};
 use crate::kubelet::{Images, Kubelet, KubeletOptions};
+use crate::process;
 use crate::tools::Tools;
 
 /// Time limit of a command. Helm waits for pods within it.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Lines of a log that a report shows.
+/// Lines of a pod's log that a report shows.
 const TAIL: usize = 40;
+/// Lines of the log of a part of the bed.
+const PART_TAIL: usize = 15;
 
 /// What a bed is to have.
 #[derive(Clone, Debug)]
@@ -58,6 +58,11 @@ impl Bed {
         let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
         sweep_up(&tools.beds());
         let dir = tools.beds().join(format!("{name}-{}", std::process::id()));
+        // What an earlier process with our number, or a try of ours that failed, has left: Kafka does not
+        // start on it.
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("emptying {}", dir.display()))?;
+        }
         fs::create_dir_all(&dir).with_context(|| format!("creating {}", dir.display()))?;
         let dir = dir.canonicalize()?;
         let (plane_dir, kafka_dir, libs) = (dir.join("kubernetes"), dir.join("kafka"), tools.kafka_libs());
@@ -148,33 +153,25 @@ impl Bed {
 
     async fn command(&self, program: &Path, args: &[&str], input: &str) -> Result<String> {
         let home = self.dir.join("home");
-        let mut child = Command::new(program)
-            .args(args)
-            .env("KUBECONFIG", self.plane.kubeconfig())
-            .env("HOME", &home)
-            .env_remove("HELM_NAMESPACE")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("running {}", program.display()))?;
-        let mut stdin = child.stdin.take().context("no standard input")?;
-        // A command that takes none closes it: that is no failure.
-        let _ = stdin.write_all(input.as_bytes()).await;
-        drop(stdin);
+        let mut command = process::command(program);
+        command.args(args).env("KUBECONFIG", self.plane.kubeconfig()).env("HOME", &home);
+        // A person's settings of Helm are not the bed's.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HELM_")) {
+            command.env_remove(name);
+        }
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let output = tokio::time::timeout(LIMIT, child.wait_with_output())
+        let output = process::output(command, input, LIMIT)
             .await
-            .with_context(|| format!("{name} {} took more than {}s", args.join(" "), LIMIT.as_secs()))??;
+            .with_context(|| format!("{name} {}", args.join(" ")))?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// What there is on the bed and what it last said: for a test that fails.
-    pub async fn report(&self) -> String {
+    /// What there is on the bed, and what its parts and the pods of these namespaces last said: for a
+    /// test that fails.
+    pub async fn report(&self, namespaces: &[&str]) -> String {
         let mut text = format!("state of the bed in {}:\n", self.dir.display());
         let looks: [&[&str]; 3] = [
             &["get", "deployments,pods", "-A", "-o", "wide"],
@@ -190,14 +187,26 @@ impl Bed {
             };
             text.push_str(&format!("$ kubectl {}\n{shown}", args.join(" ")));
         }
+        for log in self.plane.logs() {
+            text.push_str(&end_of(&log, PART_TAIL));
+        }
+        for log in self.kafka.iter().flat_map(Kafka::logs) {
+            text.push_str(&end_of(&log, PART_TAIL));
+        }
         for entry in fs::read_dir(self.dir.join("node/logs")).into_iter().flatten().flatten() {
-            let log = fs::read_to_string(entry.path()).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
-            let end = lines[lines.len().saturating_sub(TAIL)..].join("\n");
-            text.push_str(&format!("== {}\n{end}\n", entry.path().display()));
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if namespaces.iter().any(|namespace| name.starts_with(&format!("{namespace}_"))) {
+                text.push_str(&end_of(&entry.path(), TAIL));
+            }
         }
         text
     }
+}
+
+fn end_of(log: &Path, lines: usize) -> String {
+    let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    let all: Vec<&str> = text.lines().collect();
+    format!("== {}\n{}\n", log.display(), all[all.len().saturating_sub(lines)..].join("\n"))
 }
 
 /// Removes the folders of beds whose process is gone. The last ones are kept until then, for

@@ -2,10 +2,9 @@
 //!
 //! No kubelet and no scheduler: pods are run by `kubelet`. Everything listens on the loopback.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -18,6 +17,11 @@ use crate::ports;
 use crate::process::{Child, Spec, spawn};
 use crate::tools::Tools;
 use crate::wait::eventually;
+
+mod audit;
+
+use audit::Audit;
+pub use audit::{Call, CallObject, CallStatus, CallUser};
 
 /// Token of the administrator of every bed; it is worth nothing outside the loopback.
 const TOKEN: &str = "test-bed-admin";
@@ -32,75 +36,13 @@ rules:
 - {level: Metadata, userGroups: ['system:serviceaccounts']}
 ";
 
-/// A call to the API server, as its audit log has it.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Call {
-    /// Who called.
-    pub user: CallUser,
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
-    pub verb: String,
-    /// The path.
-    #[serde(rename = "requestURI")]
-    pub uri: String,
-    /// What the call was about; none for paths that are no resource.
-    #[serde(default)]
-    pub object_ref: CallObject,
-    /// What was answered; none while a watch lasts.
-    #[serde(default)]
-    pub response_status: CallStatus,
-    /// When it came in, RFC 3339.
-    pub request_received_timestamp: String,
-}
-
-/// Who made a call.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-pub struct CallUser {
-    /// `system:serviceaccount:NAMESPACE:NAME`.
-    pub username: String,
-    /// What the API server knows beside: which pod the token was made for.
-    #[serde(default)]
-    pub extra: BTreeMap<String, Vec<String>>,
-}
-
-impl Call {
-    /// Name of the pod that called.
-    pub fn pod(&self) -> Option<&str> {
-        let names = self.user.extra.get("authentication.kubernetes.io/pod-name")?;
-        names.first().map(String::as_str)
-    }
-}
-
-/// What a call was about.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct CallObject {
-    /// API group; empty for the core.
-    pub api_group: String,
-    /// Plural name of the kind.
-    pub resource: String,
-    /// `status`, `scale`, …
-    pub subresource: String,
-    /// Namespace.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-/// How a call ended.
-#[derive(Clone, Debug, Default, serde::Deserialize)]
-pub struct CallStatus {
-    /// HTTP status.
-    #[serde(default)]
-    pub code: u16,
-}
-
 /// A running control plane. Dropped, it ends.
 pub struct ControlPlane {
     dir: PathBuf,
     port: u16,
     ca_pem: String,
     client: Client,
+    audit: Mutex<Audit>,
     etcd: Mutex<Option<Child>>,
     apiserver: Mutex<Option<Child>>,
     _controllers: Child,
@@ -211,6 +153,7 @@ impl ControlPlane {
             port,
             ca_pem,
             client,
+            audit: Mutex::default(),
             etcd: Mutex::new(Some(etcd)),
             apiserver: Mutex::new(Some(apiserver)),
             _controllers: controllers,
@@ -255,16 +198,20 @@ impl ControlPlane {
         self.port
     }
 
+    /// Where its parts write what they do.
+    pub fn logs(&self) -> [PathBuf; 3] {
+        ["etcd.log", "apiserver.log", "controllers.log"].map(|log| self.dir.join(log))
+    }
+
     /// The calls that the pods of a service account made so far, in their order.
     ///
     /// # Errors
     /// When the log cannot be read.
     pub fn calls(&self, namespace: &str, account: &str) -> Result<Vec<Call>> {
         let user = format!("system:serviceaccount:{namespace}:{account}");
-        let text = fs::read_to_string(self.dir.join("audit.log")).context("reading the audit log")?;
-        // The last line may be half written.
-        let all = text.lines().filter_map(|line| serde_json::from_str::<Call>(line).ok());
-        Ok(all.filter(|call| call.user.username == user).collect())
+        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        audit.read_on(&self.dir.join("audit.log")).context("reading the audit log")?;
+        Ok(audit.calls.iter().filter(|call| call.user.username == user).cloned().collect())
     }
 
     /// Stops the API server; the data stays.
@@ -281,11 +228,27 @@ impl ControlPlane {
     /// When it does not get ready.
     pub async fn start_apiserver(&self) -> Result<()> {
         if let Ok(mut slot) = self.apiserver.lock()
-            && slot.is_none()
+            && slot.as_ref().is_none_or(|child| child.exited().is_some())
         {
             *slot = Some(spawn(&self.apiserver_spec)?);
         }
-        eventually("the API server", Duration::from_secs(60), || is_ready(&self.client)).await
+        self.ready_again().await
+    }
+
+    /// Waits until the API server is ready; its own end and that of etcd are told at once.
+    async fn ready_again(&self) -> Result<()> {
+        eventually("the API server", Duration::from_secs(60), || async {
+            for (name, slot) in [("kube-apiserver", &self.apiserver), ("etcd", &self.etcd)] {
+                if let Ok(slot) = slot.lock()
+                    && let Some(child) = &*slot
+                    && let Some(status) = child.exited()
+                {
+                    return Ok(Err(anyhow!("{name} ended ({status}):\n{}", child.tail(15))));
+                }
+            }
+            is_ready(&self.client).await.map(Ok)
+        })
+        .await?
     }
 
     /// The API server stops answering, with its connections open.
@@ -320,7 +283,7 @@ impl ControlPlane {
         if let Ok(mut slot) = self.etcd.lock() {
             *slot = Some(child);
         }
-        eventually("the API server", Duration::from_secs(60), || is_ready(&self.client)).await
+        self.ready_again().await
     }
 }
 
@@ -330,7 +293,9 @@ impl ControlPlane {
 /// When it cannot be read or used.
 pub async fn client(kubeconfig: &Path) -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // Whatever HTTPS_PROXY says: this is the loopback.
+    config.proxy_url = None;
     Ok(Client::try_from(config)?)
 }
 

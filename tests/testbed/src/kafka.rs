@@ -15,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rustix::process::Signal;
 
 use crate::process::{Child, Spec, spawn};
+use crate::tools::java;
 
 mod admin;
 mod config;
@@ -226,6 +227,11 @@ impl Kafka {
         self.nodes[i].signal(Signal::CONT);
     }
 
+    /// Where the nodes write what they do.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(|node| node.dir.join("server.log")).collect()
+    }
+
     fn launch(&self, node: &Node) -> Result<()> {
         let mut child = node.child();
         if child.as_ref().is_some_and(|c| c.exited().is_none()) {
@@ -283,10 +289,4 @@ async fn metadata(address: String) -> Result<Vec<i32>> {
         Ok(metadata.brokers().iter().map(|b| b.id()).collect())
     })
     .await?
-}
-
-/// `$JAVA_HOME/bin/java`, or the one in `PATH`.
-fn java() -> PathBuf {
-    std::env::var_os("JAVA_HOME")
-        .map_or_else(|| PathBuf::from("java"), |home| PathBuf::from(home).join("bin/java"))
 }

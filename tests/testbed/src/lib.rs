@@ -14,6 +14,7 @@ pub mod operator;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod replicas;
 pub mod sample;
 pub mod wait;
 

@@ -9,14 +9,16 @@
 //! It does not restart, probe or name anything: that is the caller's.
 
 use std::fs::OpenOptions;
-use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// What to run.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,56 @@ fn forker() -> &'static mpsc::SyncSender<Job> {
     })
 }
 
+/// A command that dies with us, when it is started here.
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.arg("--pdeathsig").arg("KILL").arg("--").arg(program);
+    command
+}
+
+fn fork(command: Command) -> Result<std::process::Child> {
+    let (reply, answer) = mpsc::sync_channel(1);
+    forker().send((command, reply)).map_err(|_| anyhow!("the forking thread is gone"))?;
+    answer.recv()?.context("starting setpriv (package util-linux)")
+}
+
+/// Runs a [`command`] to its end, and returns what it wrote.
+///
+/// # Errors
+/// When it cannot be started, or has not ended within the limit: then it is killed.
+pub async fn output(mut command: Command, input: &str, limit: Duration) -> Result<Output> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = fork(command)?;
+    let pid = Pid::from_raw(child.id() as i32).context("a child without a pid")?;
+    let (stdin, input) = (child.stdin.take(), input.to_owned());
+    let task = tokio::task::spawn_blocking(move || {
+        std::thread::scope(|scope| {
+            // A command that takes no input closes it: that is no failure.
+            scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+            child.wait_with_output()
+        })
+    });
+    let mut running = Running { pid, task };
+    match tokio::time::timeout(limit, &mut running.task).await {
+        Ok(output) => Ok(output??),
+        Err(_) => bail!("no end after {}s", limit.as_secs()),
+    }
+}
+
+/// A command that is waited for. Dropped before its end, it is killed.
+struct Running {
+    pid: Pid,
+    task: JoinHandle<std::io::Result<Output>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.task.is_finished() {
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
+    }
+}
+
 /// Starts a process.
 ///
 /// # Errors
@@ -74,8 +126,8 @@ pub fn spawn(spec: &Spec) -> Result<Child> {
         .append(true)
         .open(&spec.log)
         .with_context(|| format!("opening {}", spec.log.display()))?;
-    let mut command = Command::new("setpriv");
-    command.arg("--pdeathsig").arg("KILL").arg("--").arg(&spec.program).args(&spec.args);
+    let mut command = command(&spec.program);
+    command.args(&spec.args);
     if spec.clear_env {
         command.env_clear();
     }
@@ -85,11 +137,7 @@ pub fn spawn(spec: &Spec) -> Result<Child> {
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
 
-    let (reply, answer) = mpsc::sync_channel(1);
-    forker().send((command, reply)).map_err(|_| anyhow!("the forking thread is gone"))?;
-    let mut child = answer.recv()?.with_context(|| {
-        format!("starting {} (through setpriv, package util-linux)", spec.program.display())
-    })?;
+    let mut child = fork(command).with_context(|| format!("starting {}", spec.program.display()))?;
     let pid = Pid::from_raw(child.id() as i32).context("a child without a pid")?;
     let (tx, status) = watch::channel(None);
     // One waiting thread a child: simple, and it reaps whatever the caller does.

@@ -18,16 +18,19 @@ where
     E: Display,
 {
     let start = Instant::now();
+    let mut before = None;
     loop {
         let left = limit.saturating_sub(start.elapsed());
         let seen = match tokio::time::timeout(left.max(STEP), look()).await {
             Ok(Ok(found)) => return Ok(found),
             Ok(Err(seen)) => format!("{seen:#}"),
-            Err(_) => "no answer".to_owned(),
+            // The limit cut the last look short: what the one before saw says more.
+            Err(_) => before.take().map_or("no answer".to_owned(), |seen| format!("{seen}; then no answer")),
         };
         if start.elapsed() >= limit {
             return Err(anyhow!("waited {}s for {what}; last seen: {seen}", limit.as_secs()));
         }
+        before = Some(seen);
         tokio::time::sleep(STEP).await;
     }
 }

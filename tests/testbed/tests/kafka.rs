@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use spillway_testbed::kafka::{Kafka, KafkaOptions, ResetTo};
 
 mod common;
@@ -21,15 +21,6 @@ async fn send(servers: &str, topic: &str, partition: i32, count: usize) -> Resul
     for sent in futures::future::join_all(sends).await {
         sent.map_err(|(error, _)| error)?;
     }
-    Ok(())
-}
-
-fn commit(servers: &str, group: &str, topic: &str, partition: i32, offset: i64) -> Result<()> {
-    let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", servers).set("group.id", group).create()?;
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
-    consumer.commit(&list, CommitMode::Sync)?;
     Ok(())
 }
 
@@ -50,8 +41,8 @@ async fn one_broker_keeps_data_ports_and_groups() -> Result<()> {
     kafka.create_topic("orders", 3).await?;
     send(&servers, "orders", 0, 10).await?;
     send(&servers, "orders", 1, 7).await?;
-    commit(&servers, "g", "orders", 0, 4)?;
-    commit(&servers, "g", "orders", 2, 0)?;
+    kafka.commit("g", "orders", 0, 4).await?;
+    kafka.commit("g", "orders", 2, 0).await?;
 
     let rows = kafka.describe_group("g").await?;
     ensure!(row(&rows, 0)? == [Some(4), Some(10), Some(6)], "{rows:?}");
@@ -83,9 +74,13 @@ async fn one_broker_keeps_data_ports_and_groups() -> Result<()> {
             .set("sasl.password", password)
             .set("log_level", "0")
             .create()?;
+        let refused = kafka.logged("Failed authentication with")?;
         let limit = Duration::from_secs(if welcome { 20 } else { 3 });
         let answer = client.fetch_metadata(Some("orders"), limit);
         ensure!(answer.is_ok() == welcome, "{mechanism} with {password}: {:?}", answer.err());
+        // Not any error: the broker says that it is the password.
+        let refused = kafka.logged("Failed authentication with")? - refused;
+        ensure!((refused == 0) == welcome, "{mechanism} with {password}: refused {refused} times");
     }
 
     kafka.kill().await;
@@ -120,7 +115,7 @@ async fn three_brokers_survive_the_loss_of_one() -> Result<()> {
     for partition in 0..3 {
         send(&servers, "orders", partition, 5).await?;
     }
-    commit(&servers, "g", "orders", 1, 2)?;
+    kafka.commit("g", "orders", 1, 2).await?;
     let rows = kafka.describe_group("g").await?;
     ensure!(row(&rows, 1)? == [Some(2), Some(5), Some(3)], "{rows:?}");
     kafka.start_broker(1).await?;

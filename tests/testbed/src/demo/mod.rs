@@ -85,33 +85,44 @@ pub async fn run(options: Options) -> Result<()> {
     recording.outage = (gone, back);
 
     view.phase("the database is back: the backlog is to be drained in time");
-    until(&scene, &mut view, &mut recording, LIMIT, |seen| seen.state == "KeepingUp").await?;
-    view.phase("recovered: the replicas that were added are given back");
-    let ended = until(&scene, &mut view, &mut recording, LIMIT, |seen| {
-        seen.state == "KeepingUp" && seen.replicas == Some(f64::from(REPLICAS)) && seen.ready == seen.replicas
-    })
-    .await;
+    // Whatever becomes of it, there is an account, and with KEEP something to look at.
+    let ended = recovered(&scene, &mut view, &mut recording).await;
 
     view.phase("no more messages are sent, so that all can be counted");
+    // Before that: with nothing to do, fewer replicas are right.
+    let (path, writes) = (scene.replicas.counts(), scene.scale_writes());
     scene.stop_producing()?;
     recording.end = now_ms()?;
-    let account = scene.account(&mut view).await?;
+    let (account, unsettled) = scene.account(&mut view).await?;
     view.close();
     if let Some(file) = &options.record {
         recording.write(file, &scene, &account).await?;
         println!("Recorded in {}", file.display());
     }
-    let outcome = Outcome::of(&scene, &account, back).await?;
+    let mut outcome = Outcome::of(&account, back);
+    outcome.unsettled = unsettled;
+    (outcome.path, outcome.writes, outcome.rebalances) = (path?, writes?.len(), scene.rebalances()?);
     println!("{}", outcome.text(start.elapsed()));
     if keep {
         println!("{}\nEverything is left running. Ctrl-C ends it.", scene.look_around());
         scene.start_producing()?;
         tokio::signal::ctrl_c().await?;
     }
-    ended.context("the replicas did not come back")?;
+    ended?;
     let faults = outcome.faults();
     ensure!(faults.is_empty(), "{}", faults.join("; "));
     Ok(())
+}
+
+/// Waits until messages are in time again, and the replicas are those of the beginning.
+async fn recovered(scene: &Scene, view: &mut View, recording: &mut Recording) -> Result<()> {
+    let recovered = until(scene, view, recording, LIMIT, |seen| seen.state == "KeepingUp").await;
+    recovered.context("the consumers did not recover")?;
+    view.phase("recovered: the replicas that were added are given back");
+    let back = until(scene, view, recording, LIMIT, |seen| {
+        seen.state == "KeepingUp" && seen.replicas == Some(f64::from(REPLICAS)) && seen.ready == seen.replicas
+    });
+    back.await.context("the replicas did not come back")
 }
 
 fn now_ms() -> Result<i64> {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-
-use super::scene::{ORDERS, Scene};
+use super::scene::ORDERS;
 use super::{MAX_DELAY, RECOVER_WITHIN, REPLICAS};
 use crate::account::Account;
 
@@ -15,6 +13,7 @@ pub(super) fn path(said: &[(String, String)]) -> Vec<i32> {
 }
 
 /// How it ended.
+#[derive(Default)]
 pub(super) struct Outcome {
     produced: u64,
     processed: u64,
@@ -25,19 +24,22 @@ pub(super) struct Outcome {
     longest_wait: f64,
     /// From the end of the outage until no message was late any more, s.
     drained: f64,
-    path: Vec<i32>,
-    writes: usize,
-    rebalances: usize,
+    /// Why producers, Kafka and consumers do not agree, if they do not.
+    pub unsettled: Option<String>,
+    /// Replicas asked for, from the beginning.
+    pub path: Vec<i32>,
+    /// Times that Spillway asked for others.
+    pub writes: usize,
+    /// Rebalances of the group.
+    pub rebalances: usize,
 }
 
 impl Outcome {
-    /// From the records of the programs, the API server and Kafka. `back`: when the outage ended, ms.
-    pub async fn of(scene: &Scene, account: &Account, back: i64) -> Result<Self> {
+    /// From the records of the programs; what else is in it is not known to them. `back`: when the
+    /// outage ended, ms.
+    pub fn of(account: &Account, back: i64) -> Self {
         let last_late = account.last_late(MAX_DELAY.as_secs_f64()).unwrap_or(back);
-        let seen = scene.look().await;
-        let mut replicas = vec![REPLICAS];
-        replicas.extend(path(&seen.said));
-        Ok(Self {
+        Self {
             produced: account.produced_total(),
             processed: account.processed_total(),
             missed: account.missed().len(),
@@ -46,10 +48,8 @@ impl Outcome {
             peak_lag: account.peak_backlog(),
             longest_wait: account.longest_wait(),
             drained: ((last_late - back) as f64 / 1000.0).max(0.0),
-            path: replicas,
-            writes: scene.scale_writes()?.len(),
-            rebalances: scene.rebalances()?,
-        })
+            ..Self::default()
+        }
     }
 
     /// What was not as promised.
@@ -61,13 +61,24 @@ impl Outcome {
         if self.produced == 0 {
             faults.push("nothing was produced".into());
         }
+        if let Some(why) = &self.unsettled {
+            faults.push(format!("the account is not settled: {why}"));
+        }
         let objective = RECOVER_WITHIN.as_secs_f64();
         if self.drained > objective {
             faults
                 .push(format!("the backlog took {:.0}s, and the objective is {objective:.0}s", self.drained));
         }
-        if self.path.last() != Some(&REPLICAS) || self.path.len() < 3 {
-            faults.push(format!("the replicas went {}, not up and back to {REPLICAS}", self.path_text()));
+        let ends = [self.path.first(), self.path.last()];
+        if ends != [Some(&REPLICAS); 2] || self.path.iter().max() <= Some(&REPLICAS) {
+            faults.push(format!("the replicas went {}, not from {REPLICAS} up and back", self.path_text()));
+        }
+        if self.writes + 1 != self.path.len() {
+            faults.push(format!(
+                "the replicas went {}, and Spillway wrote {} times: somebody else did, or it wrote for nothing",
+                self.path_text(),
+                self.writes
+            ));
         }
         faults
     }
@@ -98,5 +109,51 @@ impl Outcome {
         text += &row("writes to /scale", self.writes.to_string());
         text += &row("rebalances", format!("{} (the first one included)", self.rebalances));
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Outcome {
+        Outcome {
+            produced: 10,
+            processed: 10,
+            drained: 28.0,
+            path: vec![3, 6, 3],
+            writes: 2,
+            ..Outcome::default()
+        }
+    }
+
+    #[test]
+    fn every_broken_promise_is_a_fault() {
+        assert_eq!(good().faults(), [""; 0]);
+        let twice = Outcome { path: vec![3, 4, 6, 3], writes: 3, ..good() };
+        assert_eq!(twice.faults(), [""; 0], "two steps up are no fault");
+        let cases = [
+            (Outcome { missed: 1, ..good() }, "1 messages were missed and 0 refused"),
+            (Outcome { refused: 2, ..good() }, "0 messages were missed and 2 refused"),
+            (Outcome { produced: 0, ..good() }, "nothing was produced"),
+            (Outcome { unsettled: Some("why".into()), ..good() }, "the account is not settled: why"),
+            (Outcome { drained: 46.0, ..good() }, "the backlog took 46s, and the objective is 45s"),
+            (
+                Outcome { path: vec![3, 6, 4], ..good() },
+                "the replicas went 3 → 6 → 4, not from 3 up and back",
+            ),
+            (
+                Outcome { path: vec![3, 2, 3], ..good() },
+                "the replicas went 3 → 2 → 3, not from 3 up and back",
+            ),
+            (Outcome { path: vec![3], writes: 0, ..good() }, "the replicas went 3, not from 3 up and back"),
+            (
+                Outcome { writes: 3, ..good() },
+                "the replicas went 3 → 6 → 3, and Spillway wrote 3 times: somebody else did, or it wrote for nothing",
+            ),
+        ];
+        for (outcome, fault) in cases {
+            assert_eq!(outcome.faults(), [fault]);
+        }
     }
 }

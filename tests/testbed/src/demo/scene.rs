@@ -16,6 +16,7 @@ use crate::account::Account;
 use crate::bed::{Bed, BedOptions};
 use crate::kubelet::Images;
 use crate::operator::{self, Sample, value};
+use crate::replicas::Path as Replicas;
 use crate::sample::{self, Workload};
 use crate::wait::eventually;
 
@@ -29,6 +30,8 @@ const START_DELAY: Duration = Duration::from_secs(3);
 /// The bed with everything on it.
 pub(super) struct Scene {
     pub bed: Bed,
+    /// Every number of replicas that the consumers were asked for.
+    pub replicas: Replicas,
     records: PathBuf,
     metrics: String,
 }
@@ -72,7 +75,8 @@ impl Scene {
         )?;
         let (_, ip) = operator::leader(&bed, LIMIT).await?;
         let records = bed.folder("records")?;
-        let scene = Self { bed, records, metrics: ip };
+        let replicas = Replicas::follow(bed.client(), SHOP, ORDERS);
+        let scene = Self { bed, replicas, records, metrics: ip };
         scene.start_producing()?;
         eprintln!("demo: a producer ({ARRIVING}/s) and {REPLICAS} consumers ({EACH}/s each)…");
         scene.bed.apply(&scene.workloads()?).await?;
@@ -196,8 +200,9 @@ spec:
         Ok(all.into_iter().map(|e| (e.reason.unwrap_or_default(), e.note.unwrap_or_default())).collect())
     }
 
-    /// The account, once every message sent was processed or none is any more.
-    pub async fn account(&self, view: &mut View) -> Result<Account> {
+    /// The account, once every message sent was processed or none is any more; then with the reason why
+    /// it is not settled.
+    pub async fn account(&self, view: &mut View) -> Result<(Account, Option<String>)> {
         let kafka = self.bed.kafka()?;
         let counted = eventually("every message to be processed", LIMIT / 4, || {
             Account::settled(&self.records, kafka, ORDERS, PARTITIONS)
@@ -206,9 +211,9 @@ spec:
         loop {
             tokio::select! {
                 outcome = &mut counted => return match outcome {
-                    Ok(account) => Ok(account),
+                    Ok(account) => Ok((account, None)),
                     // What is missing is the account's to tell.
-                    Err(_) => Account::read(&self.records),
+                    Err(why) => Ok((Account::read(&self.records)?, Some(format!("{why:#}")))),
                 },
                 () = tokio::time::sleep(view.pace()) => view.show(&self.look().await),
             }

@@ -12,7 +12,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use super::{Kafka, java};
+use super::Kafka;
+use crate::process;
+use crate::tools::java;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// A JVM that starts beside a compiler is slow.
@@ -260,8 +262,7 @@ impl Kafka {
     /// When a log cannot be read.
     pub fn logged(&self, said: &str) -> Result<usize> {
         let mut count = 0;
-        for node in &self.nodes {
-            let log = node.dir.join("server.log");
+        for log in self.logs() {
             let text = std::fs::read_to_string(&log).with_context(|| format!("reading {}", log.display()))?;
             count += text.lines().filter(|line| line.contains(said)).count();
         }
@@ -283,20 +284,15 @@ impl Kafka {
     /// When it fails or takes more than a minute and a half.
     pub async fn run_tool(&self, class: &str, args: &[&str]) -> Result<String> {
         let log4j = self.dir.join("tool-log4j2.properties");
-        let mut command = tokio::process::Command::new(java());
+        let mut command = process::command(&java());
         command
             .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
             .arg(format!("-Dlog4j2.configurationFile={}", log4j.display()))
             .arg("-cp")
             .arg(format!("{}/*", self.libs.display()))
             .arg(class)
-            .args(args)
-            .stdin(std::process::Stdio::null())
-            .kill_on_drop(true);
-        let output = tokio::time::timeout(TOOL_LIMIT, command.output())
-            .await
-            .with_context(|| format!("{class} took more than {TOOL_LIMIT:?}"))?
-            .with_context(|| format!("running {:?} (is a Java 17 there?)", java()))?;
+            .args(args);
+        let output = process::output(command, "", TOOL_LIMIT).await.with_context(|| class.to_owned())?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(
             output.status.success(),

@@ -11,9 +11,10 @@ mod status;
 mod volumes;
 
 use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -80,12 +81,30 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// An address of the loopback that no other pod of this machine is likely to have.
+    /// An address of the loopback that no other pod of this machine has.
     pub fn pod_ip(&self) -> String {
         let n = self.next_ip.fetch_add(1, Ordering::Relaxed);
-        format!("127.{}.{}.{}", 20 + std::process::id() % 200, n / 250, 1 + n % 250)
+        format!("127.{}.{}.{}", network(), n / 250, 1 + n % 250)
     }
 }
+
+/// The second number of our pods' addresses. It is ours as long as we listen on the last address of that
+/// network, where no pod ever is.
+fn network() -> u8 {
+    static OURS: OnceLock<(u8, Option<TcpListener>)> = OnceLock::new();
+    OURS.get_or_init(|| {
+        let first = std::process::id() % 200;
+        let mut all = (0..200).map(|i| 20 + ((first + i) % 200) as u8);
+        let free = all
+            .find_map(|n| Some((n, Some(TcpListener::bind((Ipv4Addr::new(127, n, 255, 254), CLAIM)).ok()?))));
+        // Two hundred test beds at once, or somebody else on that port: likely, no address is used twice.
+        free.unwrap_or((20 + first as u8, None))
+    })
+    .0
+}
+
+/// Where networks are claimed.
+const CLAIM: u16 = 9_999;
 
 /// A running kubelet. Dropped, it and its pods' processes end.
 pub struct Kubelet {
@@ -190,28 +209,42 @@ impl Drop for Running {
     }
 }
 
+fn key(pod: &Pod) -> (String, String) {
+    (pod.namespace().unwrap_or_default(), pod.name_any())
+}
+
 async fn run(shared: Arc<Shared>) {
     let pods: Api<Pod> = Api::all(shared.client.clone());
     let mut events = watcher(pods, watcher::Config::default()).boxed();
     let mut running: HashMap<String, Running> = HashMap::new();
     let mut listed: Vec<String> = Vec::new();
+    let mut named: Vec<(String, String)> = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => {
+                listed.clear();
+                named.clear();
+            }
             Ok(Event::InitApply(pod)) => {
                 listed.extend(pod.uid());
+                named.push(key(&pod));
                 see(&shared, &mut running, pod);
             }
             // What was deleted while the API server was away.
-            Ok(Event::InitDone) => running.retain(|uid, _| listed.contains(uid)),
+            Ok(Event::InitDone) => {
+                running.retain(|uid, _| listed.contains(uid));
+                let mut processes = shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
+                for (_, child) in processes.extract_if(|key, _| !named.contains(key)) {
+                    child.signal(Signal::KILL);
+                }
+            }
             Ok(Event::Apply(pod)) => see(&shared, &mut running, pod),
             Ok(Event::Delete(pod)) => {
                 if let Some(uid) = pod.uid() {
                     running.remove(&uid);
                 }
                 // Deleted without grace: its process ends at once, and says nothing any more.
-                let key = (pod.namespace().unwrap_or_default(), pod.name_any());
-                let left = shared.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                let left = shared.processes.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(&pod));
                 if let Some(child) = left {
                     child.signal(Signal::KILL);
                 }

@@ -135,18 +135,17 @@ impl Life {
         let image = container.image.clone().unwrap_or_default();
         let binary = self.binary().with_context(|| format!("image {image:?} stands for no binary here"))?;
         fs::create_dir_all(&self.dir)?;
-        let mut variables = env::variables(&self.shared, &pod, container, &self.known.ip).await?;
+        let variables = env::variables(&self.shared, &pod, container, &self.known.ip).await?;
         let mounts = volumes::make(&self.shared, &pod, container, &self.dir, &self.known.ip).await?;
-        if !rustix::process::getuid().is_root() {
-            variables.push(("KUBECONFIG".into(), self.kubeconfig()?));
-        }
+        let room = self.dir.join("room");
+        fs::create_dir_all(&room)?;
         // `command` replaces the image's entrypoint, which is the binary.
         let expand =
             |all: &[String]| -> Vec<String> { all.iter().map(|a| env::expand(a, &variables)).collect() };
         let mut words = expand(container.command.as_deref().unwrap_or_default());
         let program = if words.is_empty() { binary } else { PathBuf::from(words.remove(0)) };
         words.extend(expand(container.args.as_deref().unwrap_or_default()));
-        let (program, args) = volumes::wrapped(&mounts, &program, &words);
+        let (program, args) = volumes::wrapped(&mounts, &room, &program, &words);
         let (namespace, name) = &self.key;
         let child = Arc::new(spawn(&Spec {
             program,
@@ -159,22 +158,6 @@ impl Life {
         let mut processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
         processes.insert(self.key.clone(), child.clone());
         Ok(child)
-    }
-
-    fn kubeconfig(&self) -> Result<String> {
-        let at = self.dir.join("kubeconfig");
-        let account = self.dir.join("account");
-        fs::write(
-            &at,
-            format!(
-                "{{apiVersion: v1, kind: Config, current-context: c, clusters: [{{name: c, cluster: {{server: 'https://{}:{}', certificate-authority: '{ca}/ca.crt'}}}}], users: [{{name: c, user: {{tokenFile: '{ca}/token'}}}}], contexts: [{{name: c, context: {{cluster: c, user: c, namespace: {}}}}}]}}",
-                self.shared.options.api_host,
-                self.shared.options.api_port,
-                self.key.0,
-                ca = account.display(),
-            ),
-        )?;
-        Ok(at.to_string_lossy().into_owned())
     }
 
     /// Probes a running process until it ends or the pod is to be deleted.

@@ -1,7 +1,7 @@
 //! The volumes of a pod and its service account token, as folders bound to their mount paths.
 //!
-//! The process gets a mount namespace of its own, so that the fixed paths are its own. That needs
-//! root; without it only the token is given, through `KUBECONFIG`.
+//! The process gets a mount namespace of its own, so that the fixed paths are its own. Who is not root
+//! gets a user namespace with it; a machine that allows neither runs no pod that mounts something.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,24 +108,62 @@ pub(super) async fn renew(shared: &Shared, pod: &Pod, dir: &Path) -> Result<()> 
     Ok(())
 }
 
-/// The command that runs `program` with the mounts, without a process in between.
-pub(super) fn wrapped(mounts: &Mounts, program: &Path, args: &[String]) -> (PathBuf, Vec<String>) {
-    if mounts.is_empty() || !rustix::process::getuid().is_root() {
+/// Mounts folders and becomes a program: `ROOM FROM TO … -- PROGRAM ARG…`.
+///
+/// A place that is not there is made on a folder of our own that covers the nearest one there is, and
+/// shows what that holds: nothing is left on the machine, and nobody need be allowed to write there.
+/// Only right below `/`, and around ROOM itself, it is made on the machine's own disk.
+const MOUNT: &str = r#"set -e
+room=$1 covered= n=0
+shift
+mount -t tmpfs none "$room"
+cover() {
+  at=$1
+  while [ ! -d "$at" ]; do at=$(dirname "$at"); done
+  case "$room/" in "${at%/}"/*) return ;; esac
+  case "$covered" in *":$at:"*) return ;; esac
+  covered=$covered:$at: n=$((n + 1))
+  mkdir -p "$room/$n/old" "$room/$n/new"
+  mount --rbind "$at" "$room/$n/old"
+  find "$room/$n/old" -mindepth 1 -maxdepth 1 -exec ln -s -t "$room/$n/new" {} +
+  mount --bind "$room/$n/new" "$at"
+}
+while [ "$1" != -- ]; do
+  if [ ! -e "$2" ]; then
+    cover "$(dirname "$2")"
+    mkdir -p "$(dirname "$2")"
+    if [ -d "$1" ]; then mkdir "$2"; else : >"$2"; fi
+  fi
+  mount --bind "$1" "$2"
+  shift 2
+done
+shift
+exec "$@"
+"#;
+
+/// The command that runs `program` with the mounts, without a process in between. `room` is an empty
+/// folder of the pod's.
+pub(super) fn wrapped(
+    mounts: &Mounts,
+    room: &Path,
+    program: &Path,
+    args: &[String],
+) -> (PathBuf, Vec<String>) {
+    if mounts.is_empty() {
         return (program.to_owned(), args.to_vec());
     }
-    let mut script = String::from("set -e\n");
-    let mut paths = Vec::new();
-    for (i, (from, to)) in mounts.iter().enumerate() {
-        let (a, b) = (2 * i + 1, 2 * i + 2);
-        script.push_str(&format!(
-            "[ -d \"${{{a}}}\" ] && mkdir -p \"${{{b}}}\"; mount --bind \"${{{a}}}\" \"${{{b}}}\"\n"
-        ));
-        paths.push(from.to_string_lossy().into_owned());
-        paths.push(to.clone());
+    let mut all: Vec<String> = vec!["--mount".into()];
+    if !rustix::process::getuid().is_root() {
+        // The new user namespace may cost the process its parent-death signal: it is asked for again.
+        let own = ["--user", "--map-root-user", "setpriv", "--pdeathsig", "KILL", "--"];
+        all.extend(own.map(String::from));
     }
-    script.push_str(&format!("shift {}\nexec \"$@\"\n", paths.len()));
-    let mut all = vec!["--mount".into(), "sh".into(), "-c".into(), script, "sh".into()];
-    all.extend(paths);
+    all.extend(["sh", "-c", MOUNT, "sh"].map(String::from));
+    all.push(room.to_string_lossy().into_owned());
+    for (from, to) in mounts {
+        all.extend([from.to_string_lossy().into_owned(), to.clone()]);
+    }
+    all.push("--".into());
     all.push(program.to_string_lossy().into_owned());
     all.extend(args.iter().cloned());
     ("unshare".into(), all)

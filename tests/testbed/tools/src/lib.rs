@@ -14,13 +14,13 @@ use rustix::fs::{FlockOperation, flock};
 mod prometheus;
 mod run;
 
-use run::{header, needs, run};
+use run::{header, mounts, needs, recent, run};
 
 /// Kubernetes version of the control plane: that of `controlplane/go.mod`.
 const KUBERNETES: &str = "1.37.2";
 
 const GO: &str = "Go 1.26 or later (https://go.dev/dl)";
-const JDK: &str = "a JDK, 17 or later (Debian: openjdk-17-jdk-headless)";
+const JDK: &str = "a JDK, 17 or later (Debian: default-jdk-headless)";
 const MAVEN: &str = "Maven (Debian: maven)";
 
 /// Where everything is.
@@ -48,20 +48,27 @@ impl Tools {
         Ok(tools)
     }
 
-    /// What this machine lacks to build and to run the bed, a line each. Quick.
-    pub fn missing() -> Vec<String> {
-        let java = needs("java", &["-version"], JDK);
-        let wanted = [
-            needs("cc", &["--version"], "a C compiler (Debian: build-essential)"),
+    /// What this machine lacks to compile the workspace, a line each. Quick.
+    pub fn missing_to_compile() -> Vec<String> {
+        lines([
+            needs("pkg-config", &["--version"], "pkg-config (Debian: pkg-config)"),
             header("openssl/ssl.h", "OpenSSL's headers (Debian: libssl-dev)"),
             header("zlib.h", "zlib's headers (Debian: zlib1g-dev)"),
-            needs("go", &["version"], GO),
-            java,
+        ])
+    }
+
+    /// What this machine lacks to build and to run the bed, a line each. Quick, but for a Go that
+    /// fetches a newer one.
+    pub fn missing() -> Vec<String> {
+        let bed = lines([
+            recent_go(),
+            recent_java(),
             needs("mvn", &["--version"], MAVEN),
             needs("setpriv", &["--version"], "util-linux"),
+            mounts(),
             space(&cache()),
-        ];
-        wanted.into_iter().filter_map(|found| found.err().map(|error| error.to_string())).collect()
+        ]);
+        [Self::missing_to_compile(), bed].concat()
     }
 
     /// Makes sure that Prometheus is there too.
@@ -113,14 +120,6 @@ impl Tools {
         self.cache.join("kafka/libs")
     }
 
-    /// java.
-    pub fn java(&self) -> PathBuf {
-        std::env::var_os("JAVA_HOME")
-            .map(|home| PathBuf::from(home).join("bin/java"))
-            .filter(|java| java.exists())
-            .unwrap_or_else(|| "java".into())
-    }
-
     /// A folder for beds.
     pub fn beds(&self) -> PathBuf {
         self.cache.join("beds")
@@ -138,7 +137,7 @@ impl Tools {
         let stamp =
             Stamp::of(&bin.join("go.stamp"), &["main.go", "go.mod", "go.sum"].map(|f| module.join(f)))?;
         if !stamp.fits() || !bin.join("controlplane").exists() || !bin.join("helm").exists() {
-            needs("go", &["version"], GO)?;
+            recent_go()?;
             let (major, minor) = KUBERNETES.split_once('.').unwrap_or(("1", "37"));
             let minor = minor.split('.').next().unwrap_or(minor);
             let version = "k8s.io/component-base/version";
@@ -178,7 +177,7 @@ impl Tools {
         let pom = here().join("../kafka/pom.xml");
         let libs = self.kafka_libs();
         let stamp = Stamp::of(&self.cache.join("kafka/stamp"), std::slice::from_ref(&pom))?;
-        needs("java", &["-version"], JDK)?;
+        recent_java()?;
         if stamp.fits() && libs.exists() {
             return Ok(());
         }
@@ -197,6 +196,27 @@ impl Tools {
         fs::rename(&partial, &libs)?;
         stamp.set()
     }
+}
+
+/// `$JAVA_HOME/bin/java`, or the one in `PATH`.
+pub fn java() -> PathBuf {
+    std::env::var_os("JAVA_HOME")
+        .filter(|home| !home.is_empty())
+        .map_or_else(|| PathBuf::from("java"), |home| PathBuf::from(home).join("bin/java"))
+}
+
+/// A Java that runs Kafka.
+fn recent_java() -> Result<()> {
+    recent(&java(), &["-version"], here(), (17, 0), JDK)
+}
+
+/// A Go that builds the control plane: the module names the version, and Go may fetch it.
+fn recent_go() -> Result<()> {
+    recent(Path::new("go"), &["version"], &here().join("../controlplane"), (1, 26), GO)
+}
+
+fn lines<const N: usize>(found: [Result<()>; N]) -> Vec<String> {
+    found.into_iter().filter_map(|found| found.err().map(|error| error.to_string())).collect()
 }
 
 /// The cache: `SPILLWAY_TESTBED_CACHE`, else `target/testbed` of the workspace.

@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::run::{needs, run};
+use crate::recent_go;
+use crate::run::run;
 
 /// What is built. Its Go module has the version v0.313.5: 3.13.5 without the dot, after v0.
 const VERSION: &str = "3.13.5";
@@ -84,7 +85,7 @@ fn usable([prometheus, promtool]: &[PathBuf; 2], dir: &Path) -> Result<()> {
 }
 
 fn build(dir: &Path) -> Result<()> {
-    needs("go", &["version"], "Go 1.26 or later (https://go.dev/dl)")?;
+    recent_go()?;
     fs::write(dir.join("go.mod"), "module prometheus\n\ngo 1.26.0\n")?;
     let sources = PROGRAMS.map(|name| format!("{SOURCE}/{name}"));
     let [prometheus, promtool] = sources.each_ref().map(|source| format!("{source}@{MODULE}"));
