@@ -86,6 +86,9 @@ async fn nothing_is_left_of_a_connection() -> Result<()> {
         let problems: Vec<usize> = swept.groups.iter().map(|g| g.problems.len()).collect();
         ensure!(problems[..3] == [0; 3] && problems[3] > 0, "{:?}", swept.groups);
         ensure!(swept.groups[0].partitions.len() == 3, "{:?}", swept.groups);
+        // Asked for beside the sweeps, so that the first ones know nothing of it: Kafka's seven days.
+        let kept = swept.groups[0].partitions.iter().map(|p| p.retention).collect::<Vec<_>>();
+        ensure!(kept == [Some(604_800.0); 3], "kept for {kept:?}");
         Ok(())
     })
     .await?;

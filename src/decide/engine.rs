@@ -267,7 +267,7 @@ fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time)
     if late {
         state.late_at = Some(now);
     }
-    if look.stuck {
+    if look.stuck && !look.settling && state.rebalancing_since.is_none() {
         // The consumers stood still, and that explains what comes of it.
         state.stepped_down = None;
     }

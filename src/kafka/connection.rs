@@ -78,7 +78,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    fn of(config: &ConnectionConfig) -> Self {
+    pub(super) fn of(config: &ConnectionConfig) -> Self {
         Self {
             bootstrap: config.bootstrap.clone(),
             asked: Asked { tls: config.tls.is_some(), login: config.sasl.is_some() },
@@ -132,10 +132,21 @@ impl ConsumerContext for Context {}
 
 /// Makes the client. It waits for nothing.
 pub(super) fn client(config: &ConnectionConfig) -> Result<BaseConsumer<Context>, KafkaError> {
-    let bootstrap = config.bootstrap.join(",");
+    settings(config).create_with_context(Context::of(config)).map_err(|error| {
+        let mut why = error.to_string();
+        // librdkafka's own text may quote a setting.
+        if let Some(sasl) = config.sasl.as_ref().filter(|s| !s.password.is_empty()) {
+            why = why.replace(&sasl.password, "…");
+        }
+        KafkaError { bootstrap: config.bootstrap.join(","), why }
+    })
+}
+
+/// What every client of a connection is made with.
+pub(super) fn settings(config: &ConnectionConfig) -> ClientConfig {
     let mut settings = ClientConfig::new();
     settings
-        .set("bootstrap.servers", &bootstrap)
+        .set("bootstrap.servers", config.bootstrap.join(","))
         .set("client.id", "spillway")
         // It never joins. But a client without a group crashes (librdkafka#5040) when it asks for the
         // offsets of another group and its coordinator has moved.
@@ -179,14 +190,7 @@ pub(super) fn client(config: &ConnectionConfig) -> Result<BaseConsumer<Context>,
             .set("sasl.password", &sasl.password);
     }
     settings.set_log_level(RDKafkaLogLevel::Info);
-    settings.create_with_context(Context::of(config)).map_err(|error| {
-        let mut why = error.to_string();
-        // librdkafka's own text may quote a setting.
-        if let Some(sasl) = config.sasl.as_ref().filter(|s| !s.password.is_empty()) {
-            why = why.replace(&sasl.password, "…");
-        }
-        KafkaError { bootstrap, why }
-    })
+    settings
 }
 
 /// How long a call may take, given what is left of a sweep.

@@ -7,6 +7,7 @@ mod admin;
 mod connection;
 mod error;
 mod observe;
+mod retention;
 mod sweep;
 mod topics;
 mod trouble;

@@ -3,9 +3,11 @@
 //! What could not be read is unknown, and said in words. It reads nothing itself.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use super::admin::{Description, NO_OFFSET, Offsets, Phase};
 use super::error::CallFailed;
+use super::retention::{self, Retention};
 use super::topics::Topics;
 use super::{GroupRequest, Isolation};
 use crate::decide::{Committed, GroupObservation, GroupPhase, Member, PartitionObservation, Time};
@@ -33,6 +35,8 @@ pub(super) struct Seen<'a> {
     pub earliest: Result<&'a Offsets, &'a CallFailed>,
     /// High watermarks, where the commit of a group that reads committed messages is past `latest`.
     pub high: Result<&'a Offsets, &'a CallFailed>,
+    /// How long topics keep messages.
+    pub retention: &'a Mutex<Retention>,
 }
 
 /// What was seen of a group.
@@ -86,6 +90,7 @@ pub(super) fn observation(
             ));
             continue;
         };
+        let kept = retention::of(seen.retention, topic);
         for (partition, led) in of {
             let key = (name.clone(), *partition);
             if !led {
@@ -140,7 +145,7 @@ pub(super) fn observation(
                 committed,
                 end,
                 start,
-                retention: None,
+                retention: kept,
             });
         }
     }

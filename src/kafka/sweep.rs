@@ -13,6 +13,7 @@ use super::admin::{Admin, Offsets, Which};
 use super::connection::{ConnectionConfig, client, left};
 use super::error::{CallFailed, ConnectionProblem, KafkaError};
 use super::observe::{Read, Seen, observation};
+use super::retention::{self, Retention};
 use super::topics::{Topics, counting};
 use super::{ClusterInfo, GroupRequest, Isolation};
 use crate::clock;
@@ -40,6 +41,7 @@ pub struct Connection {
     config: ConnectionConfig,
     admin: Mutex<Arc<Admin>>,
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
+    retention: Arc<Mutex<Retention>>,
     /// The cluster's id, asked for once: the crate's call never frees its copy.
     cluster_id: OnceLock<String>,
 }
@@ -55,6 +57,7 @@ impl Connection {
             config: config.clone(),
             admin: Mutex::new(admin),
             topics: Mutex::new(None),
+            retention: Arc::default(),
             cluster_id: OnceLock::new(),
         })
     }
@@ -119,6 +122,7 @@ impl Connection {
             });
         let topics = if doubtful { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
 
+        retention::refresh(&self.retention, &self.config, counting.iter().flatten().cloned());
         let (latest, earliest) = self.ends(requests, &counting, &topics, deadline).await;
         let high = self.past_stable(requests, reads, &latest, deadline).await;
         self.admin().client().context().clear();
@@ -131,6 +135,7 @@ impl Connection {
                     latest: latest.get(&isolation(request)),
                     earliest: earliest.as_ref(),
                     high: high.as_ref(),
+                    retention: &self.retention,
                 };
                 observation(request, counting, &reads[&request.group], &seen)
             })

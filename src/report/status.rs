@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime
 use super::sentence::{rounded, sentence, span, would_change};
 use crate::api::{ConsumerScalerStatus, DecisionReport, KafkaConnectionStatus};
 use crate::clock::timestamp;
-use crate::decide::{Decision, Learnt, Limit, ScalerState, Time};
+use crate::decide::{Base, Decision, Learnt, Limit, ScalerState, Time};
 
 /// Shortest time between two writes for the sake of numbers, s.
 pub const REFRESH: f64 = 30.0;
@@ -229,6 +229,8 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
         || old.lag.is_some() != new.lag.is_some()
         // An operator that is killed right after it measured should not have to measure again.
         || measured(old) != measured(new)
+        // Nor should it forget what is held for days, or since when nobody reads.
+        || held(old) != held(new)
         || words(old) != words(new);
     if urgent {
         return true;
@@ -251,6 +253,11 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
 /// grows the number is another at every look.
 fn only_wished(status: &ConsumerScalerStatus) -> bool {
     status.desired_replicas != status.current_replicas
+}
+
+/// The base, and since when nobody reads.
+fn held(status: &ConsumerScalerStatus) -> (Option<Base>, Option<f64>) {
+    status.learnt.as_ref().map_or((None, None), |l| (l.base, l.unread_since))
 }
 
 /// Of which groups the capacity is known.

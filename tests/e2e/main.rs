@@ -22,6 +22,7 @@ mod poison;
 mod prometheus;
 mod recovery;
 mod refused;
+mod relapse;
 mod rollout;
 mod steady;
 mod zero;

@@ -55,6 +55,11 @@ fn deleted_records_are_not_lag() {
             ["0", "1", "2", "3"].map(of).to_vec()
         };
         ensure!(earliest == [12.0, 2.0, 2.0, 5.0].map(Some), "{earliest:?}");
+        // Between the commit of partition 0 and its oldest record: nobody will read them.
+        let samples = scrape(&case).await?;
+        let labels = [("namespace", "lag-deleted"), ("name", "lag-deleted")];
+        let expired = value(&samples, "spillway_scaler_expired_messages", &labels);
+        ensure!(expired == Some(7.0), "{expired:?} expired");
         Ok(())
     });
 }
