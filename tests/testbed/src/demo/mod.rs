@@ -87,8 +87,11 @@ pub async fn run(options: Options) -> Result<()> {
     let outcome = Outcome::of(&scene, &account, back).await?;
     println!("{}", outcome.text(start.elapsed()));
     if keep {
-        println!("{}\nEverything is left running. Ctrl-C ends it.", scene.look_around());
         scene.start_producing()?;
+        println!(
+            "{}\nThe producer sends {ARRIVING}/s again, so lag and offsets go on from the account above. Everything is left running; Ctrl-C ends it.",
+            scene.look_around()
+        );
         tokio::signal::ctrl_c().await?;
     }
     ended.context("the replicas did not come back")?;
