@@ -98,7 +98,7 @@ impl Outcome {
         // which joins or leaves when it is ready to, and a cooperative move takes two.
         text += &row(
             "rebalances",
-            format!("{} (the first consumers' too; each write takes two or more)", self.rebalances),
+            format!("{} (as the group forms, and one or more for each write)", self.rebalances),
         );
         text
     }

@@ -11,6 +11,8 @@ use super::scene::Seen;
 
 /// Moments that the small charts show, one a second.
 const CHART: usize = 60;
+/// Width of what stands to the left of a chart, and of the margin to its right.
+const BESIDE: usize = 26;
 /// Time between two lines where there is no terminal.
 const SELDOM: Duration = Duration::from_secs(5);
 
@@ -110,8 +112,10 @@ impl View {
     fn draw(&mut self, seen: &Seen) {
         let (rows, width) = self.term.size();
         let width = usize::from(width.max(40));
-        let lags: Vec<f64> = self.history.iter().map(|h| h.0).collect();
-        let replicas: Vec<f64> = self.history.iter().map(|h| h.1).collect();
+        // The latest of the past that there is room for beside the numbers.
+        let past = self.history.len().saturating_sub(width.saturating_sub(BESIDE));
+        let lags: Vec<f64> = self.history.iter().skip(past).map(|h| h.0).collect();
+        let replicas: Vec<f64> = self.history.iter().skip(past).map(|h| h.1).collect();
         let late = seen.delay.is_some_and(|d| d > super::MAX_DELAY.as_secs_f64());
         let state = match seen.state.as_str() {
             "KeepingUp" | "Idle" => style(&seen.state).green(),
@@ -233,10 +237,16 @@ mod tests {
         let lines = headed("0:43", &plain, text, &plain, 60);
         assert_eq!(
             lines,
-            ["0:43 the database behind the consumers is down for 40s: they", "     process nothing (12s)"]
-                .map(|line| line.to_owned())
+            ["0:43 the database behind the consumers is down for 40s:", "     they process nothing (12s)"]
         );
-        assert!(lines.iter().all(|line| measure_text_width(line) < 60 + 1));
+        assert!(lines.iter().all(|line| measure_text_width(line) < 60));
+    }
+
+    #[test]
+    fn a_style_takes_no_columns() {
+        let green = Style::new().green().force_styling(true);
+        let styled = green.apply_to("12345678").to_string();
+        assert_eq!((measure_text_width(&styled), truncate_str(&styled, 8, "…")), (8, (&*styled).into()));
     }
 
     #[test]
