@@ -16,7 +16,7 @@ const OFTEN: Duration = Duration::from_millis(500);
 /// Time between two lines elsewhere.
 const SELDOM: Duration = Duration::from_secs(10);
 /// Simulated seconds between two looks at the clock.
-const STRIDE: u64 = 1000;
+const STRIDE: u64 = 60;
 
 /// A controller that is watched at its work.
 pub(super) struct Watched<C> {
