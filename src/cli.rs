@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::simulate::command::{self as simulate, Failure, Simulate};
 use crate::{crd, reconcile};
@@ -106,42 +108,47 @@ fn lease_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|_| {
-        "write error, warn, info, debug or trace, or a filter such as info,spillway=debug".to_owned()
-    })
+    let level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    // A word alone is the name of a target to the filter, and a level misspelt would turn all logs off.
+    let told = |part: &str| match part.rsplit_once('=') {
+        Some((target, word)) => !target.trim().is_empty() && level(word.trim()),
+        None => level(part.trim()) || part.contains("::"),
+    };
+    if text.split(',').all(told) && EnvFilter::try_new(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("write error, warn, info, debug or trace, or a filter such as info,spillway=debug".to_owned())
+    }
 }
 
 /// Runs the command; returns the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let args = without_help_of_help(args.into_iter().collect());
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            let _ = error.print();
-            return ExitCode::SUCCESS;
+            return ended(error.print().or_else(unless_seen_enough).map_err(unprinted));
         }
         Err(error) => {
             eprintln!("{}", one_line(&error, &args));
             return ExitCode::from(2);
         }
     };
-    let outcome = match cli.command {
-        Command::Crd => {
-            let mut out = std::io::stdout().lock();
-            // A reader that has seen enough (`| head`) is no failure.
-            let _ = out.write_all(crd::yaml().as_bytes());
-            Ok(())
-        }
+    ended(match cli.command {
+        Command::Crd => print(&crd::yaml()),
         Command::Run(run) => start(run),
         Command::Simulate(args) => match simulate::main(&args) {
-            Ok(()) => Ok(()),
+            Ok(text) => print(&text),
             Err(Failure::Input(lines)) => {
                 lines.iter().for_each(|line| eprintln!("spillway: {line}"));
                 return ExitCode::from(2);
             }
             Err(Failure::Output(line)) => Err(anyhow::anyhow!(line)),
         },
-    };
+    })
+}
+
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -149,6 +156,28 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(unless_seen_enough).map_err(unprinted)
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn unless_seen_enough(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+fn unprinted(error: std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!("standard output cannot be written: {error}")
+}
+
+/// `spillway help --help` asks for no more than `spillway help`, which takes no flags.
+fn without_help_of_help(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|a| a == "help") {
+        args.retain(|a| a != "--help" && a != "-h");
+    }
+    args
 }
 
 /// What was wrong with the command line, in one line.
@@ -164,7 +193,11 @@ fn one_line(error: &clap::Error, args: &[OsString]) -> String {
         _ => first.join(" "),
     };
     let from = variable(error, args).map_or_else(String::new, |name| format!(" (it comes from {name})"));
-    format!("spillway: {said}{from} (spillway --help says more)")
+    // Where the subcommand is known, its own help is the one that says more.
+    let cli = Cli::command();
+    let of = args.get(1).and_then(|a| cli.find_subcommand(a)).map_or("", |c| c.get_name());
+    let of = if of.is_empty() { String::new() } else { format!(" {of}") };
+    format!("spillway: {said}{from} (spillway{of} --help says more)")
 }
 
 /// The environment variable that a bad value comes from, if it does: clap names the flag only,
@@ -178,7 +211,7 @@ fn variable(error: &clap::Error, args: &[OsString]) -> Option<String> {
 }
 
 fn start(run: Run) -> anyhow::Result<()> {
-    use tracing_subscriber::{EnvFilter, fmt};
+    use tracing_subscriber::fmt;
     let filter = EnvFilter::try_new(&run.log_level)?;
     let terminal = std::io::stderr().is_terminal();
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
@@ -218,6 +251,9 @@ mod tests {
     #[case(&["run", "--lease-duration", "1s"], "between 3s and 5m")]
     #[case(&["run", "--lease-duration", "soon"], "is not a duration")]
     #[case(&["run", "--log-level", "lots=of=it"], "write error, warn, info")]
+    #[case(&["run", "--log-level", "verbose"], "write error, warn, info")]
+    #[case(&["run", "--log-level", "info,"], "write error, warn, info")]
+    #[case(&["run", "--log-level", "info,spillway=verbose"], "write error, warn, info")]
     #[case(&["run", "--watch-namespaces", "Team A"], "lower case letters")]
     #[case(&["run", "--frobnicate"], "'--frobnicate'")]
     #[case(&["crdd"], "'crdd'")]
@@ -227,5 +263,17 @@ mod tests {
         let line = one_line(&error, &[]);
         assert!(line.contains(expected), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
+    }
+
+    #[rstest]
+    #[case("info")]
+    #[case("WARN")]
+    #[case("off")]
+    #[case("info,spillway=debug")]
+    #[case("info,spillway::kafka=trace,kube=off")]
+    #[case("spillway[sweep]=trace")]
+    #[case("warn,spillway::kafka")]
+    fn what_to_log(#[case] filter: &str) {
+        assert_eq!(log_filter(filter), Ok(filter.to_owned()));
     }
 }

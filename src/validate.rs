@@ -72,6 +72,14 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
                 group.group
             ));
         }
+        for address in group.bootstrap_servers.iter().flatten() {
+            if let Some(why) = address.problem() {
+                problems.push(format!(
+                    "consumer group {}: bootstrapServers: {:?} is {why}",
+                    group.group, address.0
+                ));
+            }
+        }
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -142,8 +150,8 @@ mod tests {
         );
         let policy = policy(&spec, 5.0).unwrap();
         assert_eq!((policy.min_replicas, policy.max_replicas, policy.threads_per_replica), (1, 8, 1));
-        assert_eq!((policy.max_delay, policy.recover_within, policy.down_window), (60.0, 600.0, 600.0));
-        assert_eq!((policy.down_max_step, policy.mode, policy.fallback), (0.5, Mode::Active, None));
+        assert_eq!((policy.max_delay, policy.recover_within, policy.down_window), (60.0, 600.0, 180.0));
+        assert_eq!((policy.down_max_step, policy.mode, policy.fallback), (1.0, Mode::Active, None));
         assert_eq!(policy.groups, [GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }]);
     }
 
@@ -155,6 +163,19 @@ mod tests {
         let policy = policy(&spec, 5.0).unwrap();
         let names: Vec<&str> = policy.groups.iter().map(|g| g.group.as_str()).collect();
         assert_eq!(names, ["orders on east", "orders on k:9092", "bills"]);
+    }
+
+    #[test]
+    fn a_broker_address_without_a_port_that_can_be_is_told() {
+        let spec = spec(
+            "{scaleTargetRef: {name: orders}, maxReplicas: 8, consumerGroups: [{group: orders, bootstrapServers: ['k:9092', '127.0.0.1:99999']}]}",
+        );
+        assert_eq!(
+            policy(&spec, 5.0).unwrap_err(),
+            [
+                "consumer group orders: bootstrapServers: \"127.0.0.1:99999\" is not a broker address: write a port from 1 to 65535, for instance kafka-0:9092"
+            ]
+        );
     }
 
     #[test]

@@ -29,16 +29,19 @@ fn printed(output: &Output) -> String {
 }
 
 #[rstest]
-#[case(&["run", "--frobnicate"], &[], "spillway: unexpected argument '--frobnicate' found (spillway --help says more)")]
+#[case(&["run", "--frobnicate"], &[], "spillway: unexpected argument '--frobnicate' found (spillway run --help says more)")]
 #[case(&["frobnicate"], &[], "spillway: unrecognized subcommand 'frobnicate' (spillway --help says more)")]
 #[case(&[], &[], "spillway: no subcommand given (spillway --help says more)")]
-#[case(&["run", "--listen-address", "8080"], &[], "spillway: invalid value '8080' for '--listen-address <IP:PORT>': write an IP address and a port, for instance 0.0.0.0:8080 (spillway --help says more)")]
-#[case(&["run", "--lease-duration=1s"], &[("SPILLWAY_LEASE_DURATION", "soon")], "spillway: invalid value '1s' for '--lease-duration <DURATION>': it must be between 3s and 5m (spillway --help says more)")]
-#[case(&["run"], &[("SPILLWAY_LEASE_DURATION", "soon")], "spillway: invalid value 'soon' for '--lease-duration <DURATION>': \"soon\" is not a duration: write for instance 30s, 10m or 1h30m (it comes from SPILLWAY_LEASE_DURATION) (spillway --help says more)")]
-#[case(&["run"], &[("SPILLWAY_WATCH_NAMESPACES", "shop,Team A")], "spillway: invalid value 'Team A' for '--watch-namespaces <NAMES>': a name has lower case letters, digits and '-' only (it comes from SPILLWAY_WATCH_NAMESPACES) (spillway --help says more)")]
-#[case(&["run", "--log-level", "lots=of=it"], &[], "spillway: invalid value 'lots=of=it' for '--log-level <FILTER>': write error, warn, info, debug or trace, or a filter such as info,spillway=debug (spillway --help says more)")]
-#[case(&["run"], &[("SPILLWAY_LOG_FORMAT", "xml")], "spillway: invalid value 'xml' for '--log-format <FORMAT>' [possible values: json, text] (it comes from SPILLWAY_LOG_FORMAT) (spillway --help says more)")]
-#[case(&["run", "--lease-duration=99999999999999999999999h"], &[], "spillway: invalid value '99999999999999999999999h' for '--lease-duration <DURATION>': \"99999999999999999999999h\" is too long: write a duration such as 30s (spillway --help says more)")]
+#[case(&["run", "--listen-address", "8080"], &[], "spillway: invalid value '8080' for '--listen-address <IP:PORT>': write an IP address and a port, for instance 0.0.0.0:8080 (spillway run --help says more)")]
+#[case(&["run", "--lease-duration=1s"], &[("SPILLWAY_LEASE_DURATION", "soon")], "spillway: invalid value '1s' for '--lease-duration <DURATION>': it must be between 3s and 5m (spillway run --help says more)")]
+#[case(&["run"], &[("SPILLWAY_LEASE_DURATION", "soon")], "spillway: invalid value 'soon' for '--lease-duration <DURATION>': \"soon\" is not a duration: write for instance 30s, 10m or 1h30m (it comes from SPILLWAY_LEASE_DURATION) (spillway run --help says more)")]
+#[case(&["run"], &[("SPILLWAY_WATCH_NAMESPACES", "shop,Team A")], "spillway: invalid value 'Team A' for '--watch-namespaces <NAMES>': a name has lower case letters, digits and '-' only (it comes from SPILLWAY_WATCH_NAMESPACES) (spillway run --help says more)")]
+#[case(&["run"], &[("SPILLWAY_LOG_FORMAT", "xml")], "spillway: invalid value 'xml' for '--log-format <FORMAT>' [possible values: json, text] (it comes from SPILLWAY_LOG_FORMAT) (spillway run --help says more)")]
+#[case(&["run", "--log-level", "verbose"], &[], "spillway: invalid value 'verbose' for '--log-level <FILTER>': write error, warn, info, debug or trace, or a filter such as info,spillway=debug (spillway run --help says more)")]
+#[case(&["simulate"], &[], "spillway: the following required arguments were not provided: --policy <FILE> <--scenario <NAME>|--trace <FILE>|--list-scenarios> (spillway simulate --help says more)")]
+#[case(&["help", "frobnicate"], &[], "spillway: unrecognized subcommand 'frobnicate' (spillway --help says more)")]
+#[case(&["run", "--log-level", "lots=of=it"], &[], "spillway: invalid value 'lots=of=it' for '--log-level <FILTER>': write error, warn, info, debug or trace, or a filter such as info,spillway=debug (spillway run --help says more)")]
+#[case(&["run", "--lease-duration=99999999999999999999999h"], &[], "spillway: invalid value '99999999999999999999999h' for '--lease-duration <DURATION>': \"99999999999999999999999h\" is too long: write a duration such as 30s (spillway run --help says more)")]
 fn a_bad_call_is_told_in_one_line_and_exits_with_2(
     #[case] args: &[&str],
     #[case] variables: &[(&str, &str)],
@@ -71,6 +74,9 @@ fn the_help_shows_every_setting_with_its_variable_and_default() {
     ] {
         assert!(help.contains(line), "{help}");
     }
+    assert_eq!(printed(&spillway(&["help", "--help"], &[])), help);
+    let of_simulate = printed(&spillway(&["help", "simulate", "--help"], &[]));
+    assert_eq!(of_simulate, printed(&spillway(&["simulate", "--help"], &[])));
     let help = printed(&spillway(&["run", "--help"], &[]));
     let settings = [
         ("--listen-address <IP:PORT>", "SPILLWAY_LISTEN_ADDRESS", Some("[::]:8080")),
@@ -111,6 +117,19 @@ fn version_and_definitions_are_printed() {
     let definitions = printed(&spillway(&["crd"], &[]));
     let kinds = definitions.lines().filter(|line| line.starts_with("kind: CustomResourceDefinition"));
     assert_eq!(kinds.count(), 2, "{definitions}");
+}
+
+#[rstest]
+#[case(&["crd"])]
+#[case(&["--help"])]
+#[case(&["simulate", "--list-scenarios"])]
+fn what_cannot_be_printed_is_told_and_exits_with_1(#[case] args: &[&str]) {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spillway"));
+    let output = command.args(args).stdout(full).output().expect("the program can be run");
+    let (code, line) = failed(&output);
+    assert_eq!(code, 1, "{line}");
+    assert!(line.starts_with("spillway: standard output cannot be written: No space left"), "{line}");
 }
 
 /// A directory that is gone with the test, and a policy in it.
@@ -178,6 +197,10 @@ fn the_scenarios_can_be_listed_and_each_can_be_run() {
     let list = printed(&spillway(&["simulate", "--list-scenarios"], &[]));
     let names: Vec<&str> = list.lines().filter_map(|l| l.split_whitespace().next()).collect();
     assert!(names.len() >= 17 && names.contains(&"outage"), "{list}");
+    let json = printed(&spillway(&["simulate", "--list-scenarios", "--json"], &[]));
+    let json: Vec<serde_json::Value> = serde_json::from_str(&json).expect("it is JSON");
+    let of_json: Vec<&str> = json.iter().filter_map(|s| s["name"].as_str()).collect();
+    assert_eq!(of_json, names);
     for name in names {
         let text = printed(&spillway(
             &["simulate", "--policy", &policy, "--scenario", name, "--duration", "20m"],
@@ -217,7 +240,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_exits_with_2(
 
 #[rstest]
 #[case(&["simulate", "--scenario", "step"], "--policy <FILE>")]
-#[case(&["simulate", "--policy", "p"], "--scenario <NAME>")]
+#[case(&["simulate", "--policy", "p"], "<--scenario <NAME>|--trace <FILE>")]
+#[case(&["simulate", "--policy", "p", "--scenario", "step", "--plot", "x.png"], "write a name that ends in .svg")]
 #[case(&["simulate", "--policy", "/no/such/file", "--scenario", "step"], "/no/such/file: cannot be read: ")]
 #[case(&["simulate", "--policy", "p", "--scenario", "step", "--skew", "zip:1"], "write even, zipf:1.0 or hot:4")]
 #[case(&["simulate", "--policy", "p", "--scenario", "step", "--capacity", "-1"], "")]

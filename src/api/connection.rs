@@ -50,7 +50,7 @@ pub struct KafkaConnectionSpec {
     /// Log in. Omitted: no login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sasl: Option<Sasl>,
-    /// How often every consumer group on this connection is read, for example `5s`. At least `1s`, at most `5m`.
+    /// How often every consumer group on this connection is read, for example `5s`. At least `1s`, at most `5m`. Default: 5s.
     #[serde(default = "default_sweep")]
     #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1s') && duration(self) <= duration('5m'))", "sweepInterval must be between 1s and 5m"))]
     pub sweep_interval: Span,
@@ -64,6 +64,28 @@ fn default_sweep() -> Span {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(transparent)]
 pub struct Address(pub String);
+
+impl Address {
+    const NOT_AN_ADDRESS: &str =
+        "not a broker address: write host:port, for instance kafka-0:9092, one list entry a broker";
+    const NOT_A_PORT: &str = "not a broker address: write a port from 1 to 65535, for instance kafka-0:9092";
+
+    /// What is wrong with it, as the rules of its schema say it; `None`: nothing.
+    pub fn problem(&self) -> Option<&'static str> {
+        let Some((host, port)) = self.0.rsplit_once(':') else { return Some(Self::NOT_AN_ADDRESS) };
+        let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let host_fits = match inner {
+            Some(ip) => !ip.is_empty() && ip.chars().all(|c| c.is_ascii_hexdigit() || c == ':'),
+            None => !host.is_empty() && !host.contains([',', ':', '/', ' ']),
+        };
+        let digits = (1..=5).contains(&port.len()) && port.chars().all(|c| c.is_ascii_digit());
+        if !host_fits || !digits {
+            return Some(Self::NOT_AN_ADDRESS);
+        }
+        let fits = !port.starts_with('0') && port.parse::<u16>().is_ok();
+        (!fits).then_some(Self::NOT_A_PORT)
+    }
+}
 
 impl JsonSchema for Address {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -80,7 +102,10 @@ impl JsonSchema for Address {
             "maxLength": 262,
             "x-kubernetes-validations": [{
                 "rule": "self.matches('^[^,:/ ]+:[0-9]{1,5}$') || self.matches('^\\\\[[0-9a-fA-F:]+\\\\]:[0-9]{1,5}$')",
-                "message": "not a broker address: write host:port, for instance kafka-0:9092, one list entry a broker"
+                "message": Self::NOT_AN_ADDRESS
+            }, {
+                "rule": "!self.matches(':[0-9]{1,5}$') || self.matches(':([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$')",
+                "message": Self::NOT_A_PORT
             }]
         })
     }
@@ -184,4 +209,26 @@ pub struct KafkaConnectionStatus {
     /// When Kafka last answered, as far as a change of this status tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_contact: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("kafka-0:9092", None)]
+    #[case("127.0.0.1:65535", None)]
+    #[case("[fd00::1]:9092", None)]
+    #[case("127.0.0.1:99999", Some(Address::NOT_A_PORT))]
+    #[case("kafka:65536", Some(Address::NOT_A_PORT))]
+    #[case("kafka:0", Some(Address::NOT_A_PORT))]
+    #[case("kafka:123456", Some(Address::NOT_AN_ADDRESS))]
+    #[case("kafka", Some(Address::NOT_AN_ADDRESS))]
+    #[case("a:1,b:2", Some(Address::NOT_AN_ADDRESS))]
+    #[case("kafka://a:1", Some(Address::NOT_AN_ADDRESS))]
+    #[case("fd00::1:9092", Some(Address::NOT_AN_ADDRESS))]
+    fn addresses(#[case] text: &str, #[case] problem: Option<&str>) {
+        assert_eq!(Address(text.to_owned()).problem(), problem);
+    }
 }

@@ -1,8 +1,8 @@
 //! The custom resources, `spillway.dev/v1alpha1`.
 //!
 //! The doc comments of the fields are what `kubectl explain` prints. What a
-//! schema or a CEL rule can refuse is refused there; nothing here validates,
-//! computes or does I/O.
+//! schema or a CEL rule can refuse is refused there; nothing here decides or
+//! does I/O.
 
 mod connection;
 mod scaler;

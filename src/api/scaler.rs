@@ -53,17 +53,17 @@ pub struct ConsumerScalerSpec {
     /// The consumer groups that the workload's pods are members of, 1 to 16. The replica count is the largest that any of them needs.
     #[schemars(length(min = 1, max = 16))]
     pub consumer_groups: Vec<ConsumerGroup>,
-    /// Fewest replicas.
+    /// Fewest replicas. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 10000))]
     pub min_replicas: i32,
     /// Most replicas. More than the partitions (divided by threadsPerReplica) are never used: they would have nothing to read.
     #[schemars(range(min = 1, max = 10000))]
     pub max_replicas: i32,
-    /// The times to keep.
+    /// The times to keep. Default: maxDelay 60s, recoverWithin 10m.
     #[serde(default)]
     pub objective: Objective,
-    /// Consumers in one replica. A topic of 12 partitions can then use at most 12 / threadsPerReplica replicas.
+    /// Consumers in one replica. Default: 1. A topic of 12 partitions can then use at most 12 / threadsPerReplica replicas.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 256))]
     pub threads_per_replica: i32,
@@ -75,10 +75,10 @@ pub struct ConsumerScalerSpec {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub schedules: Vec<Schedule>,
-    /// How fast to scale.
+    /// How fast to scale. Default: scaleDown with window 3m and maxStepPercent 100.
     #[serde(default)]
     pub behavior: Behavior,
-    /// `Active` scales. `DryRun` decides and reports but writes nothing. `Paused` only observes. `PausedScaleDown` scales up only.
+    /// `Active` scales. `DryRun` decides and reports but writes nothing. `Paused` only observes. `PausedScaleDown` scales up only. Default: `Active`.
     #[serde(default)]
     pub mode: Mode,
 }
@@ -91,11 +91,11 @@ fn one() -> i32 {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleTargetRef {
-    /// API version, for instance `apps/v1`.
+    /// API version, for instance `apps/v1`. Default: `apps/v1`.
     #[serde(default = "apps_v1")]
     #[schemars(length(min = 1, max = 317))]
     pub api_version: String,
-    /// Kind, for instance `Deployment`.
+    /// Kind, for instance `Deployment`. Default: `Deployment`.
     #[serde(default = "deployment")]
     #[schemars(length(min = 1, max = 63))]
     pub kind: String,
@@ -131,10 +131,10 @@ pub struct ConsumerGroup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 249)))]
     pub topics: Option<Vec<String>>,
-    /// Where the consumers start on a partition without a committed offset (their `auto.offset.reset`): `earliest` or `latest`.
+    /// Where the consumers start on a partition without a committed offset (their `auto.offset.reset`): `earliest` or `latest`. Default: `earliest`.
     #[serde(default)]
     pub start_from: StartFrom,
-    /// What the consumers read (their `isolation.level`): `read_uncommitted` or `read_committed`. With the latter, messages of open transactions are not lag.
+    /// What the consumers read (their `isolation.level`): `read_uncommitted` or `read_committed`. With the latter, messages of open transactions are not lag. Default: `read_uncommitted`.
     #[serde(default)]
     pub isolation_level: IsolationLevel,
 }
@@ -173,11 +173,11 @@ pub enum IsolationLevel {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Objective {
-    /// How long a message may wait before it is processed, for example `30s`.
+    /// How long a message may wait before it is processed, for example `30s`. Default: 60s.
     #[serde(default = "default_max_delay")]
     #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1s') && duration(self) <= duration('168h'))", "maxDelay must be between 1s and 168h"))]
     pub max_delay: Span,
-    /// How soon a backlog must be gone, for example `10m`.
+    /// How soon a backlog must be gone, for example `10m`. Default: 10m.
     #[serde(default = "default_recover_within")]
     #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('10s') && duration(self) <= duration('168h'))", "recoverWithin must be between 10s and 168h"))]
     pub recover_within: Span,
@@ -221,7 +221,7 @@ pub struct Schedule {
     /// How long it lasts, for example `3h`.
     #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || (duration(self) >= duration('1m') && duration(self) <= duration('168h'))", "duration must be between 1m and 168h"))]
     pub duration: Span,
-    /// The time zone of `cron`, by its IANA name, for example `Europe/Madrid`.
+    /// The time zone of `cron`, by its IANA name, for example `Europe/Madrid`. Default: UTC.
     #[serde(default = "utc")]
     #[schemars(length(min = 1, max = 63))]
     pub time_zone: String,
@@ -238,7 +238,7 @@ fn utc() -> String {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Behavior {
-    /// Scaling down.
+    /// Scaling down. Default: window 3m, maxStepPercent 100.
     #[serde(default)]
     pub scale_down: ScaleDown,
 }
@@ -247,22 +247,22 @@ pub struct Behavior {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleDown {
-    /// How long the group must have kept up before replicas are taken away; the most that was needed in that time is kept. For example `10m`.
+    /// How long the group must have kept up before replicas are taken away; the most that was needed in that time is kept. For example `10m`. Default: 3m.
     #[serde(default = "default_window")]
     #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || duration(self) <= duration('168h')", "window must be at most 168h"))]
     pub window: Span,
-    /// Most that one step takes away, in percent of the replicas there are. At least one replica may always go.
+    /// Most that one step takes away, in percent of the replicas there are. At least one replica may always go. Default: 100, all at once: each step is a rebalance.
     #[serde(default = "default_max_step")]
     #[schemars(range(min = 1, max = 100))]
     pub max_step_percent: i32,
 }
 
 fn default_window() -> Span {
-    "10m".into()
+    "3m".into()
 }
 
 fn default_max_step() -> i32 {
-    50
+    100
 }
 
 impl Default for ScaleDown {

@@ -2,7 +2,10 @@
 //!
 //! The engine's rules are in `decide`; here it is only called as the operator calls it.
 
-use crate::decide::{Decision, Observation, Policy, State, decide};
+use std::borrow::Cow;
+
+use crate::calendar::Calendar;
+use crate::decide::{Decision, Observation, Policy, ScheduleWindow, State, Time, decide};
 
 /// What any autoscaler may see at a moment.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,7 @@ pub struct Engine {
     state: State,
     next: f64,
     last: Option<Decision>,
+    schedules: Schedules,
 }
 
 impl Engine {
@@ -52,7 +56,13 @@ impl Engine {
 
     /// An engine that knows what `state` knows.
     pub fn restored(policy: Policy, state: State) -> Self {
-        Self { policy, state, next: 0.0, last: None }
+        Self { policy, state, next: 0.0, last: None, schedules: Schedules::default() }
+    }
+
+    /// With the owner's schedules, on a run whose first second is `begin`.
+    #[must_use]
+    pub fn with_schedules(self, calendar: Calendar, begin: Time) -> Self {
+        Self { schedules: Schedules { calendar, begin, ..Schedules::default() }, ..self }
     }
 
     /// What it remembers.
@@ -72,8 +82,8 @@ impl Controller for Engine {
             return None;
         }
         self.next = view.now + self.policy.sweep_interval;
-        let (decision, state) =
-            decide(&self.policy, std::mem::take(&mut self.state), view.observation, view.now);
+        let observation = self.schedules.seen(view);
+        let (decision, state) = decide(&self.policy, std::mem::take(&mut self.state), &observation, view.now);
         self.state = state;
         let to = decision.to.filter(|_| decision.write);
         self.last = Some(decision);
@@ -82,5 +92,37 @@ impl Controller for Engine {
 
     fn decision(&self) -> Option<&Decision> {
         self.last.as_ref()
+    }
+}
+
+/// Time between two looks into the calendar, s: nothing begins between two full minutes.
+const MINUTE: f64 = 60.0;
+
+/// The owner's schedules, in the time of a run.
+#[derive(Clone, Debug, Default)]
+struct Schedules {
+    calendar: Calendar,
+    begin: Time,
+    near: Vec<ScheduleWindow>,
+    next: f64,
+}
+
+impl Schedules {
+    /// What is seen, and the schedules that are on or near.
+    fn seen<'a>(&mut self, view: &View<'a>) -> Cow<'a, Observation> {
+        if self.calendar == Calendar::default() {
+            return Cow::Borrowed(view.observation);
+        }
+        if view.now >= self.next {
+            let begin = self.begin;
+            self.next = ((begin + view.now) / MINUTE).floor() * MINUTE + MINUTE - begin;
+            let near = self.calendar.near(begin + view.now);
+            let ours =
+                |w: ScheduleWindow| ScheduleWindow { from: w.from - begin, until: w.until - begin, ..w };
+            self.near = near.into_iter().map(ours).collect();
+        }
+        let mut observation = view.observation.clone();
+        observation.schedules.clone_from(&self.near);
+        Cow::Owned(observation)
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_yaml::{Deserializer, Value};
 
 use crate::api::ConsumerScalerSpec;
+use crate::calendar::Calendar;
 use crate::decide::Policy;
 use crate::validate;
 
@@ -28,19 +29,27 @@ const DEEPEST: usize = 1000;
 const UNKNOWN: usize = 20;
 /// Longest of what is wrong, in characters.
 const MESSAGE: usize = 500;
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// The policy.
+    pub policy: Policy,
+    /// Its schedules.
+    pub calendar: Calendar,
+}
 
 /// Reads a policy; `sweep_interval` is how often the operator would look, s.
 ///
 /// # Errors
 /// Everything that is wrong, as far as one pass can tell.
-pub fn policy(text: &str, sweep_interval: f64) -> Result<Policy, Vec<Problem>> {
+pub fn policy(text: &str, sweep_interval: f64) -> Result<Asked, Vec<Problem>> {
     // Where the text ends amid something, the parser may say that it was beyond.
     let last = text.split('\n').count();
     let told = |(line, what): Problem| (line.min(last), one_line(&what));
     read_policy(text, sweep_interval).map_err(|problems| problems.into_iter().map(told).collect())
 }
 
-fn read_policy(text: &str, sweep_interval: f64) -> Result<Policy, Vec<Problem>> {
+fn read_policy(text: &str, sweep_interval: f64) -> Result<Asked, Vec<Problem>> {
     if text.len() > LONGEST || text.matches(['[', '{']).count() > DEEPEST {
         let what = "too long for a policy: write a ConsumerScaler, or what would be under its spec";
         return Err(vec![(1, what.to_owned())]);
@@ -57,9 +66,11 @@ fn read_policy(text: &str, sweep_interval: f64) -> Result<Policy, Vec<Problem>> 
             (line_of(text, &path), format!("{path} is not a field of a ConsumerScaler: correct or remove it"))
         })
         .collect();
-    match validate::policy(&spec, sweep_interval) {
-        Ok(policy) if problems.is_empty() && policy.groups.len() == 1 => return Ok(policy),
-        Ok(policy) if policy.groups.len() != 1 => {
+    let asked = validate::policy(&spec, sweep_interval)
+        .and_then(|policy| Ok(Asked { policy, calendar: validate::calendar(&spec)? }));
+    match asked {
+        Ok(asked) if problems.is_empty() && asked.policy.groups.len() == 1 => return Ok(asked),
+        Ok(asked) if asked.policy.groups.len() != 1 => {
             let what = "the simulator has one consumer group: leave one in consumerGroups".to_owned();
             problems.push((line_of(text, "consumerGroups"), what));
         }
@@ -166,7 +177,7 @@ mod tests {
     #[test]
     fn the_example_is_a_policy() {
         let example = include_str!("../../deploy/examples/consumerscaler.yaml");
-        assert_eq!(policy(example, 5.0).unwrap().max_replicas, 24);
+        assert_eq!(policy(example, 5.0).unwrap().policy.max_replicas, 24);
     }
 
     #[rstest]

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::cases::CASES;
 use super::config::PlantConfig;
 use super::figures::Figures;
 use super::run::{Decided, Run, Write};
@@ -41,5 +42,13 @@ pub(super) fn text(run: &Run, plant: &PlantConfig, policy: &Policy, seed: u64) -
         rebalances_at: &run.rebalances,
     };
     let json = serde_json::to_string_pretty(&report).expect("numbers and strings under string keys");
+    format!("{json}\n")
+}
+
+/// The named scenarios as JSON, with a line break at its end.
+pub(super) fn scenarios() -> String {
+    let all: Vec<_> =
+        CASES.iter().map(|(name, about)| serde_json::json!({"name": name, "about": about})).collect();
+    let json = serde_json::to_string_pretty(&all).expect("strings under string keys");
     format!("{json}\n")
 }

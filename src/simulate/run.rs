@@ -9,7 +9,7 @@ use super::controller::{Controller, View};
 use super::figures::{Figures, Meter};
 use super::observe::Observer;
 use super::plant::Plant;
-use super::scenario::Scenario;
+use super::scenario::{Event, Scenario};
 use crate::decide::ScalerState;
 use crate::report::sentence::sentence;
 
@@ -98,7 +98,8 @@ fn word<S: Serializer>(state: &Option<ScalerState>, to: S) -> Result<S::Ok, S::E
 /// Runs a scenario on a plant under a controller.
 ///
 /// `max_delay` is how late a message may be, s. The same arguments give the same run; another
-/// controller meets the same traffic and the same noise.
+/// controller meets the same traffic and the same noise. What arrives at once at 0 s is there before
+/// the controller first looks: a backlog that it finds, not one that it sees arriving.
 pub fn run(
     plant: &PlantConfig,
     scenario: &Scenario,
@@ -114,7 +115,8 @@ pub fn run(
     let mut writes = Vec::new();
     let (mut utilisation, mut consumed) = (0.0, 0.0);
     let seconds = scenario.duration.max(0.0).ceil() as u64;
-    for _ in 0..seconds {
+    let found = scenario.events.iter().any(|e| matches!(e, Event::Burst { at, .. } if *at <= 0.0));
+    for second in 0..seconds {
         let from = plant.spec_replicas();
         let view = View {
             now: plant.now,
@@ -124,8 +126,12 @@ pub fn run(
             utilisation,
             consumed,
         };
-        let asked = controller.look(&view).filter(|to| *to != from && *to >= 0);
-        recorder.decided(plant.now, from, asked, controller);
+        let looks = second > 0 || !found;
+        let asked = if looks { controller.look(&view) } else { None };
+        let asked = asked.filter(|to| *to != from && *to >= 0);
+        if looks {
+            recorder.decided(plant.now, from, asked, controller);
+        }
         if let Some(to) = asked {
             writes.push(Write { at: plant.now, from, to });
             meter.write(from, to);

@@ -199,7 +199,7 @@ pub enum Event {
         /// Factor on its weight.
         factor: f64,
     },
-    /// So many messages arrive within one second.
+    /// So many messages arrive within one second; at 0 s, before the autoscaler first looks.
     Burst {
         /// When, s.
         at: f64,

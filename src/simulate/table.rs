@@ -47,8 +47,8 @@ fn replicas(d: &Decided) -> String {
     }
 }
 
-/// What the run comes to.
-pub fn summary(run: &Run) -> String {
+/// What the run comes to. `recover_within` is how soon a backlog was to be gone, s.
+pub fn summary(run: &Run, recover_within: f64) -> String {
     let f = &run.figures;
     let hours = run.duration / 3600.0;
     let mean = if hours > 0.0 { f.replica_hours / hours } else { 0.0 };
@@ -73,10 +73,23 @@ pub fn summary(run: &Run) -> String {
         ),
     ];
     for drain in &f.drains {
-        let ended = clock(drain.outage_ended, run.duration >= 86_400.0);
+        let since = match drain.outage_ended {
+            at if at > 0.0 => format!("the outage that ended at {}", clock(at, run.duration >= 86_400.0)),
+            _ => "the start".to_owned(),
+        };
+        let objective = format!("objective {}", span(recover_within));
         let after = match drain.seconds {
-            Some(seconds) => format!("drained {} after the outage that ended at {ended}", span(seconds)),
-            None => format!("not drained after the outage that ended at {ended}"),
+            Some(seconds) => {
+                let verdict = if seconds <= recover_within { "kept" } else { "MISSED" };
+                format!("drained {} after {since}; {objective}: {verdict}", span(seconds))
+            }
+            None if run.duration - drain.outage_ended > recover_within => {
+                format!("not drained after {since}; {objective}: MISSED")
+            }
+            None => format!(
+                "not drained by the end of the run, {} after {since}; {objective}",
+                span(run.duration - drain.outage_ended)
+            ),
         };
         rows.push(("recovery", after));
     }

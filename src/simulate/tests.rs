@@ -167,7 +167,52 @@ fn the_table_of_an_outage() {
     let case = named("outage", &fixed(12), 1).unwrap();
     let scenario = Scenario { duration: 6000.0, ..case.scenario };
     let run = run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
-    insta::assert_snapshot!(format!("{}\n{}", table::decisions(&run), table::summary(&run)));
+    insta::assert_snapshot!(format!("{}\n{}", table::decisions(&run), table::summary(&run, 600.0)));
+}
+
+#[test]
+fn a_backlog_that_is_there_from_the_start_never_counts_as_arriving() {
+    let case = named("drain", &fixed(12), 1).unwrap();
+    let run = run(&case.plant, &case.scenario, 30.0, &mut Engine::new(policy(24)), 1);
+    let said: Vec<&str> = run.decisions.iter().map(|d| d.sentence.as_str()).collect();
+    let rates = said.iter().flat_map(|s| s.split(' ')).filter_map(|word| word.strip_suffix("/s"));
+    for rate in rates {
+        let rate: f64 = rate.replace(',', "").parse().unwrap();
+        assert!(rate < 1000.0, "432/s arrive, and: {said:#?}");
+    }
+    assert!(run.writes.iter().any(|w| w.to == 24), "{said:#?}");
+    let recovery = table::summary(&run, 600.0).lines().last().unwrap_or_default().to_owned();
+    assert!(recovery.contains(" after the start; objective 10m: "), "{recovery}");
+}
+
+#[test]
+fn a_schedule_raises_replicas_before_its_time_begins() {
+    let schedule = crate::api::Schedule {
+        name: "mornings".into(),
+        // A quarter past one in Madrid is a quarter past midnight in UTC.
+        cron: "15 1 * * 1".into(),
+        duration: "30m".into(),
+        time_zone: "Europe/Madrid".into(),
+        min_replicas: 9,
+    };
+    let calendar = crate::calendar::Calendar::of(&[schedule]).unwrap();
+    let monday = 1_704_067_200.0;
+    let scenario =
+        Scenario { name: "s".into(), duration: 7200.0, traffic: Traffic::constant(60.0), events: Vec::new() };
+    let on = |begin| {
+        let mut engine = Engine::new(policy(24)).with_schedules(calendar.clone(), begin);
+        run(&fixed(2), &scenario, 30.0, &mut engine, 1)
+    };
+    let run = on(monday);
+    let up = run.writes.first().unwrap();
+    assert!((700.0..900.0).contains(&up.at) && up.to == 9, "{:?}", run.writes);
+    let ready = run.series.iter().find(|s| s.at == 900.0).unwrap().ready;
+    assert_eq!(ready, 9, "all are there when it begins");
+    let said = run.decisions.iter().find(|d| d.to == 9).unwrap();
+    assert!(said.sentence.contains("schedule mornings begins in "), "{}", said.sentence);
+    let down = run.writes.last().unwrap();
+    assert!(down.at >= 2700.0 && down.to < 9, "{:?}", run.writes);
+    assert!(on(monday + 86_400.0).writes.iter().all(|w| w.to < 9), "it is not Monday");
 }
 
 #[test]

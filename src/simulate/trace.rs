@@ -15,6 +15,8 @@ pub struct TraceError {
     pub what: String,
 }
 
+/// The highest rate that is believed, msg/s: what is above it is a typing mistake.
+pub const HIGHEST_RATE: f64 = 1e9;
 /// The header that rows come under.
 const HEADER: &str = "seconds,rate";
 
@@ -51,6 +53,10 @@ pub fn parse(text: &str) -> Result<Traffic, TraceError> {
         };
         let seconds = number(seconds, "a time in seconds").map_err(|what| wrong(line, what))?;
         let rate = number(rate, "a rate in messages per second").map_err(|what| wrong(line, what))?;
+        if rate > HIGHEST_RATE {
+            let what = format!("a rate of {rate:e} messages per second is too large: write at most 1e9");
+            return Err(wrong(line, what));
+        }
         if let Some((before, _)) = rows.last()
             && seconds <= *before
         {
@@ -125,6 +131,16 @@ mod tests {
         "seconds,rate\n0,NaN\n",
         2,
         "\"NaN\" is not a rate in messages per second: write a finite number of at least 0"
+    )]
+    #[case(
+        "seconds,rate\n0,1\n60,1e300\n",
+        3,
+        "\"1e300\" is not a rate in messages per second: write one up to 1e12"
+    )]
+    #[case(
+        "seconds,rate\n0,1\n60,2e9\n",
+        3,
+        "a rate of 2e9 messages per second is too large: write at most 1e9"
     )]
     #[case("seconds,rate\n0,1\n0,2\n", 3, "0 s is not after 0 s, the row before: sort the rows by time")]
     #[case("seconds,rate\n0,1,2\n", 2, "\"0,1,2\" is not two columns: write `seconds,rate`")]

@@ -76,6 +76,31 @@ fn names_fit_whatever_the_release_is_called() {
 }
 
 #[test]
+fn what_the_api_server_or_the_operator_would_refuse_is_refused_before() {
+    for (set, named) in [
+        ("log.level=info\\,\\,=", "log.level"),
+        ("log.level=verbose", "log.level"),
+        ("nameOverride=Foo_Bar", "nameOverride"),
+        ("resources.limit.memory=1Gi", "'limit' not allowed"),
+    ] {
+        let output = run_helm(&["template", "x", CHART, "--set", set]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // Helm writes a path with dots or with slashes.
+        assert!(!output.status.success() && said.replace('/', ".").contains(named), "{set}: {said}");
+    }
+    let filter = "log.level=info\\,spillway::kafka=debug";
+    assert!(helm(&["template", "x", CHART, "--set", filter]).contains("info,spillway::kafka=debug"));
+}
+
+#[test]
+fn a_strategy_of_recreate_has_no_rolling_update() {
+    let rendered = helm(&["template", "x", CHART, "--set", "strategy.type=Recreate"]);
+    let deployment = documents(&rendered).into_iter().find(|o| o["kind"] == "Deployment");
+    let strategy = deployment.expect("a Deployment")["spec"]["strategy"].clone();
+    assert_eq!(strategy, serde_json::json!({"type": "Recreate"}));
+}
+
+#[test]
 fn every_value_reaches_a_template() {
     let all_on = format!("{CHART}/ci/all-on-values.yaml");
     let values: Value = yaml(&read(&all_on));

@@ -19,7 +19,11 @@ impl GroupState {
         let window = 3.0 * gap;
         let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
         let rush = self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service);
-        if self.capacity.known() || !warm || !rush || self.steady_since().is_none_or(|s| at - s < window) {
+        // Once messages wait for longer, samples come soon, and are better.
+        let sampled = self.delay >= policy.saturated_delay();
+        // What was committed first covers a time when nothing was processed: it is left out.
+        let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
+        if self.capacity.known() || !warm || !rush || sampled || same < window {
             return None;
         }
         let busy: Vec<f64> = self
@@ -27,13 +31,17 @@ impl GroupState {
             .iter()
             .filter_map(|member| {
                 let read = member.assignment.iter().filter_map(|(t, p)| self.partitions.get(t, *p));
-                let (mut rate, mut waiting) = (0.0, 0.0);
+                let (mut rate, mut waiting, mut thirds) = (0.0, 0.0, [0.0; 3]);
                 for entry in read {
                     rate += entry.history.service(window, 0.0)?;
                     waiting += entry.history.least_waiting(window) as f64;
+                    for (i, third) in thirds.iter_mut().enumerate() {
+                        *third += entry.history.service(window / 3.0, i as f64 * window / 3.0)?;
+                    }
                 }
-                // More than lies between two commits and two sweeps, all the time.
-                (rate > 0.0 && waiting >= BUSY * rate * gap).then_some(rate)
+                // More than lies between two commits and two sweeps, and never at a stand.
+                let busy = waiting >= BUSY * rate * gap && thirds.iter().all(|third| *third >= rate / 2.0);
+                (rate > 0.0 && busy).then_some(rate)
             })
             .collect();
         let mean = busy.iter().sum::<f64>() / busy.len() as f64;
@@ -104,9 +112,9 @@ impl GroupState {
         self.capacity.another_template();
     }
 
-    /// The capacity worth remembering: a guess is none.
+    /// The capacity worth remembering: what another template could do is not.
     pub fn measured_capacity(&self) -> Option<f64> {
-        self.capacity.get().filter(|_| self.capacity.measured())
+        self.capacity.get().filter(|_| self.capacity.measured() || !self.capacity.known())
     }
 
     /// Messages processed per second over the capacity window; `None` unless at least a share

@@ -83,7 +83,7 @@ pub fn recorded(text: &str) -> Result<Recorded, String> {
         "{{scaleTargetRef: {{name: orders}}, consumerGroups: [{{group: orders, bootstrapServers: ['kafka:9092']}}], {spec}"
     );
     let policy =
-        input::policy(&whole, number(one("sweep")?)?).map_err(|all| format!("in the spec: {all:?}"))?;
+        input::policy(&whole, number(one("sweep")?)?).map_err(|all| format!("in the spec: {all:?}"))?.policy;
     let writes = all("write")
         .into_iter()
         .map(|w| pair(w).map(|(at, to)| Step { at, to: to as i32 }))

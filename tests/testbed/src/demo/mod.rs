@@ -104,8 +104,11 @@ pub async fn run(options: Options) -> Result<()> {
     (outcome.path, outcome.writes, outcome.rebalances) = (path?, writes?.len(), scene.rebalances()?);
     println!("{}", outcome.text(start.elapsed()));
     if keep {
-        println!("{}\nEverything is left running. Ctrl-C ends it.", scene.look_around());
         scene.start_producing()?;
+        println!(
+            "{}\nThe producer sends {ARRIVING}/s again, so lag and offsets go on from the account above. Everything is left running; Ctrl-C ends it.",
+            scene.look_around()
+        );
         tokio::signal::ctrl_c().await?;
     }
     ended?;

@@ -106,8 +106,13 @@ impl Outcome {
             ),
         );
         text += &row("replicas", self.path_text());
-        text += &row("writes to /scale", self.writes.to_string());
-        text += &row("rebalances", format!("{} (the first one included)", self.rebalances));
+        text += &row("writes to /scale", format!("{} (all that Spillway changed)", self.writes));
+        // Kafka counts generations of the group: one write starts or ends several consumers, each of
+        // which joins or leaves when it is ready to, and a cooperative move takes two.
+        text += &row(
+            "rebalances",
+            format!("{} (as the group forms, and one or more for each write)", self.rebalances),
+        );
         text
     }
 }
