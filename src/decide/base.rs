@@ -80,6 +80,6 @@ pub(super) fn decay(policy: &Policy, state: &mut State, now: Time) {
 }
 
 fn levels(policy: &Policy, state: &State) -> Vec<i32> {
-    let partitions = state.groups.iter().map(GroupState::partition_count).max().unwrap_or(0);
+    let partitions = state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0);
     candidates(partitions, policy.threads_per_replica)
 }

@@ -50,8 +50,11 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
             note_lateness(policy, &mut state, &look, now);
             base::decay(policy, &mut state, now);
             trial::judge(&mut state, policy, workload, now);
-            let look =
-                Look { late_since: state.late_since, floor: rules::floor(policy, &state, seen, now), ..look };
+            let look = Look {
+                late_since: state.learnt.late_since,
+                floor: rules::floor(policy, &state, seen, now),
+                ..look
+            };
             rules::choose(&look, &mut state)
         }
         (workload, _) => {
@@ -236,7 +239,7 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
         return;
     }
     let arrived = state.groups.iter().all(|group| {
-        let most = group.partition_count().max(1);
+        let most = group.lane_count().max(1);
         let consumers =
             (workload.replicas.max(0) as usize).saturating_mul(policy.threads_per_replica.max(1) as usize);
         let stable = matches!(group.phase, GroupPhase::Stable)
@@ -271,10 +274,12 @@ fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time)
         // The consumers stood still, and that explains what comes of it.
         state.stepped_down = None;
     }
-    if look.stuck || recovered {
-        state.late_since = None;
-    } else if late && state.late_since.is_none() {
-        state.late_since = Some(now);
+    // After a restart a delay takes some looks to be known, and until then it must not be taken for none.
+    let told = state.seen >= policy.tuning.warm_up;
+    if look.stuck || (recovered && told) {
+        state.learnt.late_since = None;
+    } else if late && state.learnt.late_since.is_none() {
+        state.learnt.late_since = Some(now.round());
         base::fell_behind(policy, state, now);
     }
 }
@@ -334,8 +339,8 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
         ScalerState::Stuck
     } else if late && state.ceiling.holds(now) {
         ScalerState::DownstreamSaturated
-    } else if late || (recovering && state.late_since.is_some()) {
-        let deadline = state.late_since.unwrap_or(now) + policy.recover_within;
+    } else if late || (recovering && state.learnt.late_since.is_some()) {
+        let deadline = state.learnt.late_since.unwrap_or(now) + policy.recover_within;
         // Close to the deadline the estimate crosses it at every other look: the word stays.
         let room = if state.state == ScalerState::Recovering { ROOM * policy.recover_within } else { 0.0 };
         match numbers.eta {

@@ -3,6 +3,7 @@
 //! Estimates only; it decides nothing. A capacity is learnt only from members that
 //! had work throughout the window, of a group that did not change meanwhile.
 
+mod lanes;
 mod sampling;
 
 use std::collections::{HashMap, VecDeque};
@@ -70,6 +71,14 @@ pub(super) struct GroupState {
     resumed_at: Option<Time>,
     capacity: Capacity,
     sampled_at: Option<Time>,
+    /// The numbers of partitions, where those of one number move together.
+    lanes: Option<Vec<i32>>,
+    /// When members were last looked at for what they can do.
+    looked_at: Option<Time>,
+    /// Whether messages wait long enough to keep a consumer busy.
+    pressed: bool,
+    /// Whether nothing was seen for longer than a reading stays fresh, until the present one.
+    unseen: bool,
 }
 
 /// What observing told beyond the group's own numbers.
@@ -113,6 +122,10 @@ impl GroupState {
             resumed_at: None,
             capacity: Capacity::restored(capacity),
             sampled_at: None,
+            lanes: None,
+            looked_at: None,
+            pressed: false,
+            unseen: false,
         }
     }
 
@@ -129,6 +142,9 @@ impl GroupState {
             return noticed;
         };
         let seen = &*ordered(seen);
+        // What happened while nothing was seen took who knows how long.
+        let blind = policy.tuning.stale_sweeps * policy.sweep_interval;
+        self.unseen = self.at.is_some_and(|last| at - last > blind);
         let stuck_before = self.stuck(policy, at);
         let reading = self.read_partitions(policy, seen, at, stuck_before);
         let progressed = reading.progressed;
@@ -153,6 +169,9 @@ impl GroupState {
             self.places = self.members.iter().map(of).collect();
         }
         self.phase = seen.phase;
+        if changed || self.realigned {
+            self.find_lanes();
+        }
 
         if progressed && stuck_before {
             self.resumed_at = Some(at);
@@ -161,7 +180,7 @@ impl GroupState {
             if let (true, Some(last)) = (progressed, self.last_progress) {
                 if let Some(from) = self.paused_from.take().filter(|_| !stuck_before) {
                     noticed.pause = Some(at - from);
-                } else if !stuck_before {
+                } else if !stuck_before && !self.unseen {
                     self.progress_gap = (at - last).max(self.progress_gap * 0.9);
                 }
             }
@@ -187,6 +206,7 @@ impl GroupState {
     ) -> Reading {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
         self.realigned = reading.realigned;
+        self.pressed = reading.pressed;
         if reading.arrived {
             self.last_arrival = Some(at);
         }
@@ -194,7 +214,7 @@ impl GroupState {
         self.expired = self.partitions.iter().fold(0, |sum: i64, e| sum.saturating_add(e.expired));
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
         // A gap that a rebalance or an outage made is none between commits.
-        if !stuck && self.same_members_since.is_some() && reading.gap <= LONGEST_GAP {
+        if !stuck && !self.unseen && self.same_members_since.is_some() && reading.gap <= LONGEST_GAP {
             self.commit_gap = reading.gap.max(self.commit_gap * 0.98);
         }
         if reading.progressed {
@@ -246,8 +266,8 @@ impl GroupState {
 
     fn rates(&mut self, policy: &Policy, at: Time, lead: f64) {
         let window = policy.rate_window();
-        let (short, long) = (self.partitions.sum(|e| e.arrival), self.partitions.sum(|e| e.arrival_long));
-        let service = self.partitions.sum(|e| e.service);
+        let (short, long) = (self.partitions.arrival(window), self.partitions.arrival(5.0 * window));
+        let service = self.partitions.service(window);
         self.arrival = short;
         let (seen, rising) = (short.unwrap_or(0.0).max(long.unwrap_or(0.0)), self.rising(policy, lead));
         // What may come needs no headroom of its own: it has not come to stay.
@@ -272,7 +292,7 @@ impl GroupState {
     fn rising(&self, policy: &Policy, lead: f64) -> f64 {
         let (window, end) = (policy.rate_window(), FAST_SWEEPS * policy.sweep_interval);
         let Some((mean, fast)) = (window > 1.5 * end)
-            .then(|| (self.partitions.sum(|e| e.arrival), self.partitions.sum(|e| e.arrival_fast)))
+            .then(|| (self.partitions.arrival(window), self.partitions.arrival(end)))
             .and_then(|(mean, fast)| Some((mean?, fast?)))
         else {
             return 0.0;

@@ -130,6 +130,11 @@ impl History {
         within.map(|p| p.end.saturating_sub(p.position)).min().unwrap_or(0)
     }
 
+    /// Whether there is one reading only.
+    pub fn is_first(&self) -> bool {
+        self.points.len() == 1
+    }
+
     /// End of the log as last read.
     pub fn end(&self) -> Option<i64> {
         self.points.back().map(|p| p.end)

@@ -86,7 +86,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
     // Who has what is known once all are there; until then it is taken as dealt out evenly.
     let dealt = group.by_member(&present).filter(|_| !look.settling);
-    let usable = usable_replicas(current, present.len(), policy.threads_per_replica) * capacity;
+    let usable = usable_replicas(current, group.lane_count(), policy.threads_per_replica) * capacity;
     let busiest = dealt.as_ref().map_or(group.arrival_up / usable.max(f64::MIN_POSITIVE), |members| {
         members.iter().map(|m| m.arrival / consumer).fold(0.0, f64::max)
     });
@@ -95,7 +95,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
         Some(members) => {
             members.iter().try_fold(0.0f64, |longest, m| Some(longest.max(clears(m, consumer)?)))
         }
-        None => drain_time(&present, current, capacity, policy.threads_per_replica),
+        None => drain_time(&group.by_lane(present), current, capacity, policy.threads_per_replica),
     };
     let waits = group.delay > group.recovered_delay(policy);
     // Of the time until the first message is deleted half is for what cannot be foreseen.
@@ -110,14 +110,15 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let steady = !waits;
     // While nothing waits, what is unread is what commits and sweeps make it look like.
     let loads = if steady { steady_loads(group) } else { group.loads(start_up, pause) };
-    let found = demand(&loads, &plan(look, capacity, horizon));
+    let found = demand(&group.by_lane(loads), &plan(look, capacity, horizon));
     let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
     let quiet = if enough && steady {
-        demand(&group.quiet_loads(), &plan(look, capacity, horizon)).replicas.min(replicas)
+        demand(&group.by_lane(group.quiet_loads()), &plan(look, capacity, horizon)).replicas.min(replicas)
     } else {
         replicas
     };
-    let lasting = waits.then(|| demand(&steady_loads(group), &plan(look, capacity, horizon)).replicas);
+    let lasting =
+        waits.then(|| demand(&group.by_lane(steady_loads(group)), &plan(look, capacity, horizon)).replicas);
     Need {
         replicas,
         enough,
@@ -168,7 +169,7 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
         steady_utilisation: policy.tuning.drain_utilisation,
         ..plan(look, group.at_least(), policy.recover_within)
     };
-    Need::keep(demand(&loads, &proven).replicas.min(current))
+    Need::keep(demand(&group.by_lane(loads), &proven).replicas.min(current))
 }
 
 /// Until the backlog is gone with `replicas`, s: planned from the capacity where it is
@@ -194,7 +195,10 @@ pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> 
                 let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
                 match dealt.filter(|_| !look.settling) {
                     Some(members) => slowest(&members, consumer)?,
-                    None => drain_time(&loads, replicas, capacity, policy.threads_per_replica)? + coming,
+                    None => {
+                        drain_time(&group.by_lane(loads), replicas, capacity, policy.threads_per_replica)?
+                            + coming
+                    }
                 }
             }
             None => {

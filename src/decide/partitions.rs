@@ -21,13 +21,8 @@ pub(super) struct Entry {
     pub lag: i64,
     /// How long its oldest unread message has waited, by the history, s.
     waited: f64,
-    /// Messages arriving over the rate window, over one five times as long, and over the last few
-    /// sweeps, msg/s.
+    /// Messages arriving over the rate window, msg/s.
     pub arrival: Option<f64>,
-    pub arrival_long: Option<f64>,
-    pub arrival_fast: Option<f64>,
-    /// Messages processed over the rate window, msg/s.
-    pub service: Option<f64>,
     /// When it last got further, or had nothing to get further with.
     moved_at: Time,
     /// Its last step forward left one record, and none has come since.
@@ -68,6 +63,8 @@ pub(super) struct Reading {
     pub arrived: bool,
     /// Messages behind, over all.
     pub lag: i64,
+    /// Whether the oldest message of any has waited long enough to keep a consumer busy.
+    pub pressed: bool,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
     /// Whether the partitions are not those of the last reading.
@@ -82,6 +79,8 @@ pub(super) struct Reading {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Partitions {
     entries: Vec<Entry>,
+    /// All of them as one: rates of the group need not be summed up from thousands.
+    total: History,
     index: HashMap<Arc<str>, HashMap<i32, usize>>,
 }
 
@@ -100,7 +99,9 @@ impl Partitions {
         let realigned = !self.same(read().map(|(p, _)| (&p.topic, p.partition)));
         if realigned {
             self.align(read().map(|(p, _)| (&p.topic, p.partition)), at);
+            self.total = History::default();
         }
+        let (mut all_ends, mut all_positions, mut anew) = (0i64, 0i64, false);
         let window = policy.rate_window();
         let mut reading = Reading { all_committed: true, realigned, ..Reading::default() };
         for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
@@ -109,15 +110,18 @@ impl Partitions {
             (entry.expired, entry.retention) = (expired, p.retention);
             let arrived = entry.history.end().is_some_and(|before| before != end);
             reading.arrived |= arrived;
+            let known = entry.history.end().is_some();
             let further = entry.history.record(at, end, position);
+            // What came before is forgotten: the topic was made anew, or the group went back.
+            anew |= known && entry.history.is_first();
+            all_ends = all_ends.saturating_add(end);
+            all_positions = all_positions.saturating_add(position);
             reading.progressed |= further;
             // Read from the history while it is at hand: thousands of them are in no cache.
             entry.waited = entry.history.delay().unwrap_or(0.0);
             entry.arrival = entry.history.arrival(window);
-            entry.arrival_long = entry.history.arrival(5.0 * window);
-            entry.arrival_fast = entry.history.arrival(FAST_SWEEPS * policy.sweep_interval);
-            entry.service = entry.history.service(window, 0.0);
             entry.history.note_saturation(entry.waited, policy.saturated_delay());
+            reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
             if further && entry.lag > 0 && !entry.standing {
                 reading.gap = reading.gap.max(at - entry.moved_at);
             }
@@ -133,6 +137,10 @@ impl Partitions {
             reading.lag = reading.lag.saturating_add(lag);
             reading.all_committed &= matches!(p.committed, Committed::At(_)) || p.start == p.end;
         }
+        if anew {
+            self.total = History::default();
+        }
+        self.total.record(at, all_ends, all_positions);
         reading
     }
 
@@ -184,9 +192,6 @@ impl Partitions {
                 lag: 0,
                 waited: 0.0,
                 arrival: None,
-                arrival_long: None,
-                arrival_fast: None,
-                service: None,
                 moved_at: at,
                 // One that was there before us is taken for a mark: with a message it would be the same.
                 left_one: true,
@@ -200,9 +205,25 @@ impl Partitions {
         }
     }
 
+    /// Messages that arrived at all of them per second over the last `window` seconds.
+    pub fn arrival(&self, window: f64) -> Option<f64> {
+        // Of numbers so large that they are rounded it may be a little below none.
+        self.total.arrival(window).map(|rate| rate.max(0.0))
+    }
+
+    /// Messages of all of them processed per second over the last `window` seconds.
+    pub fn service(&self, window: f64) -> Option<f64> {
+        self.total.service(window, 0.0).map(|rate| rate.max(0.0))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> + Clone {
         self.entries.iter()
+    }
+
+    /// How many topics.
+    pub fn topics(&self) -> usize {
+        self.index.len()
     }
 
     /// How many.
@@ -223,16 +244,5 @@ impl Partitions {
     /// A partition.
     pub fn get(&self, topic: &str, partition: i32) -> Option<&Entry> {
         self.entries.get(self.position(topic, partition)?)
-    }
-
-    /// Sum over all of a rate that is known of some; `None` when of none.
-    pub fn sum(&self, rate: impl Fn(&Entry) -> Option<f64>) -> Option<f64> {
-        let mut total = None;
-        for entry in &self.entries {
-            if let Some(rate) = rate(entry) {
-                *total.get_or_insert(0.0) += rate;
-            }
-        }
-        total.map(|sum: f64| sum.max(0.0))
     }
 }

@@ -89,7 +89,7 @@ impl<'a> Look<'a> {
             now,
             stuck: state.groups.iter().any(|g| g.stuck(policy, now)),
             settling,
-            late_since: state.late_since,
+            late_since: state.learnt.late_since,
             floor: floor(policy, state, seen, now),
         }
     }
@@ -243,7 +243,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
 fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &mut Choice) {
     let policy = look.policy;
     let current = look.workload.replicas;
-    let most = state.groups.iter().map(|g| g.partition_count()).max().unwrap_or(0);
+    let most = state.groups.iter().map(|g| g.lane_count()).max().unwrap_or(0);
     let useful = most.div_ceil(policy.threads_per_replica.max(1) as usize) as i32;
     let wanted = if wanted > useful.max(look.floor.replicas) {
         if !choice.limits.contains(&Limit::Partitions) {
@@ -313,7 +313,7 @@ fn go_back(look: &Look<'_>, back: i32, choice: &mut Choice) {
 
 /// The next replica count above that changes anything.
 fn next_level(state: &State, policy: &Policy, current: i32) -> i32 {
-    let partitions = state.groups.iter().map(GroupState::partition_count).max().unwrap_or(0);
+    let partitions = state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0);
     let levels = candidates(partitions, policy.threads_per_replica);
     levels.into_iter().find(|level| *level > current).unwrap_or(current)
 }

@@ -30,6 +30,10 @@ pub struct Learnt {
     /// What is held while quiet, after the group fell behind soon after steps down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Base>,
+    /// Since when messages are late while something is processed, seconds since the Unix epoch: the time to
+    /// recover runs from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_since: Option<f64>,
     /// Since when nobody reads, seconds since the Unix epoch: Kafka forgets the offsets of such a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread_since: Option<f64>,
@@ -67,8 +71,6 @@ pub struct State {
     pub(super) quiet_since: Option<Time>,
     /// The largest recommendations since then: times and counts, both falling counts in time.
     pub(super) recommended: VecDeque<(Time, i32)>,
-    /// Since when messages are late while something is processed.
-    pub(super) late_since: Option<Time>,
     /// When messages were last seen to be late.
     pub(super) late_at: Option<Time>,
     /// The replicas of a step down that was to be written.

@@ -110,7 +110,7 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
     }
     state.ceiling.trial = None;
     let Some(after) = group.saturated_service(policy, PUSHED) else { return };
-    let usable = |replicas| usable_replicas(replicas, group.partition_count(), policy.threads_per_replica);
+    let usable = |replicas| usable_replicas(replicas, group.lane_count(), policy.threads_per_replica);
     let hoped = usable(trial.to) / usable(trial.from).max(f64::MIN_POSITIVE) - 1.0;
     if hoped <= 0.0 {
         return;

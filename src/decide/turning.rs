@@ -25,10 +25,9 @@ pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Ch
     // With several groups each has rates of its own, and no one number tells.
     let [group] = state.groups.as_slice() else { return turning };
     let Some(capacity) = group.capacity() else { return turning };
-    let carries = |replicas: i32| {
-        usable_replicas(replicas, group.partition_count(), policy.threads_per_replica) * capacity
-    };
-    let levels = candidates(group.partition_count(), policy.threads_per_replica);
+    let carries =
+        |replicas: i32| usable_replicas(replicas, group.lane_count(), policy.threads_per_replica) * capacity;
+    let levels = candidates(group.lane_count(), policy.threads_per_replica);
     let most = policy.max_replicas.min(levels.last().copied().unwrap_or(0));
     if replicas > 0 && replicas < most {
         turning.up_above = Some(carries(replicas) * policy.tuning.steady_trigger);

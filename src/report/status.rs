@@ -255,9 +255,9 @@ fn only_wished(status: &ConsumerScalerStatus) -> bool {
     status.desired_replicas != status.current_replicas
 }
 
-/// The base, and since when nobody reads.
-fn held(status: &ConsumerScalerStatus) -> (Option<Base>, Option<f64>) {
-    status.learnt.as_ref().map_or((None, None), |l| (l.base, l.unread_since))
+/// The base, since when nobody reads, and since when messages are late.
+fn held(status: &ConsumerScalerStatus) -> (Option<Base>, Option<f64>, Option<f64>) {
+    status.learnt.as_ref().map_or((None, None, None), |l| (l.base, l.unread_since, l.late_since))
 }
 
 /// Of which groups the capacity is known.

@@ -248,3 +248,20 @@ fn in_the_retention_race_who_waits_loses_messages() {
     assert!(race(Vec::new()) > 1000.0);
     assert_eq!(race(vec![(3600.0 + 28.0 * 60.0 + 120.0, 24)]), 0.0);
 }
+
+#[test]
+fn partitions_that_move_together_keep_no_more_consumers_busy_than_there_are_numbers() {
+    let topic = |name: &str| TopicConfig { name: name.into(), partitions: 12, skew: Skew::Even };
+    let plant = PlantConfig {
+        partitions: vec![topic("orders"), topic("bills")],
+        assignor: Some(assignment::Assignor::Range),
+        protocol: Protocol::Eager,
+        ..quiet(fixed(4))
+    };
+    let case = named("outage", &plant, 1).unwrap();
+    // What the group could process with a consumer for each partition is twice what it can with the range assignor.
+    let scenario = Scenario { traffic: Traffic::constant(0.15 * plant.group_capacity()), ..case.scenario };
+    let run = run(&plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
+    let most = run.writes.iter().map(|w| w.to).max().unwrap();
+    assert_eq!(most, 12, "{:?}", run.writes);
+}

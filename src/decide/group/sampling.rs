@@ -8,22 +8,21 @@ use crate::decide::{Policy, Time};
 
 /// How many times what is processed must arrive for a rush.
 const RUSH: f64 = 1.25;
+/// Share of what was seen for a moment that is believed for good.
+const CAUTION: f64 = 0.8;
 /// How many times what a member does between two readings must wait for it to count as busy.
 const BUSY: f64 = 1.5;
 
 impl GroupState {
-    /// In a rush, before any sample: what warm members do that had more to do than they could, if only for
-    /// a moment. Less certain than a sample, and there before messages are late.
-    fn guess_capacity(&self, policy: &Policy, at: Time) -> Option<f64> {
+    /// What warm members do that had more to do than they could, if only for a moment, msg/s a replica. Less
+    /// certain than a sample.
+    fn busy_rate(&self, policy: &Policy, at: Time) -> Option<f64> {
         let gap = policy.sweep_interval.max(self.commit_gap);
         let window = 3.0 * gap;
         let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
-        let rush = self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service);
-        // Once messages wait for longer, samples come soon, and are better.
-        let sampled = self.delay >= policy.saturated_delay();
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
-        if self.capacity.known() || !warm || !rush || sampled || same < window {
+        if !warm || same < window {
             return None;
         }
         let busy: Vec<f64> = self
@@ -48,16 +47,34 @@ impl GroupState {
         (!busy.is_empty()).then_some(mean * f64::from(policy.threads_per_replica))
     }
 
-    pub(in crate::decide) fn sample_capacity(&mut self, policy: &Policy, at: Time) {
-        if let Some(guess) = self.guess_capacity(policy, at) {
-            self.capacity.guess(guess);
+    /// Before there are samples: a guess to meet a rush with, while samples are not to be had; and at any time
+    /// what a replica can do at the least, so that a drain too short for a sample is not for nothing.
+    fn before_samples(&mut self, policy: &Policy, at: Time) {
+        if self.capacity.known() {
+            return;
         }
+        let Some(rate) = self.busy_rate(policy, at) else { return };
+        let rush = self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service);
+        // Once messages wait for longer, samples come soon, and are better.
+        if rush && self.delay < policy.saturated_delay() {
+            self.capacity.guess(rate);
+        }
+        self.capacity.seen(CAUTION * rate);
+    }
+
+    pub(in crate::decide) fn sample_capacity(&mut self, policy: &Policy, at: Time) {
+        self.before_samples(policy, at);
         let window = self.capacity_window(policy);
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
         if same < window || self.sampled_at.is_some_and(|last| at - last < window / 2.0) {
             return;
         }
+        // Where nobody is pushed, only the most that anybody did counts: that need not be asked at every look.
+        if !self.pressed && self.looked_at.is_some_and(|last| at - last < window / 4.0) {
+            return;
+        }
+        self.looked_at = Some(at);
         let threads = f64::from(policy.threads_per_replica);
         let (mut busy, mut others) = (Vec::new(), Vec::new());
         for places in &self.places {
@@ -123,7 +140,7 @@ impl GroupState {
         let window = self.capacity_window(policy);
         let busy = self.partitions.iter().filter(|e| e.history.saturated_for(window)).count();
         let enough = busy as f64 >= pushed * self.partitions.len() as f64;
-        self.partitions.sum(|e| e.history.service(window, 0.0)).filter(|_| enough)
+        self.partitions.service(window).filter(|_| enough)
     }
 
     /// Window of a capacity sample, s: several commits long, or their rhythm would be measured.
