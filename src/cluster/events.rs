@@ -36,14 +36,27 @@ pub struct Events {
     client: Client,
     pending: Arc<Semaphore>,
     instance: String,
+    leads: Arc<dyn Fn() -> bool + Send + Sync>,
     ended: Arc<dyn Fn(&'static str) + Send + Sync>,
 }
 
 impl Events {
-    /// A sender that signs as `instance`. How each call ended is told to `ended`: `ok` or `error`.
-    pub fn new(client: Client, instance: &str, ended: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+    /// A sender that signs as `instance`. What is still to be sent when `leads` says no more is dropped:
+    /// another may have told it otherwise by then. How each call ended is told to `ended`: `ok` or `error`.
+    pub fn new(
+        client: Client,
+        instance: &str,
+        leads: impl Fn() -> bool + Send + Sync + 'static,
+        ended: impl Fn(&'static str) + Send + Sync + 'static,
+    ) -> Self {
         let pending = Arc::new(Semaphore::new(PENDING));
-        Self { client, pending, instance: instance.to_owned(), ended: Arc::new(ended) }
+        Self {
+            client,
+            pending,
+            instance: instance.to_owned(),
+            leads: Arc::new(leads),
+            ended: Arc::new(ended),
+        }
     }
 
     /// Sends one about `object`, in the background.
@@ -85,9 +98,12 @@ impl Events {
             ..Event::default()
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        let ended = self.ended.clone();
+        let (leads, ended) = (self.leads.clone(), self.ended.clone());
         tokio::spawn(async move {
             let _slot = slot;
+            if !leads() {
+                return;
+            }
             match within(api.create(&PostParams::default(), &event)).await {
                 Ok(_) => ended("ok"),
                 Err(error) => {

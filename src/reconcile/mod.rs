@@ -92,10 +92,18 @@ pub async fn run(settings: Settings) -> Result<()> {
     let hands = Arc::new(Hands {
         scales: Scales::new(client.clone()),
         conflicts: Conflicts::new(client.clone()),
-        events: Events::new(client.clone(), &settings.identity, {
-            let metrics = metrics.clone();
-            move |result| metrics.kubernetes_write("event", result)
-        }),
+        events: Events::new(
+            client.clone(),
+            &settings.identity,
+            {
+                let leadership = leadership.clone();
+                move || leadership.is_leader()
+            },
+            {
+                let metrics = metrics.clone();
+                move |result| metrics.kubernetes_write("event", result)
+            },
+        ),
         status: Statuses::new(client.clone()),
         leadership: leadership.clone(),
         metrics,

@@ -34,6 +34,8 @@ const ARRIVING: f64 = 60.0;
 pub const MIDDLE: u64 = 700;
 const PARTITIONS: i32 = 12;
 const LIMIT: Duration = Duration::from_secs(90);
+/// For the end of it: all that waits, and a down window after.
+const END: Duration = Duration::from_secs(180);
 
 /// Now, ms since the epoch: as in the records of the sample.
 pub fn now_ms() -> Result<i64> {
@@ -147,7 +149,7 @@ impl<'a> Backlog<'a> {
         ensure!(before_down.is_sorted(), "replicas were taken away in the middle: {before_down:?}");
         let went = || format!("the replicas went {:?}", self.path.counts());
         self.case
-            .until("the group to keep up with few replicas", &self.name, LIMIT, |s| {
+            .until("the group to keep up with few replicas", &self.name, END, |s| {
                 let counts = self.path.counts().unwrap_or_default();
                 s.state.as_deref() == Some("KeepingUp")
                     && s.current_replicas.is_some_and(|r| r <= FEW)

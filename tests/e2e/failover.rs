@@ -66,6 +66,8 @@ fn taken(case: &Case) -> Result<Taken> {
     for call in case.bed.plane().calls(operator::NAMESPACE, operator::RELEASE)? {
         let written = matches!(call.verb.as_str(), "create" | "update" | "patch")
             && call.object_ref.namespace == case.namespace
+            // One may be on its way when a process is stopped, and tells what was so before.
+            && call.object_ref.resource != "events"
             && (200..300).contains(&call.response_status.code);
         if written {
             let pod =
