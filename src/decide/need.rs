@@ -18,28 +18,15 @@ pub(super) struct Need {
     pub enough: bool,
     /// The count is a trial: the capacity is not known.
     pub probe: bool,
-    /// Replicas that would do if it stayed as it is now, for the down window.
-    pub quiet: i32,
     pub hot: bool,
     /// Messages are about to be deleted before the replicas there have read them.
     pub deadline: bool,
-    /// Replicas that what arrives needs once the backlog is gone, where one waits.
-    pub lasting: Option<i32>,
     pub beyond: bool,
 }
 
 impl Need {
     fn keep(replicas: i32) -> Self {
-        Self {
-            replicas,
-            quiet: replicas,
-            enough: true,
-            probe: false,
-            hot: false,
-            deadline: false,
-            lasting: None,
-            beyond: false,
-        }
+        Self { replicas, enough: true, probe: false, hot: false, deadline: false, beyond: false }
     }
 }
 
@@ -109,26 +96,29 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let horizon = (remaining - start_up - pause).max(shortest);
     let steady = !waits;
     // While nothing waits, what is unread is what commits and sweeps make it look like.
-    let loads = if steady { steady_loads(group) } else { group.loads(start_up, pause) };
+    let loads = match (steady, enough) {
+        (true, true) => group.quiet_loads(),
+        (true, false) => steady_loads(group),
+        (false, _) => group.loads(start_up, pause),
+    };
     let found = demand(&group.by_lane(loads), &plan(look, capacity, horizon));
     let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
-    let quiet = if enough && steady {
-        demand(&group.by_lane(group.quiet_loads()), &plan(look, capacity, horizon)).replicas.min(replicas)
-    } else {
-        replicas
-    };
-    let lasting =
-        waits.then(|| demand(&group.by_lane(steady_loads(group)), &plan(look, capacity, horizon)).replicas);
     Need {
-        replicas,
         enough,
         hot: found.hot_partition,
         beyond: found.beyond_partitions,
         deadline: deadline && !enough,
-        lasting,
-        quiet,
         ..Need::keep(replicas)
     }
+}
+
+/// Replicas that what arrives needs once the backlog is gone, of the groups of which it is known.
+pub(super) fn lasting(look: &Look<'_>, state: &State) -> Option<i32> {
+    let of = |group: &GroupState| {
+        let plan = plan(look, group.capacity()?, look.policy.recover_within);
+        Some(demand(&group.by_lane(steady_loads(group)), &plan).replicas)
+    };
+    state.groups.iter().filter_map(of).max()
 }
 
 /// How long the consumer that takes longest takes to clear what it has, s; `None` when one never does.

@@ -6,7 +6,7 @@
 use super::base;
 use super::demand::candidates;
 use super::group::GroupState;
-use super::need::{Need, eta, need};
+use super::need::{Need, eta, lasting, need};
 use super::{GroupPhase, Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
 use super::{trial, zero};
 
@@ -170,7 +170,6 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         binding,
         eta: as_is,
         eta_as_is: as_is,
-        lasting: needs.iter().map(|n| n.lasting).max().flatten(),
         ..Choice::keep(Some(current), Rule::Enough)
     };
     for need in &needs {
@@ -198,9 +197,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     if demanded > look.policy.max_replicas {
         choice.limits.push(Limit::MaxReplicas);
     }
-    let quiet = needs.iter().map(|n| n.quiet).max().unwrap_or(current);
-    let quiet = quiet.clamp(floor.min(look.policy.max_replicas), look.policy.max_replicas);
-    note_quiet(look, state, quiet);
+    note_quiet(look, state, wanted);
 
     if state.seen < look.policy.tuning.warm_up {
         choice.rule = Rule::WarmingUp;
@@ -230,9 +227,12 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
             choice.rule = Rule::CannotHelp;
         } else if look.settling {
             choice.rule = Rule::Settling;
-        } else if quiet < current {
+        } else if wanted < current {
             down(look, state, &mut choice);
         }
+    }
+    if choice.to > Some(current) {
+        choice.lasting = lasting(look, state);
     }
     if choice.to != Some(current) {
         choice.eta = eta(look, state, choice.to.unwrap_or(current));
