@@ -126,7 +126,10 @@ pub(super) async fn look(
 
     if decision.write {
         let outcome = match &blocked {
-            None => apply(hands, work, &target, memory, &decision).await,
+            None => {
+                keep_learnt(hands, &work.object, memory, now).await;
+                apply(hands, work, &target, memory, &decision).await
+            }
             Some(_) => Outcome::Kept,
         };
         if outcome != Outcome::Written {
@@ -281,6 +284,16 @@ fn announce(
             _ => Kind::Warning,
         };
         hands.events.publish(object, kind, decision.state.as_str(), "Observe", &text);
+    }
+}
+
+/// Writes what was measured for the first time before it is acted on: who takes over in the middle would
+/// have to measure again, and replicas that are not pushed tell nothing.
+async fn keep_learnt(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, now: Time) {
+    let learnt = Some(rounded(memory.state.learnt.clone()));
+    let new = ConsumerScalerStatus { learnt, ..memory.status.clone() };
+    if hands.leadership.is_leader() && status::measured_anew(&memory.status, &new) {
+        write_status(hands, object, memory, new, now).await;
     }
 }
 

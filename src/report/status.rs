@@ -260,6 +260,11 @@ fn held(status: &ConsumerScalerStatus) -> (Option<Base>, Option<f64>, Option<f64
     status.learnt.as_ref().map_or((None, None, None), |l| (l.base, l.unread_since, l.late_since))
 }
 
+/// Whether a capacity is known that was not before.
+pub fn measured_anew(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus) -> bool {
+    measured(old) != measured(new)
+}
+
 /// Of which groups the capacity is known.
 fn measured(status: &ConsumerScalerStatus) -> Vec<&String> {
     status.learnt.iter().flat_map(|l| l.capacity_per_replica.keys()).collect()
