@@ -42,7 +42,7 @@ unit: build ## Tests without a cluster, and those of the test bed itself
 e2e: TOOLS = --all
 e2e: build ## The end-to-end suite on the test bed
 	@rm -rf target/tmp/e2e-times
-	cargo test --quiet --workspace --locked --test e2e -- --test-threads=8
+	cargo test --quiet --workspace --locked --test e2e -- --test-threads=6
 	@echo "Slowest cases (seconds):"; cat target/tmp/e2e-times/* | sort -rn | head -5
 
 generate: build ## Write what is made from something else: definitions, plain manifests, the chart's README
