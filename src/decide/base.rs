@@ -6,8 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::demand::candidates;
-use super::group::GroupState;
+use super::rules::levels;
 use super::{News, Policy, State, Time};
 
 /// A relapse is to be late again within so many down windows of a step down.
@@ -77,9 +76,4 @@ pub(super) fn decay(policy: &Policy, state: &mut State, now: Time) {
         state.news.push(News::BaseLowered { from: before, to: base.replicas.max(policy.min_replicas) });
     }
     state.learnt.base = (base.relapses > 0 || base.replicas > 0).then_some(base);
-}
-
-fn levels(policy: &Policy, state: &State) -> Vec<i32> {
-    let partitions = state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0);
-    candidates(partitions, policy.threads_per_replica)
 }

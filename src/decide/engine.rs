@@ -50,11 +50,8 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
             note_lateness(policy, &mut state, &look, now);
             base::decay(policy, &mut state, now);
             trial::judge(&mut state, policy, workload, now);
-            let look = Look {
-                late_since: state.learnt.late_since,
-                floor: rules::floor(policy, &state, seen, now),
-                ..look
-            };
+            // What was just noted counts at once.
+            let look = Look::new(policy, &state, seen, workload, now);
             rules::choose(&look, &mut state)
         }
         (workload, _) => {

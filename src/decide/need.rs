@@ -79,9 +79,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     });
     let carried = busiest <= policy.tuning.steady_trigger;
     let drains = match &dealt {
-        Some(members) => {
-            members.iter().try_fold(0.0f64, |longest, m| Some(longest.max(clears(m, consumer)?)))
-        }
+        Some(members) => slowest(members, consumer),
         None => drain_time(&group.by_lane(present), current, capacity, policy.threads_per_replica),
     };
     let waits = group.delay > group.recovered_delay(policy);

@@ -311,11 +311,15 @@ fn go_back(look: &Look<'_>, back: i32, choice: &mut Choice) {
     choice.rule = Rule::GoBack;
 }
 
+/// Replica counts that differ in what they can carry, ascending, for the group with most to deal out.
+pub(super) fn levels(policy: &Policy, state: &State) -> Vec<i32> {
+    let lanes = state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0);
+    candidates(lanes, policy.threads_per_replica)
+}
+
 /// The next replica count above that changes anything.
 fn next_level(state: &State, policy: &Policy, current: i32) -> i32 {
-    let partitions = state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0);
-    let levels = candidates(partitions, policy.threads_per_replica);
-    levels.into_iter().find(|level| *level > current).unwrap_or(current)
+    levels(policy, state).into_iter().find(|level| *level > current).unwrap_or(current)
 }
 
 fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {

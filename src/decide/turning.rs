@@ -2,8 +2,8 @@
 //!
 //! It is told, not decided by: each number follows from the rule that would bind then.
 
-use super::demand::{candidates, usable_replicas};
-use super::rules::{Choice, floor};
+use super::demand::usable_replicas;
+use super::rules::{Choice, floor, levels};
 use super::{Mode, Observation, Policy, State, Time, Turning, base};
 
 /// What would change the choice.
@@ -27,7 +27,7 @@ pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Ch
     let Some(capacity) = group.capacity() else { return turning };
     let carries =
         |replicas: i32| usable_replicas(replicas, group.lane_count(), policy.threads_per_replica) * capacity;
-    let levels = candidates(group.lane_count(), policy.threads_per_replica);
+    let levels = levels(policy, state);
     let most = policy.max_replicas.min(levels.last().copied().unwrap_or(0));
     if replicas > 0 && replicas < most {
         turning.up_above = Some(carries(replicas) * policy.tuning.steady_trigger);

@@ -7,11 +7,11 @@ use super::{Observation, Policy, State, Time};
 /// Notes since when nobody reads.
 pub(super) fn note(state: &mut State, seen: &Observation, now: Time) {
     let members = seen.groups.iter().any(|g| !g.members.is_empty());
-    let asleep = seen.workload.as_ref().is_ok_and(|w| w.replicas == 0) && !members;
-    if members || seen.workload.as_ref().is_ok_and(|w| w.replicas > 0) {
+    let replicas = seen.workload.as_ref().map_or(None, |w| Some(w.replicas));
+    if members || replicas > Some(0) {
         state.learnt.unread_since = None;
-    } else if asleep && state.learnt.unread_since.is_none() {
-        state.learnt.unread_since = Some(now.round());
+    } else if replicas == Some(0) {
+        state.learnt.unread_since.get_or_insert(now.round());
     }
 }
 

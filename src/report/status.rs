@@ -228,7 +228,7 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
         // Known for the first time: a paused scaler would never tell it otherwise.
         || old.lag.is_some() != new.lag.is_some()
         // An operator that is killed right after it measured should not have to measure again.
-        || measured(old) != measured(new)
+        || measured_anew(old, new)
         // Nor should it forget what is held for days, or since when nobody reads.
         || held(old) != held(new)
         || words(old) != words(new);
