@@ -408,35 +408,12 @@ pub fn rounded(seconds: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::Numbers;
+    use crate::report::sentences;
     use rstest::rstest;
 
+    /// As in the file of all sentences, while it recovers.
     fn decision(rule: Rule, from: i32, to: i32) -> Decision {
-        Decision {
-            at: 0.0,
-            from: Some(from),
-            to: Some(to),
-            write: from != to,
-            state: ScalerState::Recovering,
-            rule,
-            limits: Vec::new(),
-            numbers: Numbers {
-                lag: Some(31_240),
-                delay: Some(74.0),
-                arrival: Some(420.0),
-                service: Some(120.0),
-                capacity: Some(61.0),
-                demand: Some(9),
-                eta: Some(130.0),
-                max_delay: 30.0,
-                recover_within: 180.0,
-                ..Numbers::default()
-            },
-            problems: Vec::new(),
-            news: Vec::new(),
-            turning: Default::default(),
-            next_look: 5.0,
-        }
+        Decision { state: ScalerState::Recovering, ..sentences::decision(rule, from, to) }
     }
 
     #[test]
