@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::rules::levels;
 use super::{News, Policy, State, Time};
 
-/// A relapse is to be late again within so many down windows of a step down.
+/// A relapse is to be late again within so many down windows of a step down, or within the time that a
+/// backlog may take: who is late each time that a backlog might still have been drained is never in time.
 const SOON: f64 = 3.0;
 /// Relapses from which on the base is raised: one may be chance.
 const REPEATED: u32 = 2;
@@ -42,7 +43,7 @@ pub(super) fn down_window(policy: &Policy, state: &State) -> f64 {
 /// Messages are late from now on: whether the last step down was one too many.
 pub(super) fn fell_behind(policy: &Policy, state: &mut State, now: Time) {
     let Some((at, left)) = state.stepped_down.take() else { return };
-    if now - at > SOON * down_window(policy, state) {
+    if now - at > (SOON * down_window(policy, state)).max(policy.recover_within) {
         return;
     }
     let before = state.learnt.base.unwrap_or_default();

@@ -38,7 +38,9 @@ pub(super) struct GroupState {
     pub oldest: f64,
     /// Over the rate window, msg/s.
     pub arrival: Option<f64>,
-    /// The larger of short and long, for sizing up, msg/s.
+    /// Over the rate window, or what may come of a rise: whether the replicas there suffice is judged by it, msg/s.
+    pub arrival_now: f64,
+    /// The larger of that and of what arrived over a longer time, for sizing up, msg/s.
     pub arrival_up: f64,
     pub service: Option<f64>,
     /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
@@ -101,6 +103,7 @@ impl GroupState {
             delay: 0.0,
             oldest: 0.0,
             arrival: None,
+            arrival_now: 0.0,
             arrival_up: 0.0,
             service: None,
             expected: None,
@@ -272,6 +275,7 @@ impl GroupState {
         let (seen, rising) = (short.unwrap_or(0.0).max(long.unwrap_or(0.0)), self.rising(policy, lead));
         // What may come needs no headroom of its own: it has not come to stay.
         let headroom = policy.tuning.steady_utilisation / policy.tuning.drain_utilisation;
+        self.arrival_now = short.unwrap_or(0.0).max(rising * headroom);
         self.arrival_up = seen.max(rising * headroom);
         self.expected = (rising * headroom > seen).then_some(rising);
         self.service = service;
@@ -348,6 +352,13 @@ impl GroupState {
         let growth =
             (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
         self.spread(self.arrival_up, growth)
+    }
+
+    /// What each partition asks for of the replicas there, when those still to come work after `coming` seconds.
+    /// What arrived before the rate window is none of it: replicas that were too few then may be enough now.
+    pub fn present_loads(&self, coming: f64) -> Vec<Load> {
+        let growth = (self.arrival_now - self.service.unwrap_or(0.0)).max(0.0) * coming;
+        self.spread(self.arrival_now, growth)
     }
 
     /// What each partition asks for once nothing waits, at the rate at which messages arrive now. For sizing

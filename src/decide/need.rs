@@ -69,12 +69,12 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     // Do the replicas asked for suffice, with what is still to come of them?
     let coming =
         state.scaling.filter(|_| look.settling).map_or(0.0, |s| (start_up - (look.now - s.at)).max(0.0));
-    let present = group.loads(coming, 0.0);
+    let present = group.present_loads(coming);
     let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
     // Who has what is known once all are there; until then it is taken as dealt out evenly.
     let dealt = group.by_member(&present).filter(|_| !look.settling);
     let usable = usable_replicas(current, group.lane_count(), policy.threads_per_replica) * capacity;
-    let busiest = dealt.as_ref().map_or(group.arrival_up / usable.max(f64::MIN_POSITIVE), |members| {
+    let busiest = dealt.as_ref().map_or(group.arrival_now / usable.max(f64::MIN_POSITIVE), |members| {
         members.iter().map(|m| m.arrival / consumer).fold(0.0, f64::max)
     });
     let carried = busiest <= policy.tuning.steady_trigger;

@@ -265,3 +265,17 @@ fn partitions_that_move_together_keep_no_more_consumers_busy_than_there_are_numb
     let most = run.writes.iter().map(|w| w.to).max().unwrap();
     assert_eq!(most, 12, "{:?}", run.writes);
 }
+
+#[test]
+fn what_arrived_before_a_step_down_is_no_reason_to_go_up_again() {
+    // Ten times the load for two hours, and a window shorter than what arrivals are averaged over for sizing up.
+    for seed in 1..=4 {
+        let case = named("step", &fixed(3), seed).unwrap();
+        let policy = Policy { down_window: 60.0, down_max_step: 1.0, ..policy(24) };
+        let done = run(&case.plant, &case.scenario, 30.0, &mut Engine::new(policy), seed);
+        let path: Vec<(f64, i32)> = done.writes.iter().map(|w| (w.at, w.to)).collect();
+        let turns = path.windows(2).filter(|w| w[1].1 > w[0].1 && w[1].0 > 3.0 * 3600.0).count();
+        assert_eq!(turns, 0, "seed {seed}: {path:?}");
+        assert!(path.last().is_some_and(|(at, _)| *at > 3.0 * 3600.0), "seed {seed}: it went back: {path:?}");
+    }
+}
