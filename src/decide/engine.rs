@@ -56,8 +56,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         }
         (workload, _) => {
             state.up_votes = 0;
-            state.quiet_since = None;
-            state.recommended.clear();
+            state.quiet = None;
             let blind_for = now - state.last_complete.unwrap_or(started);
             if blind_for > policy.tuning.stale_sweeps * policy.sweep_interval {
                 // What comes of an outage does not tell that the last step down was one too many.
@@ -167,8 +166,7 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
             state.stepped_down = Some((now, workload.replicas));
         }
         state.scaling = Some(Scaling { at: now, up: workload.replicas > before, done: false });
-        state.quiet_since = None;
-        state.recommended.clear();
+        state.quiet = None;
         state.up_votes = 0;
         // Done, by us or by somebody else.
         state.ceiling.go_back = None;
@@ -329,8 +327,8 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
         && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
     // A group that was idle when another process last looked stays so until something arrives.
     let known = now - state.started.unwrap_or(now) - 2.0 * policy.sweep_interval;
-    let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.down_window };
-    let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.down_window)));
+    let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.idle_after() };
+    let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.idle_after())));
     let alone = !numbers.stuck_partitions.is_empty();
     if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
         ScalerState::Stuck

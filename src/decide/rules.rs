@@ -1,17 +1,14 @@
-//! The rules, in their order: blind, bounds, warm-up, up, down.
+//! The rules, in their order: blind, bounds, warm-up, up, down (of which `down` has the conditions).
 //!
 //! Each gives a [`Choice`]; the first that speaks binds. Whether a choice is written, and
 //! what people read of it, is not decided here.
 
-use super::base;
 use super::demand::candidates;
+use super::down;
 use super::group::GroupState;
 use super::need::{Need, eta, lasting, need};
-use super::{GroupPhase, Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
+use super::{Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
 use super::{trial, zero};
-
-/// Rate windows for which a step down waits for a larger one.
-const FALLING: f64 = 2.0;
 
 /// What a rule chose, with what it computed on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,7 +181,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     let floor = if demanded <= 0
         && current > 0
         && look.floor.replicas == 0
-        && !state.groups.iter().all(|g| g.idle(look.policy.down_window))
+        && !state.groups.iter().all(|g| g.idle(look.policy.idle_after()))
     {
         1
     } else {
@@ -197,7 +194,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     if demanded > look.policy.max_replicas {
         choice.limits.push(Limit::MaxReplicas);
     }
-    note_quiet(look, state, wanted);
+    down::note_quiet(look, state, wanted);
 
     if state.seen < look.policy.tuning.warm_up {
         choice.rule = Rule::WarmingUp;
@@ -228,7 +225,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         } else if look.settling {
             choice.rule = Rule::Settling;
         } else if wanted < current {
-            down(look, state, &mut choice);
+            down::down(look, state, &mut choice);
         }
     }
     if choice.to > Some(current) {
@@ -320,60 +317,4 @@ pub(super) fn levels(policy: &Policy, state: &State) -> Vec<i32> {
 /// The next replica count above that changes anything.
 fn next_level(state: &State, policy: &Policy, current: i32) -> i32 {
     levels(policy, state).into_iter().find(|level| *level > current).unwrap_or(current)
-}
-
-fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
-    let (policy, current) = (look.policy, look.workload.replicas);
-    if policy.mode == Mode::PausedScaleDown {
-        choice.limits.push(Limit::PausedScaleDown);
-        return;
-    }
-    let window = base::down_window(policy, state);
-    let kept = state.quiet_since.is_some_and(|since| look.now - since >= window);
-    let Some((_, largest)) = state.recommended.front().copied().filter(|_| kept) else {
-        choice.limits.push(Limit::DownWindow);
-        return;
-    };
-    // One step instead of two, where fewer still will do in a moment.
-    let soon = look.now - window + FALLING * policy.rate_window();
-    let later = state.recommended.iter().find(|(at, _)| *at >= soon).map_or(largest, |(_, most)| *most);
-    if later.max(look.floor.replicas) < largest.max(look.floor.replicas) {
-        choice.limits.push(Limit::DownWindow);
-        return;
-    }
-    let step = ((f64::from(current) * policy.down_max_step).floor() as i32).max(1);
-    let target = largest.max(look.floor.replicas);
-    if target < current - step {
-        choice.limits.push(Limit::DownStep);
-    }
-    let to = target.max(current - step);
-    if to < current {
-        choice.to = Some(to);
-        choice.rule = Rule::ScaleDown;
-    }
-}
-
-/// Keeps the largest recommendation since everything has been quiet.
-fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
-    let settled = state.groups.iter().all(|g| {
-        let stable = g.phase == GroupPhase::Stable
-            || look.workload.replicas == 0
-            || (g.partition_count() == 0 && g.phase != GroupPhase::Rebalancing);
-        stable && g.delay <= g.recovered_delay(look.policy)
-    });
-    let moving = state.rebalancing_since.is_some();
-    if !settled || moving || look.stuck || look.settling || look.workload.rolling_out {
-        state.quiet_since = None;
-        state.recommended.clear();
-        return;
-    }
-    state.quiet_since.get_or_insert(look.now);
-    while state.recommended.back().is_some_and(|(_, r)| *r <= wanted) {
-        state.recommended.pop_back();
-    }
-    state.recommended.push_back((look.now, wanted));
-    let from = look.now - base::down_window(look.policy, state);
-    while state.recommended.front().is_some_and(|(at, _)| *at < from) {
-        state.recommended.pop_front();
-    }
 }

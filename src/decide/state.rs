@@ -67,10 +67,8 @@ pub struct State {
     pub(super) fresh: bool,
     /// Evaluations in a row that asked for more.
     pub(super) up_votes: u32,
-    /// Since when nothing has spoken against fewer replicas.
-    pub(super) quiet_since: Option<Time>,
-    /// The largest recommendations since then: times and counts, both falling counts in time.
-    pub(super) recommended: VecDeque<(Time, i32)>,
+    /// While nothing speaks against fewer replicas.
+    pub(super) quiet: Option<super::down::Quiet>,
     /// When messages were last seen to be late.
     pub(super) late_at: Option<Time>,
     /// The replicas of a step down that was to be written.
