@@ -210,6 +210,10 @@ impl GroupState {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
         self.realigned = reading.realigned;
         self.pressed = reading.pressed;
+        if reading.resumed {
+            // What it waited is in the delay from now on: that is no growth.
+            self.delays.clear();
+        }
         if reading.arrived {
             self.last_arrival = Some(at);
         }

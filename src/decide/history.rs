@@ -76,6 +76,11 @@ impl History {
         }
     }
 
+    /// What waited until now kept nobody busy: to be saturated begins anew.
+    pub fn resume(&mut self) {
+        self.saturated_since = None;
+    }
+
     /// Whether its consumer had work throughout the last `window` seconds.
     pub fn saturated_for(&self, window: f64) -> bool {
         match (self.saturated_since, self.points.back()) {

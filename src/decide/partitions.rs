@@ -59,6 +59,8 @@ impl Entry {
 pub(super) struct Reading {
     /// Whether any got further.
     pub progressed: bool,
+    /// Whether any got further that had stood still alone.
+    pub resumed: bool,
     /// Whether any has new messages.
     pub arrived: bool,
     /// Messages behind, over all.
@@ -120,6 +122,11 @@ impl Partitions {
             // Read from the history while it is at hand: thousands of them are in no cache.
             entry.waited = entry.history.delay().unwrap_or(0.0);
             entry.arrival = entry.history.arrival(window);
+            if further && entry.standing {
+                // While it stood still it kept nobody busy, however much waited.
+                entry.history.resume();
+                reading.resumed = true;
+            }
             entry.history.note_saturation(entry.waited, policy.saturated_delay());
             reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
             if further && entry.lag > 0 && !entry.standing {
