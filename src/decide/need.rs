@@ -5,7 +5,7 @@
 use super::State;
 use super::demand::{Load, Plan, clears, demand, drain_time, usable_replicas};
 use super::group::GroupState;
-use super::rules::{Look, rebalance_pause, start_up};
+use super::rules::{Look, levels, rebalance_pause, start_up};
 
 /// Share of the time until the first message is deleted within which the backlog is to be gone.
 const SAFE: f64 = 0.5;
@@ -72,7 +72,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let present = group.present_loads(coming);
     let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
     // Who has what is known once all are there; until then it is taken as dealt out evenly.
-    let dealt = group.by_member(&present).filter(|_| !look.settling);
+    let dealt = group.by_member(&present).filter(|_| look.dealt_for_good());
     let usable = usable_replicas(current, group.lane_count(), policy.threads_per_replica) * capacity;
     let busiest = dealt.as_ref().map_or(group.arrival_now / usable.max(f64::MIN_POSITIVE), |members| {
         members.iter().map(|m| m.arrival / consumer).fold(0.0, f64::max)
@@ -141,7 +141,7 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
             policy.warm() + group.capacity_window(policy) + 2.0 * policy.sweep_interval + group.progress_gap;
         let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
         if group.growing && !tried && silent && group.processing(policy, look.now) {
-            return Need { enough: false, probe: true, ..Need::keep(current.saturating_mul(2).max(1)) };
+            return Need { enough: false, probe: true, ..Need::keep(twice(look, state, current)) };
         }
         return Need::keep(current);
     }
@@ -158,6 +158,14 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
         ..plan(look, group.at_least(), policy.recover_within)
     };
     Need::keep(demand(&group.by_lane(loads), &proven).replicas.min(current))
+}
+
+/// Twice as many, or rather the fewest that can carry as much as twice as many.
+fn twice(look: &Look<'_>, state: &State, current: i32) -> i32 {
+    let levels = levels(look.policy, state);
+    let most = current.saturating_mul(2).max(1);
+    let within = levels.iter().rev().find(|level| **level > current && **level <= most);
+    within.or_else(|| levels.iter().find(|level| **level > current)).copied().unwrap_or(most)
 }
 
 /// Until the backlog is gone with `replicas`, s: planned from the capacity where it is
@@ -181,7 +189,7 @@ pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> 
                 let loads = group.loads(coming, 0.0);
                 let dealt = group.by_member(&loads).filter(|_| replicas == look.workload.replicas);
                 let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
-                match dealt.filter(|_| !look.settling) {
+                match dealt.filter(|_| look.dealt_for_good()) {
                     Some(members) => slowest(&members, consumer)?,
                     None => {
                         drain_time(&group.by_lane(loads), replicas, capacity, policy.threads_per_replica)?

@@ -91,6 +91,11 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// Whether who has what now will have it in a moment, too.
+    pub fn dealt_for_good(&self) -> bool {
+        !self.settling && !self.workload.rolling_out
+    }
+
     /// Time left to drain, s, were the replicas there now.
     pub fn remaining(&self) -> f64 {
         let total = self.policy.recover_within;
