@@ -349,6 +349,13 @@ impl GroupState {
         (policy.max_delay / 2.0).max(2.0 * policy.sweep_interval + self.progress_gap)
     }
 
+    /// Delay up to which nothing speaks against fewer replicas, s: a message that waits longer shows that its
+    /// consumer is busy, and however late it may be, what waits would be left to fewer.
+    pub fn calm_delay(&self, policy: &Policy) -> f64 {
+        let apart = 2.0 * policy.sweep_interval + self.progress_gap;
+        policy.saturated_delay().max(apart).min(self.recovered_delay(policy))
+    }
+
     /// What each partition asks for, when new replicas start to work after `start_up` and a
     /// pause of `pause` seconds: what waits now, what the present replicas do not keep up with
     /// until then, and what arrives in the pause.

@@ -69,8 +69,6 @@ pub struct State {
     pub(super) up_votes: u32,
     /// While nothing speaks against fewer replicas.
     pub(super) quiet: Option<super::down::Quiet>,
-    /// When messages were last seen to be late.
-    pub(super) late_at: Option<Time>,
     /// The replicas of a step down that was to be written.
     pub(super) asked_down: Option<i32>,
     /// Our last step down: when, and how many replicas it left. None once something else explains lateness.
@@ -95,7 +93,10 @@ pub(super) struct Scaling {
 impl State {
     /// Memory of a scaler that was observed before (by another process), or never.
     pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
-        Self { learnt, state: state.unwrap_or_default(), ..Self::default() }
+        // The longest seen counts until so many others were.
+        let start_ups = learnt.start_up_seconds.into_iter().collect();
+        let pauses = learnt.rebalance_pause_seconds.into_iter().collect();
+        Self { learnt, state: state.unwrap_or_default(), start_ups, pauses, ..Self::default() }
     }
 
     /// The same, of one that was blind before this process was there.
