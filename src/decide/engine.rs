@@ -72,7 +72,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
     state.state = if policy.mode == Mode::Paused {
         ScalerState::Paused
-    } else if !complete && stale {
+    } else if !complete && (stale || choice.rule == Rule::Fallback) {
         ScalerState::Blind
     } else if complete && !(state.seen < policy.tuning.warm_up && behind(state.state)) {
         classify(policy, &state, &numbers)

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::group::GroupState;
 use super::{Base, News, Observation, Policy, ScalerState, Time};
 
+/// Longest start-up or pause in a status that is believed, s.
+const LONGEST: f64 = 86_400.0;
+
 /// What was learnt of a workload, kept in the status across restarts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -94,8 +97,8 @@ impl State {
     /// Memory of a scaler that was observed before (by another process), or never.
     pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
         // The longest seen counts until so many others were.
-        let start_ups = learnt.start_up_seconds.into_iter().collect();
-        let pauses = learnt.rebalance_pause_seconds.into_iter().collect();
+        let sane = |learnt: Option<f64>| learnt.into_iter().filter(|s| (0.0..=LONGEST).contains(s)).collect();
+        let (start_ups, pauses) = (sane(learnt.start_up_seconds), sane(learnt.rebalance_pause_seconds));
         Self { learnt, state: state.unwrap_or_default(), start_ups, pauses, ..Self::default() }
     }
 
