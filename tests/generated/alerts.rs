@@ -41,8 +41,8 @@ fn named(expression: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The expressions of the alerts, each with its name.
-fn alerts() -> Vec<(String, Value)> {
+/// The alerts, each with its name.
+pub fn alerts() -> Vec<(String, Value)> {
     let rules: Value = yaml(&read(&format!("{CHART}/files/alerts.yaml")));
     let groups = rules["groups"].as_array().expect("groups").iter();
     let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
