@@ -104,6 +104,10 @@ fn whatever_the_chart_renders_is_accepted_and_works() {
         let said = wrong.err().context("a field that no pod has was accepted")?;
         ensure!(format!("{said:#}").contains("runAsUzer"), "{said:#}");
 
+        // A pod that is not restricted would not be made.
+        let restricted =
+            ["label", "namespace", &case.namespace, "pod-security.kubernetes.io/enforce=restricted"];
+        case.bed.kubectl(&restricted).await?;
         operator::install_as(case.bed, RELEASE, &case.namespace, EVERYTHING).await?;
         budget(&case).await?;
         people(&case).await?;
@@ -263,7 +267,11 @@ fn a_release_is_upgraded_rolled_back_and_uninstalled_without_a_loss() {
         ensure!(shape(&case).await? == (Some(1), 0), "rolled back: {:?}", shape(&case).await?);
         ensure!(users(&case).await? == before, "changed by the rollback: {:?}", users(&case).await?);
 
-        helm(&case, &[&["upgrade", "spillway", &*chart], &two[..]].concat()).await?;
+        // As the chart's README has it: what was set before stays, and new values have their defaults.
+        let reused = ["upgrade", "spillway", &*chart, "--reset-then-reuse-values", "--set", "replicaCount=2"];
+        helm(&case, &reused).await?;
+        ensure!(shape(&case).await? == (Some(2), 1), "upgraded again: {:?}", shape(&case).await?);
+        works(&case, "upgraded-again").await?;
         helm(&case, &["uninstall", "spillway"]).await?;
         let get = ["get", "all,role,rolebinding,pdb,sa,lease", "-n", operator::NAMESPACE, "-o", "name"];
         eventually("nothing of the release to be left", LIMIT, || async {
