@@ -142,8 +142,8 @@ pub(super) fn floor(policy: &Policy, state: &State, seen: &Observation, now: Tim
     Floor { replicas: floor.replicas.min(policy.max_replicas), ..floor }
 }
 
-/// Nothing complete was seen: keep what is, or as many as the owner asks for whatever is seen: the floor, and
-/// the fallback. It takes nothing away. `floor` is none while a look may yet follow that sees everything.
+/// Nothing complete was seen: keep what is, or as many as a schedule, the base or the fallback asks for whatever
+/// is seen. It takes nothing away. `floor` is none while a look may yet follow that sees everything.
 pub(super) fn blind(
     policy: &Policy,
     workload: Option<&Workload>,
@@ -156,7 +156,7 @@ pub(super) fn blind(
     let fallback = policy.fallback.filter(|f| blind_for >= f.after);
     let fallen_back =
         fallback.map_or(i32::MIN, |f| f.replicas.max(policy.min_replicas).min(policy.max_replicas));
-    if let Some(floor) = floor.filter(|f| f.replicas > current.max(fallen_back)) {
+    if let Some(floor) = floor.filter(|f| f.rule != Rule::Bounds && f.replicas > current.max(fallen_back)) {
         return Choice { limits: vec![floor.limit], ..Choice::keep(Some(floor.replicas), floor.rule) };
     }
     let rule = if fallback.is_some() { Rule::Fallback } else { Rule::Blind };

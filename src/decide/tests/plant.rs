@@ -84,7 +84,8 @@ impl Plant {
         let capacity = share.map_or(self.capacity, |(most, ..)| self.capacity.min(most / members));
         for partitions in &self.assignment() {
             let mut budget = capacity;
-            for _ in 0..2 {
+            // What one partition leaves of its share goes to the others.
+            for _ in 0..8 {
                 let share = budget / partitions.len().max(1) as f64;
                 let poisoned = |p: &&usize| {
                     self.poison.is_some_and(|(of, from, to)| of == **p && (from..to).contains(&now))
