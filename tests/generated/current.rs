@@ -4,8 +4,7 @@ use std::{env, fs};
 
 use spillway::crd;
 
-use super::chart::documented_values;
-use super::{CHART, helm, read, root};
+use super::{CHART, helm, read, root, values};
 
 #[test]
 fn the_definitions_are_those_of_the_types() {
@@ -15,8 +14,9 @@ fn the_definitions_are_those_of_the_types() {
 #[test]
 fn the_manifest_is_the_chart_with_its_defaults() {
     if regenerating() {
-        // The chart holds the definitions, so these come first.
+        // The chart holds these, so they come first.
         generate_definitions();
+        generate_schema();
     }
     let rendered = helm(&[
         "template",
@@ -59,16 +59,28 @@ fn the_charts_readme_lists_the_values() {
     let readme = read(&path);
     let (before, rest) = readme.split_once("<!-- values -->\n").expect("a place for the table");
     let (_, after) = rest.split_once("<!-- /values -->").expect("an end of the table");
-    let table: String = documented_values()
-        .iter()
-        .map(|(key, default, text)| format!("| `{key}` | `{default}` | {text} |\n"))
-        .collect();
+    let cell = |text: &str| text.replace('|', "\\|");
+    let row = |v: &values::Documented| {
+        format!("| `{}` | `{}` | {} |\n", v.key, cell(&v.default.to_string()), cell(&v.meaning))
+    };
+    let table: String = values::documented().iter().map(row).collect();
     current(
         &path,
         &format!(
             "{before}<!-- values -->\n| Value | Default | Meaning |\n|---|---|---|\n{table}<!-- /values -->{after}"
         ),
     );
+}
+
+#[test]
+fn the_schema_is_that_of_the_values() {
+    generate_schema();
+}
+
+fn generate_schema() {
+    let schema = values::schema(&values::documented());
+    let text = serde_json::to_string_pretty(&schema).expect("a schema");
+    current(&format!("{CHART}/values.schema.json"), &format!("{text}\n"));
 }
 
 fn generate_definitions() {

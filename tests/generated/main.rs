@@ -8,6 +8,8 @@
 mod chart;
 mod current;
 mod examples;
+mod templates;
+mod values;
 
 use std::env;
 use std::fs;
