@@ -32,6 +32,17 @@ pub(super) struct Seen {
     pub groups: Vec<GroupRecord>,
 }
 
+impl Seen {
+    /// Partitions that stand still, by name, each once.
+    pub fn stuck_partitions(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.decision.numbers.stuck_partitions.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
 /// A consumer group.
 #[derive(Clone, Debug)]
 pub(super) struct GroupRecord {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::decide::{Committed, GroupObservation, Numbers, Rule, ScalerState};
+use crate::decide::{
+    Base, Committed, GroupObservation, Limit, Numbers, Rule, ScalerState, Scheduled, Turning,
+};
 
 use super::fixture::Case;
-use super::{Metrics, ScalerKey};
+use super::{Family, Metrics, ScalerKey, families};
 
 fn orders() -> ScalerKey {
     ScalerKey::new("shop", "orders")
@@ -44,7 +46,7 @@ fn names_with(series: &BTreeMap<String, f64>, part: &str) -> Vec<String> {
 
 #[test]
 fn a_look_shows_its_numbers() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5, 0])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let of = |name: &str| seen.get(&format!("{name}{{namespace=\"shop\",name=\"orders\"}}")).copied();
@@ -73,13 +75,20 @@ fn a_look_shows_its_numbers() {
 
 #[test]
 fn partitions_that_stand_still_are_named_while_they_do() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5, 7])]);
     case.decision.numbers.stuck_partitions = vec!["orders-1".into(), "orders-1".into()];
     case.show(&metrics, &orders());
-    let name = "spillway_scaler_stuck_partition";
-    let id = format!("{name}{{namespace=\"shop\",name=\"orders\",partition=\"orders-1\"}}");
-    assert_eq!(scrape(&metrics).get(&id), Some(&1.0));
+    let name = "spillway_scaler_stuck_partition_info";
+    let id = format!("{name}{{namespace=\"shop\",name=\"orders\",topic=\"orders\",partition=\"1\"}}");
+    let seen = scrape(&metrics);
+    assert_eq!(seen.get(&id), Some(&1.0));
+    assert_eq!(seen["spillway_scaler_stuck_partitions{namespace=\"shop\",name=\"orders\"}"], 1.0);
+    case.decision.numbers.stuck_partitions = (0..40).map(|i| format!("topic-a-{i}")).collect();
+    case.show(&metrics, &orders());
+    let seen = scrape(&metrics);
+    assert_eq!(names_with(&seen, name).len(), 10, "bounded");
+    assert_eq!(seen["spillway_scaler_stuck_partitions{namespace=\"shop\",name=\"orders\"}"], 40.0);
     case.decision.numbers.stuck_partitions.clear();
     case.show(&metrics, &orders());
     assert!(names_with(&scrape(&metrics), name).is_empty());
@@ -87,7 +96,7 @@ fn partitions_that_stand_still_are_named_while_they_do() {
 
 #[test]
 fn lag_has_the_established_names_and_labels() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let group = "cluster_name=\"shop/main\",group=\"orders\"";
@@ -111,7 +120,7 @@ fn lag_has_the_established_names_and_labels() {
 
 #[test]
 fn what_is_unknown_is_absent_and_so_are_its_sums() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]);
     case.partition(1).end = None;
     let why = vec!["partition orders-1 has no leader".to_owned()];
@@ -134,7 +143,7 @@ fn what_is_unknown_is_absent_and_so_are_its_sums() {
 
 #[test]
 fn a_commit_past_the_end_has_an_offset_but_no_lag() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.partition(0).committed = Committed::PastEnd(900);
     case.show(&metrics, &orders());
@@ -147,7 +156,7 @@ fn a_commit_past_the_end_has_an_offset_but_no_lag() {
 
 #[test]
 fn no_commit_has_a_lag_but_no_offset() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.partition(0).committed = Committed::None;
     case.show(&metrics, &orders());
@@ -159,7 +168,7 @@ fn no_commit_has_a_lag_but_no_offset() {
 
 #[test]
 fn a_blind_look_keeps_the_time_of_the_last_sight_but_no_old_figure() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.show(&metrics, &orders());
     case.observation.groups[0] = GroupObservation::unseen("orders", "no broker answers");
@@ -177,7 +186,7 @@ fn a_blind_look_keeps_the_time_of_the_last_sight_but_no_old_figure() {
 
 #[test]
 fn nothing_of_a_forgotten_scaler_stays() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let before = scrape(&metrics);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     metrics.scale_write(&orders(), 2, 9, "ok");
@@ -191,7 +200,7 @@ fn nothing_of_a_forgotten_scaler_stays() {
 
 #[test]
 fn a_group_topic_or_partition_that_is_gone_leaves_no_series() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
@@ -206,7 +215,7 @@ fn a_group_topic_or_partition_that_is_gone_leaves_no_series() {
 
 #[test]
 fn an_invalid_scaler_shows_its_state_and_keeps_its_counters() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     metrics.observe_unseen(&orders(), ScalerState::Invalid);
     let seen = scrape(&metrics);
@@ -219,7 +228,7 @@ fn an_invalid_scaler_shows_its_state_and_keeps_its_counters() {
 
 #[test]
 fn scalers_of_one_group_share_its_series() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let (a, b) = (ScalerKey::new("shop", "a"), ScalerKey::new("shop", "b"));
     Case::new("orders", &[("orders", &[5, 7])]).show(&metrics, &a);
     let mut other = Case::new("orders", &[("orders", &[6, 8]), ("refunds", &[1])]);
@@ -240,7 +249,7 @@ fn scalers_of_one_group_share_its_series() {
 
 #[test]
 fn the_same_group_name_on_another_cluster_is_another_group() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &ScalerKey::new("shop", "a"));
     let mut other = Case::new("orders", &[("orders", &[6])]);
     other.clusters = vec!["shop/second".into()];
@@ -252,7 +261,7 @@ fn the_same_group_name_on_another_cluster_is_another_group() {
 
 #[test]
 fn writes_are_counted_by_direction_and_result() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let case = Case::new("orders", &[("orders", &[5])]);
     case.show(&metrics, &orders());
     metrics.scale_write(&orders(), 2, 9, "ok");
@@ -273,7 +282,7 @@ fn writes_are_counted_by_direction_and_result() {
 
 #[test]
 fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let before = scrape(&metrics);
     metrics.sweep("shop/main", 1000.0, 0.02, Ok(()));
     metrics.sweep("shop/main", 1005.0, 3.0, Err("BrokersUnreachable"));
@@ -292,7 +301,7 @@ fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
 
 #[test]
 fn the_process_says_whether_it_leads_and_which_version_it_is() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     assert_eq!(scrape(&metrics)["spillway_leader"], 0.0);
     metrics.leader(true);
     metrics.kubernetes_write("status", "ok");
@@ -301,4 +310,102 @@ fn the_process_says_whether_it_leads_and_which_version_it_is() {
     assert_eq!(seen["spillway_kubernetes_writes_total{kind=\"status\",result=\"ok\"}"], 1.0);
     let version = format!("spillway_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(seen[&version], 1.0);
+}
+
+#[test]
+fn of_each_group_so_many_partitions_are_shown_and_the_rest_are_counted() {
+    let shown = |most: usize| {
+        let metrics = Metrics::new(most);
+        let mut case = Case::new("orders", &[("a", &[5, 7]), ("b", &[1])]);
+        case.show(&metrics, &orders());
+        // Another group on the same topic shows its own.
+        case.policy.groups[0].group = "other".into();
+        case.observation.groups[0].group = "other".into();
+        case.show(&metrics, &ScalerKey::new("shop", "other"));
+        scrape(&metrics)
+    };
+    let left_out = |seen: &BTreeMap<String, f64>| seen["spillway_partitions_left_out{cluster_name=\"shop/main\",group=\"orders\"}"];
+    let none = shown(0);
+    assert!(names_with(&none, "partition=").is_empty(), "{none:?}");
+    assert_eq!(left_out(&none), 3.0);
+    let two = shown(2);
+    assert_eq!(names_with(&two, "kafka_consumergroup_group_lag{").len(), 2 * 2);
+    assert_eq!(names_with(&two, "kafka_partition_latest_offset").len(), 2);
+    assert!(names_with(&two, "topic=\"b\",partition").is_empty(), "the first by name");
+    assert_eq!(left_out(&two), 1.0);
+    let all = shown(3);
+    assert_eq!(left_out(&all), 0.0);
+    for whole in ["sum_lag", "max_lag"] {
+        let of = |seen: &BTreeMap<String, f64>| -> Vec<(String, f64)> {
+            names_with(seen, whole).into_iter().map(|name| (name.clone(), seen[&name])).collect()
+        };
+        assert!(of(&none).len() >= 2, "{none:?}");
+        assert_eq!(of(&none), of(&all), "what is not shown counts all the same");
+    }
+}
+
+/// A scaler with every number, so that every family has a series.
+fn full() -> Case {
+    let mut case = Case::new("orders", &[("orders", &[5, 7])]);
+    let numbers = &mut case.decision.numbers;
+    numbers.eta = Some(60.0);
+    numbers.lasting = Some(4);
+    numbers.expected = Some(500.0);
+    numbers.base = Some(Base { replicas: 3, ..Base::default() });
+    numbers.schedule =
+        Some(Scheduled { name: "rush".into(), min_replicas: 4, begins_in: 0.0, ends_in: 600.0 });
+    numbers.time_to_loss = Some(3600.0);
+    numbers.stuck_partitions = vec!["orders-1".into()];
+    numbers.groups[0].capacity = Some(61.0);
+    case.decision.limits = vec![Limit::MaxReplicas, Limit::Partitions];
+    case.decision.turning = Turning {
+        up_above: Some(500.0),
+        down_below: Some(300.0),
+        down_in: Some(60.0),
+        held_for: Some(120.0),
+        fallback_in: Some(30.0),
+    };
+    case
+}
+
+#[test]
+fn every_family_is_described_as_it_is_written() {
+    let metrics = Metrics::new(100);
+    full().show(&metrics, &orders());
+    metrics.scale_write(&orders(), 2, 9, "ok");
+    metrics.sweep("shop/main", 1000.0, 0.02, Ok(()));
+    metrics.sweep("shop/main", 1005.0, 3.0, Err("BrokersUnreachable"));
+    metrics.kubernetes_write("status", "ok");
+    let text = metrics.render().expect("a page");
+    let mut written = Vec::new();
+    for line in text.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' ')) {
+            let family = families().into_iter().find(|f| f.name == name);
+            let family: &Family = family.unwrap_or_else(|| panic!("{name} is not described"));
+            assert_eq!(help, family.help, "{name}");
+            written.push(family);
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' ')) {
+            let family = written.last().filter(|f| f.name == name).expect("the help comes first");
+            assert_eq!(kind, family.kind.as_str(), "{name}");
+        } else if let Some((_, rest)) = line.split_once('{') {
+            let family = written.last().expect("a family");
+            for pair in rest.split("\",").map(|p| p.split('=').next().unwrap_or_default()) {
+                assert!(family.labels.contains(&pair) || pair == "le", "{line}: {pair} is not described");
+            }
+            for label in family.labels {
+                assert!(
+                    line.contains(&format!("{label}=\""))
+                        || label.ends_with("_host")
+                        || label.ends_with("_id"),
+                    "{line}: no {label}"
+                );
+            }
+        }
+    }
+    let missing: Vec<&str> =
+        families().iter().filter(|f| !written.iter().any(|w| w.name == f.name)).map(|f| f.name).collect();
+    assert!(missing.is_empty(), "described, and not written: {missing:?}");
+    let mut names: Vec<&str> = families().iter().map(|f| f.name).collect();
+    names.dedup();
+    assert_eq!(names.len(), families().len(), "described twice: {names:?}");
 }
