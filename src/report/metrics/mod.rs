@@ -6,6 +6,7 @@
 //! group of the same cluster share its `kafka_…` series. It serves no HTTP and computes
 //! no figure that a decision does not hold.
 
+mod catalogue;
 mod consumergroups;
 mod family;
 #[cfg(test)]
@@ -13,6 +14,8 @@ mod fixture;
 mod process;
 mod record;
 mod scalers;
+#[cfg(test)]
+mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -67,6 +70,8 @@ pub struct Look<'a> {
     /// For each group of the observation, in its order, how long the oldest unread message of
     /// each of its partitions has waited, s. Shorter or empty where that is not known.
     pub delays: &'a [Vec<Option<f64>>],
+    /// Why the workload cannot be scaled, one CamelCase word; nothing while it can be.
+    pub blocked: Option<&'a str>,
 }
 
 /// All metrics of the process.
@@ -147,7 +152,7 @@ pub fn families() -> Vec<&'static Family> {
         &LEADER,
     ];
     let mut all: Vec<&Family> =
-        scalers::families().chain(consumergroups::families()).chain(process::FAMILIES).chain(own).collect();
+        catalogue::families().chain(consumergroups::families()).chain(process::FAMILIES).chain(own).collect();
     all.sort_by_key(|f| f.name);
     all
 }
