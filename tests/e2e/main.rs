@@ -5,9 +5,11 @@
 #![allow(missing_docs)]
 
 mod access;
+mod alerts;
 mod backlog;
 mod broken;
 mod conflict;
+mod dashboards;
 mod downstream;
 mod failover;
 mod given;
