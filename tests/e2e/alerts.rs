@@ -90,14 +90,14 @@ spec:
 /// Consumers who have too much, too little, or nothing to do.
 async fn with_consumers(case: &Case) -> Result<String> {
     let kafka = case.bed.kafka()?;
-    for name in ["most", "stuck", "poisoned", "saturated", "calm"] {
+    for name in ["most", "stuck", "poisoned", "saturated"] {
         kafka.create_topic(name, 4).await?;
     }
-    for partition in 0..4 {
-        send(case, "stuck", partition, 20).await?;
-        // At 50/s this takes two minutes, and ten are allowed.
-        send(case, "calm", partition, 1500).await?;
-    }
+    send(case, "stuck", 0, 20).await?;
+    // At 50/s this takes two minutes, and ten are allowed. Of several partitions one consumer might take
+    // one after the other, and the last would stand still meanwhile.
+    kafka.create_topic("calm", 1).await?;
+    send(case, "calm", 0, 6000).await?;
     let (poison, ceiling) = (case.records.join("poison"), case.records.join("ceiling"));
     fs::write(&poison, "poisoned/3/0")?;
     fs::write(&ceiling, "40")?;
@@ -182,8 +182,9 @@ fn each_alert_fires_and_every_query_of_the_dashboards_finds_something() {
         let firing = prometheus.firing().await?;
         let of_calm = firing.iter().find(|a| a.labels.get("name").is_some_and(|name| name == "calm"));
         ensure!(of_calm.is_none(), "all is well with calm, and yet: {of_calm:?}");
-        let wrong =
-            firing.iter().find(|a| a.labels["alertname"] == "SpillwayStuck" && a.labels["name"] != "stuck");
+        let wrong = firing
+            .iter()
+            .find(|a| a.labels["alertname"] == "SpillwayStuck" && a.labels["name"] == "poisoned");
         ensure!(wrong.is_none(), "one partition is not the group: {wrong:?}");
 
         let (of_failures, others): (Vec<_>, Vec<_>) =
