@@ -135,15 +135,17 @@ fn established(cluster: &str, group: &str) -> [(String, Option<Vec<f64>>); 7] {
     let (offset, lag_seconds) = (of("offset"), of("lag_seconds"));
     let latest = format!("kafka_partition_latest_offset{{{place}}}");
     [
-        (of("max_lag_seconds"), None),
-        (lag_seconds.clone(), None),
+        (format!("topk(50, {})", of("max_lag_seconds")), None),
+        (format!("topk(25, {lag_seconds})"), None),
         (of("max_lag"), Some(vec![7.0])),
-        (of("lag"), Some(vec![0.0, 3.0, 7.0])),
+        (format!("topk(25, {})", of("lag")), Some(vec![0.0, 3.0, 7.0])),
         (format!("max by (group) ({lag_seconds})"), None),
         (format!("sum({offset})"), Some(vec![1.0 + 2.0 + 2.0])),
         // What was written, beside what was read.
         (
-            format!("sum(({offset} * 0) + on (namespace, cluster_name, topic, partition) {latest})"),
+            format!(
+                "sum(({offset} * 0) + on (namespace, cluster_name, topic, partition) group_left() {latest})"
+            ),
             Some(vec![4.0 + 9.0 + 2.0]),
         ),
     ]

@@ -66,6 +66,15 @@ fn full() -> Case {
 }
 
 #[test]
+fn a_scaler_has_as_many_series_as_the_documents_say() {
+    let metrics = Metrics::new(0);
+    let before = scrape(&metrics).len();
+    full().show(&metrics, &orders());
+    let series = scrape(&metrics).len() - before;
+    assert!((40..=65).contains(&series), "some 60 in docs/metrics.md, and {series} here");
+}
+
+#[test]
 fn every_family_is_described_as_it_is_written() {
     let metrics = Metrics::new(100);
     full().show(&metrics, &orders());
