@@ -1,5 +1,5 @@
 //! Each alert of the chart fires in a real Prometheus when there is reason to, and none for whom all is well;
-//! and the dashboards find something meanwhile.
+//! and the dashboards find something meanwhile. The commands of the runbooks can be typed then.
 //!
 //! The rules are those of the chart with every `for` made nothing: a case cannot wait for ten minutes.
 //! How long each waits is held by promtool (tests/observability).
@@ -16,7 +16,7 @@ use spillway_testbed::wait::eventually;
 
 use super::harness::{Case, SharedBed, case};
 use super::lag::{blocked, commit, send};
-use super::{dashboards, given, prometheus};
+use super::{dashboards, given, prometheus, runbooks};
 
 /// Kafka and the operator are taken away at the end, so it is no other case's.
 static WATCHED: SharedBed = SharedBed::new("watched", given::VALUES);
@@ -191,6 +191,13 @@ fn each_alert_fires_and_every_query_of_the_dashboards_finds_something() {
             dashboards::queries()?.into_iter().partition(|query| OF_FAILURES.contains(&query.place.as_str()));
         ensure!(of_failures.len() == OF_FAILURES.len(), "some of {OF_FAILURES:?} are no queries");
         dashboards::find(&prometheus, &others, LIMIT).await?;
+
+        let mut done = BTreeSet::new();
+        for (alert, name) in at_work.into_iter().chain([("SpillwayBlind", "calm"), ("SpillwayDown", "calm")])
+        {
+            runbooks::follow(&case, alert, name, &mut done).await?;
+        }
+        ensure!(done.len() > 15, "the runbooks have only these commands: {done:#?}");
 
         case.bed.kafka()?.stop().await;
         fire(&prometheus, &[("SpillwayBlind", "calm")]).await?;

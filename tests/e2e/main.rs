@@ -26,5 +26,6 @@ mod recovery;
 mod refused;
 mod relapse;
 mod rollout;
+mod runbooks;
 mod steady;
 mod zero;
