@@ -8,6 +8,7 @@ mod access;
 mod alerts;
 mod backlog;
 mod broken;
+mod chart;
 mod conflict;
 mod dashboards;
 mod downstream;

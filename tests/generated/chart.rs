@@ -3,13 +3,53 @@
 use serde_json::Value;
 use spillway::crd;
 
-use super::{CHART, documents, helm, lost, read, run_helm, values, yaml};
+use super::{CHART, documents, examples, helm, lost, read, run_helm, values, yaml};
 
 #[test]
 fn the_chart_has_the_version_of_the_crate() {
     let chart: Value = yaml(&read(&format!("{CHART}/Chart.yaml")));
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_artifact_hub_shows_is_true() {
+    let chart: Value = yaml(&read(&format!("{CHART}/Chart.yaml")));
+    let told = |name: &str| -> Vec<Value> {
+        let text = chart["annotations"][format!("artifacthub.io/{name}")].as_str();
+        let told = yaml(text.unwrap_or_else(|| panic!("no {name}")));
+        told.as_array().unwrap_or_else(|| panic!("{name} is no list")).clone()
+    };
+    let images: Vec<Value> = told("images").into_iter().map(|image| image["image"].clone()).collect();
+    let deployment = helm(&["template", "x", CHART, "--show-only", "templates/deployment.yaml"]);
+    assert_eq!(
+        images,
+        [documents(&deployment)[0]["spec"]["template"]["spec"]["containers"][0]["image"].clone()]
+    );
+
+    let definitions = crd::definitions();
+    let kinds: Vec<(&str, Option<&str>)> =
+        definitions.iter().map(|d| (d.spec.names.kind.as_str(), d.metadata.name.as_deref())).collect();
+    let crds = told("crds");
+    let shown: Vec<(&str, Option<&str>)> =
+        crds.iter().map(|c| (c["kind"].as_str().expect("a kind"), c["name"].as_str())).collect();
+    assert_eq!(shown, kinds);
+    let examples = told("crdsExamples");
+    assert_eq!(
+        examples.iter().map(|e| e["kind"].as_str().expect("a kind")).collect::<Vec<_>>(),
+        ["ConsumerScaler", "KafkaConnection"]
+    );
+    examples.iter().for_each(examples::is_as_the_types_are);
+
+    // Each change is one of the changelog.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let changelog = words(&read("CHANGELOG.md"));
+    let changes = told("changes");
+    assert!(!changes.is_empty());
+    for change in changes {
+        let description = words(change["description"].as_str().expect("a description"));
+        assert!(changelog.contains(&format!("- {description}")), "not in CHANGELOG.md: {description}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{env, fs};
 use spillway::crd;
 use spillway::report::metrics::families;
 
-use super::{CHART, helm, read, root, values};
+use super::{CHART, alerts, helm, read, root, values};
 
 #[test]
 fn the_definitions_are_those_of_the_types() {
@@ -55,22 +55,38 @@ metadata:
 ";
 
 #[test]
-fn the_charts_readme_lists_the_values() {
+fn the_charts_readme_lists_the_values_and_the_alerts() {
     let path = format!("{CHART}/README.md");
-    let readme = read(&path);
-    let (before, rest) = readme.split_once("<!-- values -->\n").expect("a place for the table");
-    let (_, after) = rest.split_once("<!-- /values -->").expect("an end of the table");
     let cell = |text: &str| text.replace('|', "\\|");
     let row = |v: &values::Documented| {
         format!("| `{}` | `{}` | {} |\n", v.key, cell(&v.default.to_string()), cell(&v.meaning))
     };
     let table: String = values::documented().iter().map(row).collect();
-    current(
-        &path,
-        &format!(
-            "{before}<!-- values -->\n| Value | Default | Meaning |\n|---|---|---|\n{table}<!-- /values -->{after}"
-        ),
+    let readme =
+        between(&read(&path), "values", &format!("| Value | Default | Meaning |\n|---|---|---|\n{table}"));
+    let row = |(name, rule): &(String, serde_json::Value)| {
+        let text = |at: &str| rule.pointer(at).and_then(|v| v.as_str()).unwrap_or("at once").to_owned();
+        // Which namespace, name and partition is for whoever is alerted.
+        let summary = text("/annotations/summary");
+        let summary = summary.replace("{{ $labels.namespace }}/{{ $labels.name }}", "*scaler*");
+        let summary = summary.replace("{{ $labels.", "*").replace(" }}", "*");
+        format!("| `{name}` | {} | {} | {} |\n", text("/labels/severity"), text("/for"), cell(&summary))
+    };
+    let table: String = alerts::alerts().iter().map(row).collect();
+    let readme = between(
+        &readme,
+        "alerts",
+        &format!("| Alert | Severity | After | Meaning |\n|---|---|---|---|\n{table}"),
     );
+    current(&path, &readme);
+}
+
+/// The text with this between the two marks of that name.
+fn between(text: &str, mark: &str, new: &str) -> String {
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("no {begin}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no {end}"));
+    format!("{before}{begin}{new}{end}{after}")
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use spillway::decide::{Limit, ScalerState};
 use spillway::report::metrics::{Kind, families};
 
 const ALERTS: &str = "charts/spillway/files/alerts.yaml";
@@ -75,6 +76,30 @@ fn each_alert_fires_when_it_should_and_not_before() {
         assert!(of(true), "{TESTS} never has {} fire", name(&alert));
         assert!(of(false), "{TESTS} never has {} not fire", name(&alert));
     }
+}
+
+#[test]
+fn alerts_name_states_and_limits_that_there_are() {
+    let states: Vec<&str> = ScalerState::ALL.iter().map(|state| state.as_str()).collect();
+    let limits = [Limit::MaxReplicas, Limit::Partitions, Limit::HotPartition].map(Limit::as_str);
+    let mut seen = 0;
+    for alert in alerts() {
+        let expression = alert["expr"].as_str().expect("an expression");
+        let after = |start: &str| -> Vec<String> {
+            let parts =
+                expression.split(start).skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
+            parts.flat_map(|words| words.split('|')).map(str::to_owned).collect()
+        };
+        for state in after("state=\"") {
+            assert!(states.contains(&state.as_str()), "{}: no state is called {state}", name(&alert));
+            seen += 1;
+        }
+        for limit in after("limit=~\"") {
+            assert!(limits.contains(&limit.as_str()), "{}: no limit is called {limit}", name(&alert));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
 }
 
 #[test]
