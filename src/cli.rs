@@ -64,6 +64,10 @@ struct Run {
     #[arg(long, value_name = "DURATION", env = "SPILLWAY_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
     lease_duration: Duration,
 
+    /// Most partitions of each consumer group with series of their own on /metrics; 0 for none. Each has five, whose labels change when members do. Sums and maxima of a group are there anyway.
+    #[arg(long, value_name = "COUNT", env = "SPILLWAY_PARTITION_METRICS", default_value_t = 0)]
+    partition_metrics: usize,
+
     /// What to log: error, warn, info, debug or trace, or a filter such as `info,spillway=debug`.
     #[arg(long, value_name = "FILTER", env = "SPILLWAY_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
     log_level: String,
@@ -226,6 +230,7 @@ fn start(run: Run) -> anyhow::Result<()> {
         lease_namespace: run.lease_namespace.or(own_namespace).unwrap_or_else(|| "default".to_owned()),
         lease_name: run.lease_name,
         lease_duration: run.lease_duration,
+        partition_metrics: run.partition_metrics,
         identity: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()).unwrap_or_else(own_name),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

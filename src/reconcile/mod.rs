@@ -44,6 +44,8 @@ pub struct Settings {
     pub lease_name: String,
     /// How long the Lease is held without renewal.
     pub lease_duration: Duration,
+    /// Most partitions of each group with series of their own on `/metrics`.
+    pub partition_metrics: usize,
     /// Name of this process in the Lease: the pod's.
     pub identity: String,
 }
@@ -67,7 +69,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let client = cluster::client().await?;
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(settings.partition_metrics));
     let (scalers, scaler_watch) = watch::watch::<ConsumerScaler>(client.clone(), &settings.namespaces);
     let (connections, connection_watch) =
         watch::watch::<KafkaConnection>(client.clone(), &settings.namespaces);

@@ -149,6 +149,7 @@ pub(super) async fn look(
             decision: &decision,
             clusters: &work.clusters,
             delays: &delays,
+            blocked: blocked.as_ref().map(|why| why.reason.as_str()),
         },
     );
     // Somebody else leads by now: what we saw and did is not for us to tell.

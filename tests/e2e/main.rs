@@ -5,10 +5,12 @@
 #![allow(missing_docs)]
 
 mod access;
+mod alerts;
 mod backlog;
 mod broken;
 mod chart;
 mod conflict;
+mod dashboards;
 mod downstream;
 mod failover;
 mod given;
@@ -25,5 +27,6 @@ mod recovery;
 mod refused;
 mod relapse;
 mod rollout;
+mod runbooks;
 mod steady;
 mod zero;

@@ -32,8 +32,10 @@ fn a_partition_that_stands_still_is_named_and_left_out_of_scaling() {
         let said = status.message.clone().unwrap_or_default();
         ensure!(said.contains("nothing of poison-3 is being processed"), "{said:?}");
         ensure!(modes::condition(&status, "KeepingUp") == ("False", "Stuck"), "{:?}", status.conditions);
-        let stuck = case.labels("spillway_scaler_stuck_partition", "partition").await?;
-        ensure!(stuck == ["poison-3"], "the metrics name {stuck:?}");
+        for (label, expected) in [("topic", "poison"), ("partition", "3")] {
+            let stuck = case.labels("spillway_scaler_stuck_partition_info", label).await?;
+            ensure!(stuck == [expected], "the metrics name {label} {stuck:?}");
+        }
         // Nobody knows when: it takes a person.
         kubectl::shows(&case, "poison", &["Stuck"], false, LIMIT).await?;
 

@@ -53,8 +53,8 @@ subjects: [{{kind: ServiceAccount, name: prometheus, namespace: {ns}}}]
     Ok(request.status.context("a token")?.token)
 }
 
-/// The job that is in every Prometheus which finds pods by annotations.
-async fn job(case: &Case) -> Result<String> {
+/// The job that is in every Prometheus which finds pods by annotations; labels as of a PodMonitor of the chart.
+pub async fn job(case: &Case, interval: &str) -> Result<String> {
     let plane = case.bed.plane();
     let dir = case.bed.folder("prometheus")?;
     let ca = dir.join("ca.crt");
@@ -62,8 +62,9 @@ async fn job(case: &Case) -> Result<String> {
     Ok(format!(
         "
 - job_name: pods
-  scrape_interval: 5s
-  scrape_timeout: 5s
+  scrape_interval: {interval}
+  scrape_timeout: {interval}
+  honor_labels: true
   kubernetes_sd_configs:
   - role: pod
     api_server: https://{host}:{port}
@@ -78,6 +79,7 @@ async fn job(case: &Case) -> Result<String> {
     replacement: $1:$2
     target_label: __address__
   - {{source_labels: [__meta_kubernetes_pod_name], target_label: pod}}
+  - {{source_labels: [__meta_kubernetes_namespace], target_label: namespace}}
 ",
         host = plane.host(),
         port = plane.port(),
@@ -125,6 +127,30 @@ async fn lint(case: &Case, page: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the dashboard of kafka-lag-exporter asks for: by the namespace of the exporter, a cluster and groups
+/// by a pattern. With the values where they do not depend on time.
+fn established(cluster: &str, group: &str) -> [(String, Option<Vec<f64>>); 7] {
+    let place = format!("namespace=\"{}\", cluster_name=\"{cluster}\"", operator::NAMESPACE);
+    let of = |name: &str| format!("kafka_consumergroup_group_{name}{{{place}, group=~\"{group}\"}}");
+    let (offset, lag_seconds) = (of("offset"), of("lag_seconds"));
+    let latest = format!("kafka_partition_latest_offset{{{place}}}");
+    [
+        (format!("topk(50, {})", of("max_lag_seconds")), None),
+        (format!("topk(25, {lag_seconds})"), None),
+        (of("max_lag"), Some(vec![7.0])),
+        (format!("topk(25, {})", of("lag")), Some(vec![0.0, 3.0, 7.0])),
+        (format!("max by (group) ({lag_seconds})"), None),
+        (format!("sum({offset})"), Some(vec![1.0 + 2.0 + 2.0])),
+        // What was written, beside what was read.
+        (
+            format!(
+                "sum(({offset} * 0) + on (namespace, cluster_name, topic, partition) group_left() {latest})"
+            ),
+            Some(vec![4.0 + 9.0 + 2.0]),
+        ),
+    ]
+}
+
 #[test]
 fn a_prometheus_in_the_cluster_finds_the_operator_and_tells_the_lag() {
     case("prometheus", &CALM, async |case: Case| {
@@ -140,7 +166,7 @@ fn a_prometheus_in_the_cluster_finds_the_operator_and_tells_the_lag() {
         let tools = case.bed.tools().clone();
         tokio::task::spawn_blocking(move || tools.prepare_prometheus()).await??;
         let dir = case.bed.folder("prometheus")?;
-        let prometheus = Prometheus::start(case.bed.tools(), &dir, &job(&case).await?).await?;
+        let prometheus = Prometheus::start(case.bed.tools(), &dir, &job(&case, "5s").await?).await?;
         let pods = operator::pods(case.bed).await?.len();
         eventually("the operator's pods as targets", LIMIT, || async {
             let found = prometheus.targets_up().await?;
@@ -157,18 +183,23 @@ fn a_prometheus_in_the_cluster_finds_the_operator_and_tells_the_lag() {
         eventually("the lag in Prometheus", LIMIT, || async {
             let by_partition = format!("sum by (partition) (kafka_consumergroup_group_lag{of})");
             let seen = prometheus.query(&by_partition).await?;
-            let seen: BTreeMap<String, f64> =
-                seen.into_iter().map(|(labels, v)| (labels.get("partition").cloned().unwrap_or_default(), v)).collect();
+            let seen: BTreeMap<String, f64> = seen
+                .into_iter()
+                .map(|(labels, v)| (labels.get("partition").cloned().unwrap_or_default(), v))
+                .collect();
             ensure!(seen == expected, "{by_partition}: expected {expected:?}, Prometheus says {seen:?}");
-            // As kafka-lag-exporter's dashboard joins the two: what was written, beside what was read.
-            let join = format!(
-                "sum((kafka_consumergroup_group_offset{of} * 0) + on(cluster_name, topic, partition) kafka_partition_latest_offset)"
-            );
-            let seen: Vec<f64> = prometheus.query(&join).await?.into_iter().map(|(_, v)| v).collect();
-            ensure!(seen == [4.0 + 9.0 + 2.0], "{join}: {seen:?}");
             Ok(())
         })
         .await?;
+        for (query, expected) in established("prometheus/main", "prometheus") {
+            let seen = prometheus.query(&query).await?;
+            let mut values: Vec<f64> = seen.iter().map(|(_, v)| *v).collect();
+            values.sort_by(f64::total_cmp);
+            match expected {
+                Some(expected) => ensure!(values == expected, "{query}: expected {expected:?}, not {seen:?}"),
+                None => ensure!(!values.is_empty() && values.iter().all(|v| *v >= 0.0), "{query}: {seen:?}"),
+            }
+        }
 
         let failed = prometheus.query("count_over_time(up[10m]) - sum_over_time(up[10m])").await?;
         // A scrape before the operator listens is no error of its own; there is none here.

@@ -3,6 +3,7 @@
 use std::{env, fs};
 
 use spillway::crd;
+use spillway::report::metrics::families;
 
 use super::{CHART, alerts, helm, read, root, values};
 
@@ -68,7 +69,7 @@ fn the_charts_readme_lists_the_values_and_the_alerts() {
         // Which namespace, name and partition is for whoever is alerted.
         let summary = text("/annotations/summary");
         let summary = summary.replace("{{ $labels.namespace }}/{{ $labels.name }}", "*scaler*");
-        let summary = summary.replace("{{ $labels.partition }}", "*partition*");
+        let summary = summary.replace("{{ $labels.", "*").replace(" }}", "*");
         format!("| `{name}` | {} | {} | {} |\n", text("/labels/severity"), text("/for"), cell(&summary))
     };
     let table: String = alerts::alerts().iter().map(row).collect();
@@ -86,6 +87,39 @@ fn between(text: &str, mark: &str, new: &str) -> String {
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("no {begin}"));
     let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no {end}"));
     format!("{before}{begin}{new}{end}{after}")
+}
+
+#[test]
+fn the_list_of_metrics_is_that_of_the_code() {
+    let path = "docs/metrics.md";
+    let page = read(path);
+    let (before, rest) = page.split_once("<!-- metrics -->\n").expect("a place for the lists");
+    let (_, after) = rest.split_once("<!-- /metrics -->").expect("an end of the lists");
+    let mut lists = String::new();
+    for (title, start) in [
+        ("ConsumerScalers and their groups", "spillway_"),
+        ("As kafka-lag-exporter has them", "kafka_"),
+        ("The process", "process_"),
+    ] {
+        lists += &format!(
+            "\n## {title}\n\n| Name | Type | Labels | Unit | Series | Meaning |\n|---|---|---|---|---|---|\n"
+        );
+        for f in families().into_iter().filter(|f| f.name.starts_with(start)) {
+            let labels: Vec<String> = f.labels.iter().map(|l| format!("`{l}`")).collect();
+            lists += &format!(
+                "| `{}` | {} | {} | {} | {} | {} |\n",
+                f.name,
+                f.kind.as_str(),
+                labels.join(", "),
+                f.unit(),
+                f.series,
+                f.help
+            );
+        }
+    }
+    let listed = lists.matches("\n| `").count();
+    assert_eq!(listed, families().len(), "a family belongs to no list");
+    current(path, &format!("{before}<!-- metrics -->\n{lists}\n<!-- /metrics -->{after}"));
 }
 
 #[test]

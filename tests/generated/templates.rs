@@ -216,6 +216,17 @@ fn alerts_can_be_left_out_by_name() {
 }
 
 #[test]
+fn the_address_of_a_runbook_has_the_alert_at_its_end_or_where_it_is_asked_for() {
+    let first = |url: &str| {
+        let all = objects(&["prometheusRule.enabled=true", &format!("prometheusRule.runbookUrl={url}")]);
+        only(&all, "PrometheusRule")["spec"]["groups"][0]["rules"][0]["annotations"]["runbook_url"].clone()
+    };
+    assert_eq!(first(""), Value::Null);
+    assert_eq!(first("https://a.test/b/"), "https://a.test/b/SpillwayDown");
+    assert_eq!(first("https://a.test/\\{alert\\}.md"), "https://a.test/SpillwayDown.md");
+}
+
+#[test]
 fn labels_and_annotations_for_all_are_on_all_and_select_nothing() {
     let all = objects(&[
         "commonLabels.team=a",

@@ -16,6 +16,7 @@ pub(super) struct Case {
     pub observation: Observation,
     pub decision: Decision,
     pub delays: Vec<Vec<Option<f64>>>,
+    pub blocked: Option<&'static str>,
 }
 
 impl Case {
@@ -50,6 +51,7 @@ impl Case {
                 sweep_interval: 5.0,
                 tuning: Tuning::default(),
             },
+            blocked: None,
             delays: vec![vec![Some(1.5); partitions.len()]],
             observation: Observation {
                 groups: vec![GroupObservation {
@@ -131,6 +133,7 @@ impl Case {
                 decision: &self.decision,
                 clusters: &self.clusters,
                 delays: &self.delays,
+                blocked: self.blocked,
             },
         );
     }

@@ -6,12 +6,16 @@
 //! group of the same cluster share its `kafka_…` series. It serves no HTTP and computes
 //! no figure that a decision does not hold.
 
+mod catalogue;
 mod consumergroups;
+mod family;
 #[cfg(test)]
 mod fixture;
 mod process;
 mod record;
 mod scalers;
+#[cfg(test)]
+mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -26,6 +30,7 @@ use prometheus::{
 };
 
 use crate::decide::{Decision, Observation, Policy, ScalerState, Time};
+pub use family::{Family, Kind};
 use record::Record;
 
 /// Which ConsumerScaler a figure belongs to.
@@ -65,12 +70,15 @@ pub struct Look<'a> {
     /// For each group of the observation, in its order, how long the oldest unread message of
     /// each of its partitions has waited, s. Shorter or empty where that is not known.
     pub delays: &'a [Vec<Option<f64>>],
+    /// Why the workload cannot be scaled, one CamelCase word; nothing while it can be.
+    pub blocked: Option<&'a str>,
 }
 
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    partitions: usize,
     scalers: Mutex<BTreeMap<ScalerKey, Arc<Record>>>,
     /// The failure reasons that each connection has series for.
     reasons: Mutex<BTreeMap<String, BTreeSet<String>>>,
@@ -82,82 +90,95 @@ pub struct Metrics {
     leader: IntGauge,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
+const BUILD_INFO: Family = Family {
+    name: "spillway_build_info",
+    kind: Kind::Gauge,
+    labels: &["version"],
+    help: "1, with the version of Spillway.",
+    series: "1",
+};
+const SWEEP_DURATION: Family = Family {
+    name: "spillway_sweep_duration_seconds",
+    kind: Kind::Histogram,
+    labels: &["connection"],
+    help: "How long one reading of a Kafka connection took (all groups on it), in seconds. Failed ones count too.",
+    series: "15 × C",
+};
+const SWEEP_FAILURES: Family = Family {
+    name: "spillway_sweep_failures_total",
+    kind: Kind::Counter,
+    labels: &["connection", "reason"],
+    help: "Readings of a Kafka connection that failed, by reason.",
+    series: "reasons seen × C",
+};
+const CONNECTION_UP: Family = Family {
+    name: "spillway_connection_up",
+    kind: Kind::Gauge,
+    labels: &["connection"],
+    help: "1 while Kafka answers on this connection, 0 while its last reading failed.",
+    series: "C",
+};
+const LAST_CONTACT: Family = Family {
+    name: "spillway_connection_last_contact_timestamp_seconds",
+    kind: Kind::Gauge,
+    labels: &["connection"],
+    help: "When a reading of this connection last succeeded, Unix time in seconds.",
+    series: "C",
+};
+const KUBERNETES_WRITES: Family = Family {
+    name: "spillway_kubernetes_writes_total",
+    kind: Kind::Counter,
+    labels: &["kind", "result"],
+    help: "Writes to the Kubernetes API, by what was written and how it ended.",
+    series: "≤ 4 × 3",
+};
+const LEADER: Family = Family {
+    name: "spillway_leader",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "1 while this process holds the lease and scales, 0 while it stands by.",
+    series: "1",
+};
+
+/// Every family that `/metrics` may show, by name.
+pub fn families() -> Vec<&'static Family> {
+    let own = [
+        &BUILD_INFO,
+        &SWEEP_DURATION,
+        &SWEEP_FAILURES,
+        &CONNECTION_UP,
+        &LAST_CONTACT,
+        &KUBERNETES_WRITES,
+        &LEADER,
+    ];
+    let mut all: Vec<&Family> =
+        catalogue::families().chain(consumergroups::families()).chain(process::FAMILIES).chain(own).collect();
+    all.sort_by_key(|f| f.name);
+    all
 }
 
 impl Metrics {
-    /// No scaler, no connection, not leading.
-    pub fn new() -> Self {
+    /// No scaler, no connection, not leading. At most `partitions` of each group have series of their
+    /// own, whose labels name the member that reads them: 0 is none.
+    pub fn new(partitions: usize) -> Self {
         let registry = Registry::new();
-        let build_info = add(
-            &registry,
-            Gauge::with_opts(
-                Opts::new("spillway_build_info", "1, with the version of Spillway.")
-                    .const_label("version", env!("CARGO_PKG_VERSION")),
-            ),
-        );
-        build_info.set(1.0);
+        let version =
+            Opts::new(BUILD_INFO.name, BUILD_INFO.help).const_label("version", env!("CARGO_PKG_VERSION"));
+        add(&registry, Gauge::with_opts(version)).set(1.0);
+        let buckets = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        let duration = HistogramOpts::new(SWEEP_DURATION.name, SWEEP_DURATION.help).buckets(buckets);
         Self {
-            sweep_duration: add(
-                &registry,
-                HistogramVec::new(
-                    HistogramOpts::new(
-                        "spillway_sweep_duration_seconds",
-                        "How long one reading of a Kafka connection took (all groups on it), in seconds. Failed ones count too.",
-                    )
-                    .buckets(vec![
-                        0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-                    ]),
-                    &["connection"],
-                ),
-            ),
-            sweep_failures: add(
-                &registry,
-                counters(
-                    "spillway_sweep_failures_total",
-                    "Readings of a Kafka connection that failed, by reason.",
-                    &["connection", "reason"],
-                ),
-            ),
-            connection_up: add(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "spillway_connection_up",
-                        "1 while Kafka answers on this connection, 0 while its last reading failed.",
-                    ),
-                    &["connection"],
-                ),
-            ),
-            last_contact: add(
-                &registry,
-                GaugeVec::new(
-                    Opts::new(
-                        "spillway_connection_last_contact_timestamp_seconds",
-                        "When a reading of this connection last succeeded, Unix time in seconds.",
-                    ),
-                    &["connection"],
-                ),
-            ),
+            sweep_duration: add(&registry, HistogramVec::new(duration, SWEEP_DURATION.labels)),
+            sweep_failures: add(&registry, IntCounterVec::new(opts(&SWEEP_FAILURES), SWEEP_FAILURES.labels)),
+            connection_up: add(&registry, IntGaugeVec::new(opts(&CONNECTION_UP), CONNECTION_UP.labels)),
+            last_contact: add(&registry, GaugeVec::new(opts(&LAST_CONTACT), LAST_CONTACT.labels)),
             kubernetes_writes: add(
                 &registry,
-                counters(
-                    "spillway_kubernetes_writes_total",
-                    "Writes to the Kubernetes API, by what was written and how it ended.",
-                    &["kind", "result"],
-                ),
+                IntCounterVec::new(opts(&KUBERNETES_WRITES), KUBERNETES_WRITES.labels),
             ),
-            leader: add(
-                &registry,
-                IntGauge::new(
-                    "spillway_leader",
-                    "1 while this process holds the lease and scales, 0 while it stands by.",
-                ),
-            ),
+            leader: add(&registry, IntGauge::with_opts(opts(&LEADER))),
             registry,
+            partitions,
             scalers: Mutex::default(),
             reasons: Mutex::default(),
         }
@@ -177,7 +198,7 @@ impl Metrics {
         scalers.insert(key.clone(), Arc::new(record));
     }
 
-    /// Counts a write to `/scale`. `result` is a fixed word such as `ok`, `conflict` or `error`.
+    /// Counts a write to `/scale`. `result` is `ok`, or the reason for which it failed, one of a few words.
     /// A scaler that was never looked at has no counters.
     pub fn scale_write(&self, key: &ScalerKey, from: i32, to: i32, result: &'static str) {
         if let Some(record) = lock(&self.scalers).get_mut(key) {
@@ -242,7 +263,7 @@ impl Metrics {
             lock(&self.scalers).iter().map(|(key, record)| (key.clone(), record.clone())).collect();
         let mut page = text::Page::default();
         scalers::write(&mut page, &records);
-        consumergroups::write(&mut page, &records);
+        consumergroups::write(&mut page, &records, self.partitions);
         process::write(&mut page);
         let mut text = page.into_text();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
@@ -250,8 +271,8 @@ impl Metrics {
     }
 }
 
-fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
-    IntCounterVec::new(Opts::new(name, help), labels)
+fn opts(family: &Family) -> Opts {
+    Opts::new(family.name, family.help)
 }
 
 /// Registers a metric. The names are constants of this file, so a clash is a defect that

@@ -4,7 +4,8 @@
 
 use std::fs;
 
-use super::text::{Kind, Page};
+use super::family::{Family, Kind};
+use super::text::Page;
 
 /// Ticks a second in /proc/[pid]/stat: fixed by Linux's interface on every architecture Spillway runs on.
 const TICKS: f64 = 100.0;
@@ -17,23 +18,34 @@ pub(super) fn write(page: &mut Page) {
     let field = |i: usize| fields.as_ref()?.get(i)?.parse::<f64>().ok();
     // Counted from the state, which is field 3 of proc(5).
     let (user, system, threads, start) = (field(11), field(12), field(17), field(19));
-    page.family(
-        "process_cpu_seconds_total",
-        Kind::Counter,
-        "Processor time used, user and system, in seconds.",
-    )
-    .series(&[], user.zip(system).map(|(u, s)| (u + s) / TICKS));
-    page.family("process_resident_memory_bytes", Kind::Gauge, "Resident memory in bytes.")
-        .series(&[], status.as_deref().and_then(|s| kib(s, "VmRSS:")));
-    page.family("process_virtual_memory_bytes", Kind::Gauge, "Virtual memory in bytes.")
-        .series(&[], status.as_deref().and_then(|s| kib(s, "VmSize:")));
-    page.family("process_threads", Kind::Gauge, "Operating system threads.").series(&[], threads);
-    page.family("process_open_fds", Kind::Gauge, "Open file descriptors.").series(&[], open_files());
-    page.family("process_max_fds", Kind::Gauge, "Most file descriptors the process may open.")
-        .series(&[], max_files());
-    page.family("process_start_time_seconds", Kind::Gauge, "When the process started, Unix time in seconds.")
-        .series(&[], start.zip(boot_time()).map(|(s, boot)| boot + s / TICKS));
+    let values = [
+        user.zip(system).map(|(u, s)| (u + s) / TICKS),
+        status.as_deref().and_then(|s| kib(s, "VmRSS:")),
+        status.as_deref().and_then(|s| kib(s, "VmSize:")),
+        threads,
+        open_files(),
+        max_files(),
+        start.zip(boot_time()).map(|(s, boot)| boot + s / TICKS),
+    ];
+    for (family, value) in FAMILIES.iter().zip(values) {
+        page.family(family).series(&[], value);
+    }
 }
+
+const fn family(name: &'static str, kind: Kind, help: &'static str) -> Family {
+    Family { name, kind, labels: &[], help, series: "1" }
+}
+
+/// All families of this file.
+pub(super) const FAMILIES: &[Family; 7] = &[
+    family("process_cpu_seconds_total", Kind::Counter, "Processor time used, user and system, in seconds."),
+    family("process_resident_memory_bytes", Kind::Gauge, "Resident memory in bytes."),
+    family("process_virtual_memory_bytes", Kind::Gauge, "Virtual memory in bytes."),
+    family("process_threads", Kind::Gauge, "Operating system threads."),
+    family("process_open_fds", Kind::Gauge, "Open file descriptors."),
+    family("process_max_fds", Kind::Gauge, "Most file descriptors the process may open."),
+    family("process_start_time_seconds", Kind::Gauge, "When the process started, Unix time in seconds."),
+];
 
 /// The fields after the command, whose name may itself hold spaces and brackets.
 fn after_command(stat: &str) -> Option<Vec<&str>> {

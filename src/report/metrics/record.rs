@@ -29,7 +29,20 @@ pub(super) struct Seen {
     pub min_replicas: i32,
     pub max_replicas: i32,
     pub ready: Option<i32>,
+    /// Why the workload cannot be scaled.
+    pub blocked: Option<String>,
     pub groups: Vec<GroupRecord>,
+}
+
+impl Seen {
+    /// Partitions that stand still, by name, each once.
+    pub fn stuck_partitions(&self) -> Vec<&str> {
+        let mut names: Vec<&str> =
+            self.decision.numbers.stuck_partitions.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
 }
 
 /// A consumer group.
@@ -80,6 +93,7 @@ impl Record {
             min_replicas: look.policy.min_replicas,
             max_replicas: look.policy.max_replicas,
             ready: look.observation.workload.as_ref().ok().and_then(|w| w.ready),
+            blocked: look.blocked.map(str::to_owned),
             groups: groups(look),
         });
         record

@@ -7,13 +7,13 @@ use crate::decide::{Committed, GroupObservation, Numbers, Rule, ScalerState};
 use super::fixture::Case;
 use super::{Metrics, ScalerKey};
 
-fn orders() -> ScalerKey {
+pub(super) fn orders() -> ScalerKey {
     ScalerKey::new("shop", "orders")
 }
 
 /// The series of a scrape. Fails on a series that is there twice, on a family that is begun
 /// twice or without help, and on a series outside its family.
-fn scrape(metrics: &Metrics) -> BTreeMap<String, f64> {
+pub(super) fn scrape(metrics: &Metrics) -> BTreeMap<String, f64> {
     let text = metrics.render().expect("a page");
     let mut series = BTreeMap::new();
     let mut families = Vec::new();
@@ -38,13 +38,13 @@ fn scrape(metrics: &Metrics) -> BTreeMap<String, f64> {
     series
 }
 
-fn names_with(series: &BTreeMap<String, f64>, part: &str) -> Vec<String> {
+pub(super) fn names_with(series: &BTreeMap<String, f64>, part: &str) -> Vec<String> {
     series.keys().filter(|k| k.contains(part)).cloned().collect()
 }
 
 #[test]
 fn a_look_shows_its_numbers() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5, 0])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let of = |name: &str| seen.get(&format!("{name}{{namespace=\"shop\",name=\"orders\"}}")).copied();
@@ -73,13 +73,20 @@ fn a_look_shows_its_numbers() {
 
 #[test]
 fn partitions_that_stand_still_are_named_while_they_do() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5, 7])]);
     case.decision.numbers.stuck_partitions = vec!["orders-1".into(), "orders-1".into()];
     case.show(&metrics, &orders());
-    let name = "spillway_scaler_stuck_partition";
-    let id = format!("{name}{{namespace=\"shop\",name=\"orders\",partition=\"orders-1\"}}");
-    assert_eq!(scrape(&metrics).get(&id), Some(&1.0));
+    let name = "spillway_scaler_stuck_partition_info";
+    let id = format!("{name}{{namespace=\"shop\",name=\"orders\",topic=\"orders\",partition=\"1\"}}");
+    let seen = scrape(&metrics);
+    assert_eq!(seen.get(&id), Some(&1.0));
+    assert_eq!(seen["spillway_scaler_stuck_partitions{namespace=\"shop\",name=\"orders\"}"], 1.0);
+    case.decision.numbers.stuck_partitions = (0..40).map(|i| format!("topic-a-{i}")).collect();
+    case.show(&metrics, &orders());
+    let seen = scrape(&metrics);
+    assert_eq!(names_with(&seen, name).len(), 10, "bounded");
+    assert_eq!(seen["spillway_scaler_stuck_partitions{namespace=\"shop\",name=\"orders\"}"], 40.0);
     case.decision.numbers.stuck_partitions.clear();
     case.show(&metrics, &orders());
     assert!(names_with(&scrape(&metrics), name).is_empty());
@@ -87,7 +94,7 @@ fn partitions_that_stand_still_are_named_while_they_do() {
 
 #[test]
 fn lag_has_the_established_names_and_labels() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let group = "cluster_name=\"shop/main\",group=\"orders\"";
@@ -111,7 +118,7 @@ fn lag_has_the_established_names_and_labels() {
 
 #[test]
 fn what_is_unknown_is_absent_and_so_are_its_sums() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]);
     case.partition(1).end = None;
     let why = vec!["partition orders-1 has no leader".to_owned()];
@@ -134,7 +141,7 @@ fn what_is_unknown_is_absent_and_so_are_its_sums() {
 
 #[test]
 fn a_commit_past_the_end_has_an_offset_but_no_lag() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.partition(0).committed = Committed::PastEnd(900);
     case.show(&metrics, &orders());
@@ -147,7 +154,7 @@ fn a_commit_past_the_end_has_an_offset_but_no_lag() {
 
 #[test]
 fn no_commit_has_a_lag_but_no_offset() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.partition(0).committed = Committed::None;
     case.show(&metrics, &orders());
@@ -159,7 +166,7 @@ fn no_commit_has_a_lag_but_no_offset() {
 
 #[test]
 fn a_blind_look_keeps_the_time_of_the_last_sight_but_no_old_figure() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.show(&metrics, &orders());
     case.observation.groups[0] = GroupObservation::unseen("orders", "no broker answers");
@@ -177,7 +184,7 @@ fn a_blind_look_keeps_the_time_of_the_last_sight_but_no_old_figure() {
 
 #[test]
 fn nothing_of_a_forgotten_scaler_stays() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let before = scrape(&metrics);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     metrics.scale_write(&orders(), 2, 9, "ok");
@@ -191,7 +198,7 @@ fn nothing_of_a_forgotten_scaler_stays() {
 
 #[test]
 fn a_group_topic_or_partition_that_is_gone_leaves_no_series() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
@@ -206,7 +213,7 @@ fn a_group_topic_or_partition_that_is_gone_leaves_no_series() {
 
 #[test]
 fn an_invalid_scaler_shows_its_state_and_keeps_its_counters() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     metrics.observe_unseen(&orders(), ScalerState::Invalid);
     let seen = scrape(&metrics);
@@ -219,7 +226,7 @@ fn an_invalid_scaler_shows_its_state_and_keeps_its_counters() {
 
 #[test]
 fn scalers_of_one_group_share_its_series() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let (a, b) = (ScalerKey::new("shop", "a"), ScalerKey::new("shop", "b"));
     Case::new("orders", &[("orders", &[5, 7])]).show(&metrics, &a);
     let mut other = Case::new("orders", &[("orders", &[6, 8]), ("refunds", &[1])]);
@@ -240,7 +247,7 @@ fn scalers_of_one_group_share_its_series() {
 
 #[test]
 fn the_same_group_name_on_another_cluster_is_another_group() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &ScalerKey::new("shop", "a"));
     let mut other = Case::new("orders", &[("orders", &[6])]);
     other.clusters = vec!["shop/second".into()];
@@ -252,7 +259,7 @@ fn the_same_group_name_on_another_cluster_is_another_group() {
 
 #[test]
 fn writes_are_counted_by_direction_and_result() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let case = Case::new("orders", &[("orders", &[5])]);
     case.show(&metrics, &orders());
     metrics.scale_write(&orders(), 2, 9, "ok");
@@ -273,7 +280,7 @@ fn writes_are_counted_by_direction_and_result() {
 
 #[test]
 fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     let before = scrape(&metrics);
     metrics.sweep("shop/main", 1000.0, 0.02, Ok(()));
     metrics.sweep("shop/main", 1005.0, 3.0, Err("BrokersUnreachable"));
@@ -292,7 +299,7 @@ fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
 
 #[test]
 fn the_process_says_whether_it_leads_and_which_version_it_is() {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(100);
     assert_eq!(scrape(&metrics)["spillway_leader"], 0.0);
     metrics.leader(true);
     metrics.kubernetes_write("status", "ok");

@@ -5,14 +5,7 @@
 
 use std::fmt::Write;
 
-/// What a family counts.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    /// A value that goes up and down.
-    Gauge,
-    /// A value that only goes up, until its series ends.
-    Counter,
-}
+use super::family::Family as Described;
 
 /// A page of families under construction.
 #[derive(Debug, Default)]
@@ -23,8 +16,8 @@ pub(super) struct Page {
 impl Page {
     /// Writes one family. Its header is written with its first series, so a family
     /// without series leaves no trace.
-    pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &'a str) -> Family<'a> {
-        Family { page: self, name, kind, help, begun: false }
+    pub fn family<'a>(&'a mut self, described: &'static Described) -> Family<'a> {
+        Family { page: self, described, begun: false }
     }
 
     /// The page.
@@ -36,9 +29,7 @@ impl Page {
 /// A family under construction.
 pub(super) struct Family<'a> {
     page: &'a mut Page,
-    name: &'a str,
-    kind: Kind,
-    help: &'a str,
+    described: &'static Described,
     begun: bool,
 }
 
@@ -51,7 +42,7 @@ impl Family<'_> {
         };
         self.begin();
         let text = &mut self.page.text;
-        text.push_str(self.name);
+        text.push_str(self.described.name);
         let mut open = '{';
         for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
             text.push(open);
@@ -73,11 +64,8 @@ impl Family<'_> {
             return;
         }
         self.begun = true;
-        let kind = match self.kind {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
-        };
-        let (name, help) = (self.name, self.help);
+        let Described { name, kind, help, .. } = self.described;
+        let kind = kind.as_str();
         let _ = write!(self.page.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 }
@@ -95,12 +83,16 @@ fn escape(value: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::family::Kind;
     use super::*;
+
+    static COUNTER: Described =
+        Described { name: "a_total", kind: Kind::Counter, labels: &["x", "y"], help: "Counts.", series: "1" };
 
     #[test]
     fn a_family_has_one_header_and_its_series() {
         let mut page = Page::default();
-        let mut family = page.family("a_total", Kind::Counter, "Counts.");
+        let mut family = page.family(&COUNTER);
         family.series(&[("x", "1"), ("y", "")], Some(3.0));
         family.series(&[], Some(0.25));
         family.series(&[("x", "2")], None);
@@ -114,14 +106,14 @@ mod tests {
     #[test]
     fn a_family_without_series_is_not_there() {
         let mut page = Page::default();
-        page.family("a", Kind::Gauge, "A.").series(&[], None);
+        page.family(&COUNTER).series(&[], None);
         assert_eq!(page.into_text(), "");
     }
 
     #[test]
     fn what_would_end_a_label_is_escaped() {
         let mut page = Page::default();
-        page.family("a", Kind::Gauge, "A.").series(&[("x", "q\"b\\n\nend")], Some(31240.0));
-        assert!(page.into_text().ends_with("a{x=\"q\\\"b\\\\n\\nend\"} 31240\n"));
+        page.family(&COUNTER).series(&[("x", "q\"b\\n\nend")], Some(31240.0));
+        assert!(page.into_text().ends_with("a_total{x=\"q\\\"b\\\\n\\nend\"} 31240\n"));
     }
 }

@@ -24,10 +24,11 @@ pub const RELEASE: &str = "spillway";
 const PORT: u16 = 8080;
 
 /// Values that every release on a bed needs: pods share the machine's network, and each listens on its own
-/// address.
+/// address. Tests look at single partitions.
 pub const VALUES: &str = "\
 extraEnv:
 - {name: SPILLWAY_LISTEN_ADDRESS, value: '$(POD_IP):8080'}
+- {name: SPILLWAY_PARTITION_METRICS, value: '1000'}
 log: {format: text}
 ";
 

@@ -39,9 +39,18 @@ impl Prometheus {
     /// # Errors
     /// When it does not start or does not get ready; the error holds the end of its log.
     pub async fn start(tools: &Tools, dir: &Path, scrape: &str) -> Result<Self> {
+        Self::start_with_rules(tools, dir, scrape, "groups: []").await
+    }
+
+    /// The same with rules, in the format of a rule file; they are evaluated every second.
+    ///
+    /// # Errors
+    /// As [`Prometheus::start`].
+    pub async fn start_with_rules(tools: &Tools, dir: &Path, scrape: &str, rules: &str) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        fs::write(dir.join("rules.yml"), rules)?;
         let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nscrape_configs:\n{}\n",
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs:\n{}\n",
             scrape.trim_matches('\n')
         );
         fs::write(dir.join("prometheus.yml"), config)?;
@@ -117,6 +126,15 @@ impl Prometheus {
         answer.and_then(samples).with_context(|| format!("asking Prometheus for {promql}"))
     }
 
+    /// The alerts that fire now.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn firing(&self) -> Result<Vec<Alert>> {
+        let all: Alerts = self.get("alerts").await?;
+        Ok(all.alerts.into_iter().filter(|alert| alert.state == "firing").collect())
+    }
+
     /// How many targets there are, when there are any and all of them are up.
     ///
     /// # Errors
@@ -145,6 +163,21 @@ impl Prometheus {
             Err(error) => bail!("{status} and an answer that is not understood ({error}): {body}"),
         }
     }
+}
+
+/// An alert, as its rule made it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Alert {
+    /// Its labels, the name as `alertname`.
+    pub labels: BTreeMap<String, String>,
+    /// Its texts, expanded.
+    pub annotations: BTreeMap<String, String>,
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct Alerts {
+    alerts: Vec<Alert>,
 }
 
 #[derive(Deserialize)]

@@ -78,8 +78,23 @@ impl Kafka {
     /// # Errors
     /// When it exists, or the cluster does not do it in time.
     pub async fn create_replicated_topic(&self, name: &str, partitions: i32, replicas: i32) -> Result<()> {
+        self.create_configured_topic(name, partitions, replicas, &[]).await
+    }
+
+    /// As [`Kafka::create_replicated_topic`], with settings of the topic: `("retention.ms", "60000")`.
+    ///
+    /// # Errors
+    /// When it exists, a setting is refused, or the cluster does not do it in time.
+    pub async fn create_configured_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        replicas: i32,
+        settings: &[(&str, &str)],
+    ) -> Result<()> {
         let (admin, options) = self.admin()?;
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let answer = admin.create_topics([&topic], &options).await?;
         for topic in answer {
             topic.map_err(|(name, error)| anyhow::anyhow!("creating topic {name}: {error}"))?;
