@@ -64,6 +64,10 @@ struct Run {
     #[arg(long, value_name = "DURATION", env = "SPILLWAY_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
     lease_duration: Duration,
 
+    /// Serve a page that shows every scaler, on the listen address. It needs the right to create tokenreviews and subjectaccessreviews.
+    #[arg(long, value_name = "WHO", env = "SPILLWAY_PAGE", default_value = "off")]
+    page: Page,
+
     /// What to log: error, warn, info, debug or trace, or a filter such as `info,spillway=debug`.
     #[arg(long, value_name = "FILTER", env = "SPILLWAY_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
     log_level: String,
@@ -71,6 +75,14 @@ struct Run {
     /// How to log.
     #[arg(long, value_name = "FORMAT", env = "SPILLWAY_LOG_FORMAT", default_value = "json")]
     log_format: LogFormat,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    /// Not served.
+    Off,
+    /// For those whom the API server lets read ConsumerScalers: with a bearer token.
+    Authenticated,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,6 +238,7 @@ fn start(run: Run) -> anyhow::Result<()> {
         lease_namespace: run.lease_namespace.or(own_namespace).unwrap_or_else(|| "default".to_owned()),
         lease_name: run.lease_name,
         lease_duration: run.lease_duration,
+        page: run.page == Page::Authenticated,
         identity: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()).unwrap_or_else(own_name),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

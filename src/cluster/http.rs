@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/metrics`.
+//! `/livez`, `/readyz` and `/metrics`, and beside them the page.
 //!
 //! What they say is the caller's; this serves it.
 
@@ -41,11 +41,11 @@ impl Server {
 }
 
 /// Serves at an address; at every address of IPv4 where every one of IPv6 too is asked for, and there is
-/// no IPv6.
+/// no IPv6. `page` is what is served besides.
 ///
 /// # Errors
 /// When the address cannot be bound.
-pub async fn serve(address: SocketAddr, probes: Probes) -> Result<Server> {
+pub async fn serve(address: SocketAddr, probes: Probes, page: Option<Router>) -> Result<Server> {
     let mut bound = TcpListener::bind(address).await;
     if bound.is_err() && address.ip() == Ipv6Addr::UNSPECIFIED {
         bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
@@ -59,7 +59,8 @@ pub async fn serve(address: SocketAddr, probes: Probes) -> Result<Server> {
         .route("/healthz", get(live))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(probes));
+        .with_state(Arc::new(probes))
+        .merge(page.unwrap_or_default());
     let task = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!("the HTTP server on {address} ended: {error}");

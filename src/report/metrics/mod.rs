@@ -8,7 +8,7 @@
 
 mod consumergroups;
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;
 mod process;
 mod record;
 mod scalers;
