@@ -92,3 +92,49 @@ async fn metrics(State(probes): State<Arc<Probes>>) -> Response {
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn status(address: SocketAddr, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer.lines().next().unwrap_or_default().to_owned())
+    }
+
+    #[tokio::test]
+    async fn there_is_no_page_unless_one_is_given() {
+        let probes = || Probes {
+            live: Box::new(|| Ok(())),
+            ready: Box::new(|| Err("starting".into())),
+            metrics: Box::new(|| Ok(String::new())),
+        };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = serve(any, probes(), None).await.expect("a server");
+        for (path, expected) in [
+            ("/livez", "200 OK"),
+            ("/readyz", "503 Service Unavailable"),
+            ("/", "404 Not Found"),
+            ("/assets/main.js", "404 Not Found"),
+            ("/api/scalers", "404 Not Found"),
+            ("/api/scalers/shop/orders", "404 Not Found"),
+        ] {
+            let seen = status(server.address, path).await.expect("an answer");
+            assert_eq!(seen, format!("HTTP/1.1 {expected}"), "{path}");
+        }
+        server.stop().await;
+        let page = Router::new().route("/", get(|| async { "page" }));
+        let server = serve(any, probes(), Some(page)).await.expect("a server");
+        assert_eq!(status(server.address, "/").await.expect("an answer"), "HTTP/1.1 200 OK");
+        assert_eq!(status(server.address, "/livez").await.expect("an answer"), "HTTP/1.1 200 OK");
+        server.stop().await;
+    }
+}

@@ -96,7 +96,14 @@ async fn one(
     Path((namespace, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    answered(page.one(&headers, &namespace, &name).await)
+    let outcome = page.one(&headers, &namespace, &name).await;
+    // With who asked and who answers: it may be a standby that was asked.
+    let missing = outcome.as_ref().is_ok_and(|answer| answer["scaler"].is_null());
+    let mut response = answered(outcome);
+    if missing {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
 }
 
 impl Page {
