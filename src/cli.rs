@@ -268,6 +268,7 @@ mod tests {
     #[case(&["run", "--log-level", "info,"], "write error, warn, info")]
     #[case(&["run", "--log-level", "info,spillway=verbose"], "write error, warn, info")]
     #[case(&["run", "--watch-namespaces", "Team A"], "lower case letters")]
+    #[case(&["run", "--page", "on"], "'on' for '--page")]
     #[case(&["run", "--frobnicate"], "'--frobnicate'")]
     #[case(&["crdd"], "'crdd'")]
     #[case(&[], "no subcommand")]

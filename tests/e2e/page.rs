@@ -1,7 +1,7 @@
 //! The page: who is let in, as the API server says, and what a person sees in a real browser.
 //!
 //! What it shows must be what Kafka, the status and `/metrics` say. What is kept for it is tested on values
-//! (`src/report/page`); that a standby says so, in `failover`.
+//! (`src/report/page`).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -130,8 +130,9 @@ fn reviews(case: &Case) -> Result<usize> {
     Ok(calls.iter().filter(|c| c.object_ref.resource == "tokenreviews").count())
 }
 
-/// Only whom the API server knows and lets, and only to what it lets.
-async fn rights(case: &Case, ip: &str, viewer: &str) -> Result<()> {
+/// Only whom the API server knows and lets, and only to what it lets. The token of one whose rights were taken
+/// away at the end.
+async fn rights(case: &Case, ip: &str, viewer: &str) -> Result<String> {
     let own = "/api/scalers/page/page";
     for path in ["/api/scalers", "/api/histories", own] {
         says(ip, path, None, 401, "a bearer token is needed").await?;
@@ -163,7 +164,8 @@ async fn rights(case: &Case, ip: &str, viewer: &str) -> Result<()> {
     );
     says(ip, &format!("/api/scalers/{ELSEWHERE}/elsewhere"), Some(viewer), 403, "may not get").await?;
     says(ip, "/api/scalers/page/none", Some(viewer), 404, "\"scaler\":null").await?;
-    Ok(())
+    case.bed.kubectl(&["delete", "rolebinding", "lister", "-n", &case.namespace]).await?;
+    Ok(lister)
 }
 
 /// Made-up tokens cost the API server little, and keep nobody out.
@@ -190,6 +192,27 @@ async fn flood(case: &Case, ip: &str, viewer: &str) -> Result<()> {
         "{asked} reviews, and {refused} were refused, of 200 made-up tokens"
     );
     Ok(())
+}
+
+/// The page of one that stands by: it says so, and who does the work.
+pub async fn stands_by(case: &Case, leader: &(String, String), standby: &(String, String)) -> Result<()> {
+    let viewer = token(case, "viewer", "list").await?;
+    eventually("the page of both", LIMIT, || async {
+        for ((name, ip), leads) in [(leader, true), (standby, false)] {
+            let list = says(ip, "/api/scalers", Some(&viewer), 200, "scalers").await?;
+            let shown = names(&list);
+            ensure!(
+                list["leads"] == leads
+                    && list["identity"] == *name
+                    && list["holder"] == leader.0
+                    && shown.is_empty() != leads,
+                "{name}, while {} leads: {list}",
+                leader.0
+            );
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// What comes with the files and with every answer.
@@ -382,7 +405,7 @@ fn the_page_shows_what_the_api_server_lets_somebody_see() {
         let (_, ip) = operator::leader(case.bed, LIMIT).await?;
         let viewer = token(&case, "viewer", "get, list").await?;
         headers(&ip).await?;
-        rights(&case, &ip, &viewer).await?;
+        let lister = rights(&case, &ip, &viewer).await?;
         let browser = Browser::start(&case.bed.tools().chromium(), &case.bed.folder("browser")?).await?;
         let address = operator::page_url(&ip, "/");
         let outcome = seen(&case, &browser, &address, &viewer).await;
@@ -391,6 +414,11 @@ fn the_page_shows_what_the_api_server_lets_somebody_see() {
             browser.picture(&pictures().join("failed.png")).await?;
         }
         outcome?;
-        flood(&case, &ip, &viewer).await
+        flood(&case, &ip, &viewer).await?;
+        eventually("the rights that were taken away to be gone", LIMIT, || async {
+            says(&ip, "/api/scalers", Some(&lister), 403, "may not list").await
+        })
+        .await?;
+        says(&ip, "/api/scalers", Some(&viewer), 200, "hostile").await.map(drop)
     });
 }

@@ -4,7 +4,7 @@
 import { UNKNOWN, clock, count, el, mark, rate, say, span, svg, words } from './words.js';
 
 /** Stretches of time shown, s: the shortest that holds all there is. */
-const RANGES = [300, 900, 1800, 3600];
+const RANGES = [60, 120, 300, 900, 1800, 3600];
 
 /** The stretch of time that a history is shown on. */
 export function range(history, now) {
@@ -14,7 +14,7 @@ export function range(history, now) {
 }
 
 /** A stretch of time in words. */
-export const lasting = (length) => (length === 3600 ? 'last hour' : `last ${length / 60} minutes`);
+export const lasting = (length) => ({ 3600: 'last hour', 60: 'last minute' }[length] ?? `last ${length / 60} minutes`);
 
 /** Longest time between two points that are joined by a line, s. */
 const apart = (history, interval) => 2.5 * Math.max(history.width, interval ?? 0, 1);
@@ -83,8 +83,8 @@ function ceiling(value, unit) {
   if (value <= 4) return Math.max(2, Math.ceil(value / 2) * 2);
   const size = 10 ** Math.floor(Math.log10(value));
   const end = BASES.find((b) => b * size >= value - 1e-9) * size;
-  // Half of it is written too, and there are no half replicas.
-  return unit === 'replicas' ? Math.ceil(end / 2) * 2 : end;
+  // Half of it is written too, and there is no half of a replica or of a message.
+  return unit === 'replicas' || unit === 'count' ? Math.ceil(end / 2) * 2 : end;
 }
 
 const UNITS = { span, count, rate, replicas: (v) => (v === null ? UNKNOWN : String(v)) };
@@ -118,12 +118,12 @@ function chart(title, unit, series, board, goal = null) {
       parts.push(svg('path', { class: 'grid', d: `M${left} ${p(y(level))}H${width - right}` }));
       parts.push(svg('text', { class: 'tick', x: left - 6, y: p(y(level) + 3.5), 'text-anchor': 'end' }, format(level)));
     }
-    const step = [60, 300, 600, 900].find((s) => length / s <= 5);
+    const step = [15, 30, 60, 300, 600, 900].find((s) => length / s <= 5);
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
       const px = x(at);
       if (px < left + 14 || px > width - right - 14) continue;
       parts.push(svg('path', { class: 'grid time', d: `M${p(px)} ${height - bottom}v4` }));
-      parts.push(svg('text', { class: 'tick', x: p(px), y: height - 5, 'text-anchor': 'middle' }, clock(at, false)));
+      parts.push(svg('text', { class: 'tick', x: p(px), y: height - 5, 'text-anchor': 'middle' }, clock(at, step < 60)));
     }
     if (objective) parts.push(svg('path', { class: 'goal', d: `M${left} ${p(y(objective))}H${width - right}` }));
     for (const s of series) {

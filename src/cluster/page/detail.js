@@ -2,7 +2,7 @@
 
 import { board } from './charts.js';
 import { old, replicas } from './list.js';
-import { UNKNOWN, badge, clock, count, el, keyed, mark, rate, say, span, words } from './words.js';
+import { UNKNOWN, badge, clock, count, el, keyed, mark, rate, say, several, span, words } from './words.js';
 
 function tile(label, kind = '') {
   const [value, note] = [el('dd', { class: 'value' }), el('dd', { class: 'note' })];
@@ -69,7 +69,7 @@ function group() {
       members.update(g.members, (m, i) => `${m.client} ${m.host} ${i}`, g.members.length ? rest : 'Nobody reads.');
       say(partitionHead, `Partitions (${count(g.partitions.length + g.morePartitions)})`);
       partitions.update(g.partitions, (q) => `${q.topic}-${q.partition}`,
-        g.morePartitions ? `and ${count(g.morePartitions)} more, none further behind, with ${count(g.moreLag)} messages waiting in all` : '');
+        g.morePartitions ? `and ${count(g.morePartitions)} more, none further behind, with ${several(g.moreLag, 'message')} waiting in all` : '');
     },
   };
 }
@@ -97,16 +97,16 @@ function facts(s) {
     ['What would change it', s.wouldChange],
     ['Rule', words(s.rule ?? '')],
     ['Held back by', s.limits.map(words).join(', ')],
-    ['Needed before limits', s.demand === null ? '' : `${s.demand} replicas`],
-    ['Enough afterwards', s.lasting === null ? '' : `${s.lasting} replicas`],
-    ['Held while quiet', s.base === null ? '' : `${s.base} replicas`],
+    ['Needed before limits', s.demand === null ? '' : several(s.demand, 'replica')],
+    ['Enough afterwards', s.lasting === null ? '' : several(s.lasting, 'replica')],
+    ['Held while quiet', s.base === null ? '' : several(s.base, 'replica')],
     ['Schedule', s.schedule],
     ['May arrive soon', s.expected === null ? '' : rate(s.expected)],
     ['One replica processes', s.capacity === null ? 'not known yet' : rate(s.capacity)],
     ['A replica starts in', s.startUp === null ? '' : span(s.startUp)],
     ['A rebalance pauses for', s.rebalancePause === null ? '' : span(s.rebalancePause)],
     ['Stands still', s.stuckPartitions.join(', ')],
-    ['Deleted unread', s.expired ? `${count(s.expired)} messages` : ''],
+    ['Deleted unread', s.expired ? several(s.expired, 'message') : ''],
     ['Retention deletes in', s.timeToLoss === null ? '' : span(s.timeToLoss)],
     ['Not seen', s.problems.join(' · ')],
   ];
@@ -158,7 +158,7 @@ export function detail() {
       say(age, stale ? `Not looked at for ${span(now - s.at)}: what is shown is as old.`
         : unseen ? `Not seen whole for ${span(now - s.seenAt)}.` : '');
       tiles.delay.set(span(s.delay), s.maxDelay === null ? '' : `objective ${span(s.maxDelay)}`, s.delay !== null && s.delay > s.maxDelay);
-      tiles.lag.set(count(s.lag), 'messages behind');
+      tiles.lag.set(count(s.lag), s.lag === 1 ? 'message behind' : 'messages behind');
       tiles.eta.set(s.eta === null ? UNKNOWN : span(s.eta), s.recoverWithin === null ? '' : `objective ${span(s.recoverWithin)}`, s.eta !== null && s.eta > s.recoverWithin);
       tiles.replicas.set(replicas(s), s.min === null ? '' : `${s.ready === null ? '' : `${s.ready} ready · `}${s.min} to ${s.max}`);
       tiles.arrival.set(rate(s.arrival), 'messages');

@@ -32,6 +32,9 @@ export function count(value) {
   return Math.round(value).toLocaleString('en');
 }
 
+/** 1 replica, 3 replicas. */
+export const several = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
+
 /** 120/s. */
 export function rate(value) {
   if (!known(value)) return UNKNOWN;
