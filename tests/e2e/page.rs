@@ -155,8 +155,12 @@ async fn rights(case: &Case, ip: &str, viewer: &str) -> Result<String> {
     says(ip, "/api/scalers", Some(&lister), 200, "hostile").await?;
     says(ip, own, Some(&lister), 403, "may not get").await?;
 
-    let list = says(ip, "/api/scalers", Some(viewer), 200, "system:serviceaccount:page:viewer").await?;
-    ensure!(names(&list) == ["page/hostile", "page/page"], "the list: {list}");
+    eventually("both scalers of the namespace, and no other", LIMIT, || async {
+        let list = says(ip, "/api/scalers", Some(viewer), 200, "system:serviceaccount:page:viewer").await?;
+        ensure!(names(&list) == ["page/hostile", "page/page"], "the list: {list}");
+        Ok(())
+    })
+    .await?;
     let hours = says(ip, "/api/histories", Some(viewer), 200, "histories").await?;
     ensure!(
         hours["histories"].as_array().map(Vec::len) == Some(2) && !hours.to_string().contains(ELSEWHERE),

@@ -119,7 +119,7 @@ export function detail() {
   const state = badge();
   const tiles = { delay: tile('Delay', 'delay'), lag: tile('Lag'), eta: tile('Backlog gone in'), replicas: tile('Replicas'), arrival: tile('Arriving'), service: tile('Processed') };
   const charts = board();
-  const events = el('ol', { class: 'told' });
+  const events = el('ol', { class: 'told', tabindex: '0', 'aria-label': 'Decisions and findings, the latest first' });
   const none = el('p', { class: 'fine' }, 'Nothing yet since this operator took over.');
   const factList = el('dl', { class: 'facts' });
   const groupList = el('div', { class: 'groups' });
@@ -165,7 +165,7 @@ export function detail() {
       tiles.service.set(rate(s.service), s.capacity === null ? 'capacity not known yet' : `${rate(s.capacity)} a replica`);
       charts.update(s.history, now, s.interval, s.maxDelay);
       none.hidden = s.told.length > 0;
-      eventRows(s.told.map((t) => ({ t, now })), ({ t }) => `${t.at} ${t.reason}`);
+      eventRows(s.told.map((t) => ({ t, now })), ({ t }) => `${t.at} ${t.reason} ${t.text}`);
       factRows(facts(s), ([label]) => label);
       groupRows(s.groups, (g) => `${g.cluster} ${g.group}`);
     },
