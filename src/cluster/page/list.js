@@ -58,7 +58,8 @@ function row() {
       say(eta.value, s.eta === null ? UNKNOWN : span(s.eta));
       delay.chart.update(history, now, s.interval, s.maxDelay);
       // What may wait without being late.
-      lag.chart.update(history, now, s.interval, null, Math.max(10, (s.arrival ?? 0) * (s.maxDelay ?? 0)));
+      const arrival = s.arrival ?? Math.max(0, ...(history?.arrival ?? []));
+      lag.chart.update(history, now, s.interval, null, Math.max(10, arrival * (s.maxDelay ?? 0)));
       asked.chart.update(history, now, s.interval, null, 2);
     },
   };
