@@ -68,8 +68,9 @@ build: check ## Build everything, and fetch the parts of the test bed (once)
 	  trap 'kill $$tools 2>/dev/null || :' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	  cargo build --workspace --bins --locked; wait $$tools
 
+# Asked for by itself it is for every test; the demo needs no browser.
 check: compiler ## Say what this machine lacks
-	@target/debug/testbed-tools check
+	@target/debug/testbed-tools check $(if $(filter check,$(MAKECMDGOALS)),--all,$(TOOLS))
 
 # What it takes to compile, said before a compiler says it in many lines.
 compiler:

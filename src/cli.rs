@@ -68,6 +68,10 @@ struct Run {
     #[arg(long, value_name = "COUNT", env = "SPILLWAY_PARTITION_METRICS", default_value_t = 0)]
     partition_metrics: usize,
 
+    /// Serve a page that shows every scaler, on the listen address. It needs the right to create tokenreviews and subjectaccessreviews.
+    #[arg(long, value_name = "WHO", env = "SPILLWAY_PAGE", default_value = "off")]
+    page: Page,
+
     /// What to log: error, warn, info, debug or trace, or a filter such as `info,spillway=debug`.
     #[arg(long, value_name = "FILTER", env = "SPILLWAY_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
     log_level: String,
@@ -75,6 +79,14 @@ struct Run {
     /// How to log.
     #[arg(long, value_name = "FORMAT", env = "SPILLWAY_LOG_FORMAT", default_value = "json")]
     log_format: LogFormat,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    /// Not served.
+    Off,
+    /// For those whom the API server lets read ConsumerScalers: with a bearer token.
+    Authenticated,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,6 +243,7 @@ fn start(run: Run) -> anyhow::Result<()> {
         lease_name: run.lease_name,
         lease_duration: run.lease_duration,
         partition_metrics: run.partition_metrics,
+        page: run.page == Page::Authenticated,
         identity: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()).unwrap_or_else(own_name),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -260,6 +273,7 @@ mod tests {
     #[case(&["run", "--log-level", "info,"], "write error, warn, info")]
     #[case(&["run", "--log-level", "info,spillway=verbose"], "write error, warn, info")]
     #[case(&["run", "--watch-namespaces", "Team A"], "lower case letters")]
+    #[case(&["run", "--page", "on"], "'on' for '--page")]
     #[case(&["run", "--frobnicate"], "'--frobnicate'")]
     #[case(&["crdd"], "'crdd'")]
     #[case(&[], "no subcommand")]

@@ -85,6 +85,7 @@ fn the_help_shows_every_setting_with_its_variable_and_default() {
         ("--lease-name <NAME>", "SPILLWAY_LEASE_NAME", Some("spillway")),
         ("--lease-duration <DURATION>", "SPILLWAY_LEASE_DURATION", Some("15s")),
         ("--partition-metrics <COUNT>", "SPILLWAY_PARTITION_METRICS", Some("0")),
+        ("--page <WHO>", "SPILLWAY_PAGE", Some("off")),
         ("--log-level <FILTER>", "SPILLWAY_LOG_LEVEL", Some("info")),
         ("--log-format <FORMAT>", "SPILLWAY_LOG_FORMAT", Some("json")),
     ];

@@ -47,6 +47,8 @@ struct Elector {
     name: String,
     identity: String,
     duration: Duration,
+    /// Who held the lease when it was last read.
+    holder: Mutex<String>,
 }
 
 impl Leadership {
@@ -57,6 +59,7 @@ impl Leadership {
             name: name.to_owned(),
             identity: identity.to_owned(),
             duration,
+            holder: Mutex::default(),
         });
         let held = Arc::new(Held { until: Mutex::new(None) });
         let (sender, leads) = watch::channel(false);
@@ -67,6 +70,11 @@ impl Leadership {
     /// Whether this process leads now.
     pub fn is_leader(&self) -> bool {
         !self.left().is_zero()
+    }
+
+    /// Who held the lease when it was last read; empty when nobody did, or it was not read yet.
+    pub fn holder(&self) -> String {
+        self.elector.holder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// For how long the lease is surely ours: a write that ends within is safe. Zero when it is not.
@@ -194,6 +202,7 @@ impl Elector {
         };
         let spec = lease.spec.take().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&holder);
         let transitions = spec.lease_transitions.unwrap_or(0);
         if holder == self.identity {
             lease.spec = Some(LeaseSpec {

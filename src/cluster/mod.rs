@@ -3,10 +3,12 @@
 //! Every call has a time limit, and every error says what, where, and what to do. It knows
 //! nothing of Kafka and decides nothing.
 
+pub mod access;
 pub mod conflict;
 pub mod events;
 pub mod http;
 pub mod lease;
+pub mod page;
 pub mod scale;
 pub mod secrets;
 pub mod status;

@@ -383,6 +383,11 @@ impl GroupState {
         }
     }
 
+    /// A partition.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<&Entry> {
+        self.partitions.get(topic, partition)
+    }
+
     /// How long the oldest unread message of a partition has waited, s.
     pub fn partition_delay(&self, topic: &str, partition: i32) -> Option<f64> {
         self.partitions.get(topic, partition).map(Entry::delay)

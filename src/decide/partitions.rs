@@ -43,6 +43,11 @@ impl Entry {
         if self.residue { 0.0 } else { self.waited }
     }
 
+    /// What arrived and what was processed over the last `window` seconds, msg/s.
+    pub fn rates(&self, window: f64) -> (Option<f64>, Option<f64>) {
+        (self.arrival, self.history.service(window, 0.0).map(|rate| rate.max(0.0)))
+    }
+
     /// Whether it is the partition of that name.
     pub fn is(&self, topic: &Arc<str>, partition: i32) -> bool {
         self.partition == partition && self.topic == *topic

@@ -137,6 +137,19 @@ impl State {
             .collect()
     }
 
+    /// What arrived at a partition of the group at this place and was processed of it over the rate window,
+    /// msg/s. `None` where that is not known.
+    pub fn partition_rates(
+        &self,
+        policy: &Policy,
+        group: usize,
+        topic: &str,
+        partition: i32,
+    ) -> (Option<f64>, Option<f64>) {
+        let entry = self.groups.get(group).and_then(|g| g.partition(topic, partition));
+        entry.map_or((None, None), |entry| entry.rates(policy.rate_window()))
+    }
+
     /// Whether the workload should be read at every look: replicas are on their way, more are
     /// being considered, or things are not as they should be.
     pub fn attentive(&self) -> bool {

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::cluster::conflict;
 use crate::cluster::secrets::Secrets;
 use crate::cluster::watch::{Undecodable, Watched};
-use crate::decide::{GroupObservation, ScalerState, Time};
+use crate::decide::{GroupObservation, Time};
 use crate::report::metrics::ScalerKey;
 use crate::report::status::{self, Blocked};
 
@@ -185,7 +185,7 @@ impl Manager {
             undecodable.drain().collect()
         };
         for ((_, key), _) in told {
-            self.shared.hands.metrics.forget(&key);
+            self.shared.hands.forget(&key);
         }
     }
 
@@ -193,7 +193,7 @@ impl Manager {
     async fn forget(&self, gone: Vec<(ScalerKey, Arc<tokio::sync::Mutex<Memory>>)>) {
         for (key, memory) in gone {
             memory.lock().await.gone = true;
-            self.shared.hands.metrics.forget(&key);
+            self.shared.hands.forget(&key);
         }
     }
 
@@ -277,11 +277,11 @@ impl Manager {
             let memory = self.shared.memory(&key, object);
             let mut memory = memory.lock().await;
             step::broken(&self.shared.hands, object, &mut memory, why).await;
-            self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
+            self.shared.hands.unseen(&key, &why.message);
         }
         for bad in self.scalers.invalid() {
             let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
-            self.shared.hands.metrics.observe_unseen(&key, ScalerState::Invalid);
+            self.shared.hands.unseen(&key, &format!("the object cannot be read: {}", bad.error));
             self.tell_undecodable::<ConsumerScaler>("ConsumerScaler", &bad, |why| {
                 let none = ConsumerScalerStatus::default();
                 let mut status = json!(status::invalid(&none, bad.generation, "Invalid", why, clock::now()));
@@ -359,7 +359,7 @@ impl Manager {
             }
             let kept = present.contains(key);
             if !kept {
-                self.shared.hands.metrics.forget(key);
+                self.shared.hands.forget(key);
             }
             kept
         });

@@ -5,6 +5,7 @@
 mod apply;
 mod connect;
 mod manager;
+mod page;
 mod plan;
 mod step;
 mod sweep;
@@ -27,6 +28,7 @@ use crate::cluster::secrets::Secrets;
 use crate::cluster::status::Statuses;
 use crate::cluster::{self, http, watch};
 use crate::report::metrics::Metrics;
+use crate::report::page::Pages;
 
 /// Longest time that the loops are given to end: each does at its next step.
 const ENDING: Duration = Duration::from_secs(3);
@@ -48,6 +50,8 @@ pub struct Settings {
     pub partition_metrics: usize,
     /// Name of this process in the Lease: the pod's.
     pub identity: String,
+    /// Whether the page is served, to those whom the API server lets read ConsumerScalers.
+    pub page: bool,
 }
 
 /// Everything a look needs to act and to tell.
@@ -58,6 +62,8 @@ pub(crate) struct Hands {
     pub status: Statuses,
     pub leadership: Leadership,
     pub metrics: Arc<Metrics>,
+    /// What the page shows, where it is on.
+    pub pages: Option<Arc<Pages>>,
 }
 
 /// Runs the operator until SIGTERM or SIGINT.
@@ -81,7 +87,11 @@ pub async fn run(settings: Settings) -> Result<()> {
         settings.lease_duration,
     );
     let health = Arc::new(manager::Health::default());
-    let server = http::serve(settings.listen_address, probes(health.clone(), metrics.clone())).await?;
+    let pages = settings.page.then(|| Arc::new(Pages::default()));
+    let page = pages.as_ref().map(|pages| {
+        page::router(client.clone(), pages.clone(), scalers.clone(), leadership.clone(), &settings)
+    });
+    let server = http::serve(settings.listen_address, probes(health.clone(), metrics.clone()), page).await?;
     info!(
         address = %settings.listen_address,
         identity = settings.identity,
@@ -109,6 +119,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         status: Statuses::new(client.clone()),
         leadership: leadership.clone(),
         metrics,
+        pages,
     });
     let manager = manager::Manager::new(hands, Secrets::new(client), scalers, connections, health);
     let loops = manager.loops();

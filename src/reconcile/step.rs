@@ -17,6 +17,7 @@ use crate::decide::{
     Workload, decide,
 };
 use crate::report::Look;
+use crate::report::page::Shown;
 use crate::report::sentence::{self, sentence, state_sentence};
 use crate::report::status::{self, Blocked, Context};
 
@@ -141,17 +142,16 @@ pub(super) async fn look(
         }
     }
     let delays = memory.state.delays(&seen);
-    hands.metrics.observe(
-        &work.key,
-        &Look {
-            policy: &work.policy,
-            observation: &seen,
-            decision: &decision,
-            clusters: &work.clusters,
-            delays: &delays,
-            blocked: blocked.as_ref().map(|why| why.reason.as_str()),
-        },
-    );
+    let held_by = blocked.as_ref().map(|why| why.reason.clone());
+    let look = Look {
+        policy: &work.policy,
+        observation: &seen,
+        decision: &decision,
+        clusters: &work.clusters,
+        delays: &delays,
+        blocked: held_by.as_deref(),
+    };
+    hands.metrics.observe(&work.key, &look);
     // Somebody else leads by now: what we saw and did is not for us to tell.
     if !hands.leadership.is_leader() {
         return;
@@ -174,6 +174,18 @@ pub(super) async fn look(
     announce(hands, &work.object, memory, &decision, &context);
     let learnt = memory.state.learnt.clone();
     let new = status::status(&memory.status, &decision, &rounded(learnt), &context);
+    if let Some(pages) = &hands.pages {
+        let rates = |group, topic: &str, partition| {
+            memory.state.partition_rates(&work.policy, group, topic, partition)
+        };
+        let shown = Shown {
+            look: &look,
+            target: format!("{} {}", target.kind, target.name),
+            message: new.message.clone().unwrap_or_default(),
+            rates: &rates,
+        };
+        pages.observe(&work.key, &shown);
+    }
     write_status(hands, &work.object, memory, new, now).await;
 }
 
@@ -191,7 +203,7 @@ pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut 
             "{}",
             why.message
         );
-        hands.events.publish(object, Kind::Warning, &why.reason, "Validate", &why.message);
+        hands.tell(object, Kind::Warning, &why.reason, "Validate", &why.message);
         memory.blocked = Some(why.clone());
     }
     memory.state = State::restored(memory.state.learnt.clone(), Some(ScalerState::Invalid));
@@ -231,7 +243,7 @@ fn announce(
     if decision.write {
         info!(namespace, name, from = decision.from, to = decision.to, rule = decision.rule.as_str(), state = %decision.state, "{text}");
         let kind = if decision.rule == Rule::Fallback { Kind::Warning } else { Kind::Normal };
-        hands.events.publish(object, kind, "Scaled", decision.rule.as_str(), &text);
+        hands.tell(object, kind, "Scaled", decision.rule.as_str(), &text);
         told = true;
     } else if decision.from != decision.to {
         let step = (decision.from, decision.to);
@@ -246,7 +258,7 @@ fn announce(
                 rule = decision.rule.as_str(),
                 "{text}"
             );
-            hands.events.publish(object, Kind::Normal, "WouldScale", decision.rule.as_str(), &text);
+            hands.tell(object, Kind::Normal, "WouldScale", decision.rule.as_str(), &text);
             memory.announced = Some((step, decision.at));
             told = true;
         }
@@ -257,14 +269,14 @@ fn announce(
         let (reason, text) = sentence::news(&context.target, told);
         let kind = if matches!(told, News::Expired { .. }) { Kind::Warning } else { Kind::Normal };
         info!(namespace, name, reason, "{text}");
-        hands.events.publish(object, kind, reason, "Observe", &text);
+        hands.tell(object, kind, reason, "Observe", &text);
     }
     let mut obstacle = false;
     if context.blocked != memory.blocked {
         if let Some(why) = &context.blocked {
             obstacle = true;
             warn!(namespace, name, reason = why.reason, "{}", why.message);
-            hands.events.publish(object, Kind::Warning, &why.reason, "Scale", &why.message);
+            hands.tell(object, Kind::Warning, &why.reason, "Scale", &why.message);
         }
         memory.blocked.clone_from(&context.blocked);
     }
@@ -284,7 +296,7 @@ fn announce(
             }
             _ => Kind::Warning,
         };
-        hands.events.publish(object, kind, decision.state.as_str(), "Observe", &text);
+        hands.tell(object, kind, decision.state.as_str(), "Observe", &text);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything here is made from a `Decision`; nothing decides, nothing talks to a server.
 
 pub mod metrics;
+pub mod page;
 pub mod sentence;
 #[cfg(test)]
 mod sentences;

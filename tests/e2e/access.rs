@@ -17,6 +17,7 @@ use spillway_testbed::{operator, sample};
 use super::broken;
 use super::given::SECRET;
 use super::harness::{CALM, Case, LOGIN, case};
+use super::page;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// The release that is given two namespaces only: its name, its own namespace, and those.
@@ -130,7 +131,11 @@ fn the_rights_of_the_chart_are_enough_and_not_one_more() {
         ensure!(everywhere.len() >= 8 && !own.is_empty(), "the roles are elsewhere: {everywhere:?} {own:?}");
         let granted: BTreeSet<String> = rights(&everywhere).into_iter().chain(rights(&own)).collect();
 
+        // Somebody looks at the page.
+        let viewer = page::token(&case, "viewer", "list").await?;
+        let (_, ip) = operator::leader(case.bed, LIMIT).await?;
         eventually("every right to be used", LIMIT, || async {
+            page::ask(&ip, "/api/scalers", Some(&viewer)).await?;
             let used: BTreeSet<String> =
                 calls(&case, operator::NAMESPACE, operator::RELEASE)?.iter().map(used).collect();
             let unused: Vec<&String> =

@@ -16,9 +16,11 @@ use spillway_testbed::wait::eventually;
 
 use super::backlog::{Backlog, EACH, healthy, leads, restarts};
 use super::harness::{Case, SharedBed, case};
+use super::page;
 
 /// Two of them, and a lease that nobody waits for long.
-static BED: SharedBed = SharedBed::new("failover", "{replicaCount: 2, lease: {duration: 8s}}");
+static BED: SharedBed =
+    SharedBed::new("failover", "{replicaCount: 2, lease: {duration: 8s}, page: {enabled: true}}");
 static TURN: Mutex<()> = Mutex::new(());
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -130,6 +132,7 @@ fn lost_in_the_middle_the_next_one_finishes_the_job() {
         let [leader, standby] = both(&case).await?;
         healthy(&standby.1).await.context("the one that stands by")?;
         leads(&standby.1, false, LIMIT).await?;
+        page::stands_by(&case, &leader, &standby).await?;
         let before = in_the_middle(&backlog).await?;
         let by = taken(&case)?;
         ensure!(by.all.keys().eq([&leader.0]), "only {} leads, and these have written: {by:?}", leader.0);

@@ -65,11 +65,12 @@ pub const SECRET: &str = "spillway-kafka";
 /// Name of another that it may read on the calm bed.
 pub const OTHER_SECRET: &str = "kafka-login";
 
-/// Values of the chart on the calm bed: one more Secret, one more kind to scale.
+/// Values of the chart on the calm bed: one more Secret, one more kind to scale, the page.
 pub const VALUES: &str = "
 rbac:
   secretNames: [spillway-kafka, kafka-login]
   extraScaleTargets: [{apiGroup: test.example.com, resource: rigs}]
+page: {enabled: true}
 ";
 
 impl Case {

@@ -21,6 +21,7 @@ mod lag;
 mod mistakes;
 mod modes;
 mod outages;
+mod page;
 mod poison;
 mod prometheus;
 mod recovery;

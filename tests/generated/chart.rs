@@ -201,6 +201,33 @@ fn the_operator_may_not_read_or_change_more_than_it_must() {
     }
 }
 
+#[test]
+fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
+    let off = helm(&["template", "x", CHART]);
+    for word in ["--page", "tokenreviews", "subjectaccessreviews"] {
+        assert!(!off.contains(word), "{word} in the chart with its defaults");
+    }
+    for more in [&[][..], &["--set", "watchNamespaces={shop}"]] {
+        let args = [&["template", "x", CHART, "--set", "page.enabled=true"], more].concat();
+        let objects = documents(&helm(&args));
+        let kinds = |kind: &str| objects.iter().filter(|o| o["kind"] == kind).cloned().collect::<Vec<_>>();
+        let args = &kinds("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"];
+        assert!(args.as_array().is_some_and(|a| a.iter().any(|a| a == "--page=authenticated")), "{args}");
+        let roles = kinds("ClusterRole");
+        let role = roles.iter().find(|r| r["metadata"]["name"] == "x-spillway-page").expect("a role");
+        let asks = |group: &str, resource: &str| serde_json::json!({"apiGroups": [group], "resources": [resource], "verbs": ["create"]});
+        assert_eq!(
+            role["rules"],
+            serde_json::json!([
+                asks("authentication.k8s.io", "tokenreviews"),
+                asks("authorization.k8s.io", "subjectaccessreviews")
+            ])
+        );
+        let bound = kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "x-spillway-page");
+        assert!(bound, "it is not bound");
+    }
+}
+
 /// Texts and numbers in a value, with the key they stand under.
 fn scalars(value: &Value, at: &str, into: &mut Vec<(String, String)>) {
     match value {

@@ -10,7 +10,7 @@ use crate::decide::{
 use super::{Look, Metrics, ScalerKey};
 
 /// A scaler of one group of `topics` (each with the lag of its partitions), and its last look.
-pub(super) struct Case {
+pub(in crate::report) struct Case {
     pub clusters: Vec<Arc<str>>,
     pub policy: Policy,
     pub observation: Observation,

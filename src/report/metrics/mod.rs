@@ -10,7 +10,7 @@ mod catalogue;
 mod consumergroups;
 mod family;
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;
 mod process;
 mod record;
 mod scalers;

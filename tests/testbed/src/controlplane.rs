@@ -183,6 +183,11 @@ impl ControlPlane {
         self.dir.join("kubeconfig")
     }
 
+    /// The administrator's token.
+    pub fn token(&self) -> &'static str {
+        TOKEN
+    }
+
     /// The authority that signed the API server's certificate.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem

@@ -18,19 +18,44 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When nobody answers, the answer is not complete within 5 s, or it is not text.
 pub async fn http_get(url: &str) -> Result<(u16, String)> {
-    match tokio::time::timeout(LIMIT, get(url)).await {
+    let answer = http_get_with(url, &[]).await?;
+    Ok((answer.status, answer.body))
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Headers.
+    pub headers: http::HeaderMap,
+    /// Body.
+    pub body: String,
+}
+
+/// The same with headers, and those of the answer.
+///
+/// # Errors
+/// As [`http_get`].
+pub async fn http_get_with(url: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+    match tokio::time::timeout(LIMIT, get(url, headers)).await {
         Ok(answer) => answer.with_context(|| format!("reading {url}")),
         Err(_) => bail!("reading {url}: no complete answer within {}s", LIMIT.as_secs()),
     }
 }
 
-async fn get(url: &str) -> Result<(u16, String)> {
+async fn get(url: &str, headers: &[(&str, &str)]) -> Result<Answer> {
     // One client a call: its connections belong to the runtime that made them, and every test has its own.
     let client = Client::builder(TokioExecutor::new()).build_http::<String>();
-    let answer = client.get(url.parse()?).await?;
-    let status = answer.status().as_u16();
+    let mut request = http::Request::get(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = client.request(request.body(String::new())?).await?;
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let body = answer.into_body().collect().await?.to_bytes();
-    Ok((status, String::from_utf8(body.into()).context("the answer is not text")?))
+    let body = String::from_utf8(body.into()).context("the answer is not text")?;
+    Ok(Answer { status, headers, body })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod bed;
+pub mod browser;
 pub mod controlplane;
 pub mod demo;
 pub mod http_client;

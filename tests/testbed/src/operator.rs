@@ -133,6 +133,11 @@ pub fn metrics_url(ip: &str) -> String {
     format!("http://{ip}:{PORT}/metrics")
 }
 
+/// An address of the page of the pod at `ip`; the path begins with a slash.
+pub fn page_url(ip: &str, path: &str) -> String {
+    format!("http://{ip}:{PORT}{path}")
+}
+
 /// Reads `/metrics` of the pod at `ip`.
 ///
 /// # Errors

@@ -99,6 +99,17 @@ pub async fn output(mut command: Command, input: &str, limit: Duration) -> Resul
     }
 }
 
+/// Starts a [`command`] whose standard input and output are the caller's, who ends it too. What it writes
+/// to standard error goes to the end of `log`.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn piped(mut command: Command, log: &Path) -> Result<std::process::Child> {
+    let log = OpenOptions::new().create(true).append(true).open(log).context("opening a log")?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    fork(command)
+}
+
 /// A command that is waited for. Dropped before its end, it is killed.
 struct Running {
     pid: Pid,

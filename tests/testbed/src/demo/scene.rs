@@ -69,7 +69,7 @@ impl Scene {
         let topic = bed.kafka()?;
         let shop = sample::namespace(SHOP);
         tokio::try_join!(
-            operator::install(&bed, "lease: {duration: 5s}"),
+            operator::install(&bed, "{lease: {duration: 5s}, page: {enabled: true}}"),
             topic.create_topic(ORDERS, PARTITIONS),
             bed.apply(&shop),
         )?;
@@ -139,10 +139,12 @@ spec:
         // Not resolved: by the link's name the binary knows that it is kubectl.
         let kubectl = std::path::absolute(&kubectl).unwrap_or(kubectl);
         format!(
-            "Look around meanwhile:\n  export KUBECONFIG={}\n  {} get csc -n {SHOP} -w\n  {1} describe csc {ORDERS} -n {SHOP}\n  curl {}\n",
+            "Look around meanwhile:\n  export KUBECONFIG={}\n  {} get csc -n {SHOP} -w\n  {1} describe csc {ORDERS} -n {SHOP}\n  curl {}\nor in a browser, with the token {}:\n  {}\n",
             self.bed.plane().kubeconfig().display(),
             kubectl.display(),
             operator::metrics_url(&self.metrics),
+            self.bed.plane().token(),
+            operator::page_url(&self.metrics, "/"),
         )
     }
 

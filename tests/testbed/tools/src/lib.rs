@@ -22,6 +22,7 @@ const KUBERNETES: &str = "1.37.2";
 
 const GO: &str = "Go 1.26 or later (https://go.dev/dl)";
 const JDK: &str = "a JDK, 17 or later (Debian: default-jdk-headless)";
+const CHROMIUM: &str = "chromium";
 const MAVEN: &str = "Maven (Debian: maven)";
 
 /// Where everything is.
@@ -70,6 +71,11 @@ impl Tools {
             space(&cache()),
         ]);
         [Self::missing_to_compile(), bed].concat()
+    }
+
+    /// What it lacks beside that for every test there is.
+    pub fn missing_for_tests() -> Vec<String> {
+        [Self::missing(), lines([needs(CHROMIUM, &["--version"], "Chromium (Debian: chromium)")])].concat()
     }
 
     /// Makes sure that Prometheus is there too.
@@ -128,6 +134,11 @@ impl Tools {
     /// promtool.
     pub fn promtool(&self) -> PathBuf {
         prometheus::program(&self.cache, "promtool")
+    }
+
+    /// The browser, of the machine.
+    pub fn chromium(&self) -> PathBuf {
+        PathBuf::from(CHROMIUM)
     }
 
     /// The folder of Kafka's jars.

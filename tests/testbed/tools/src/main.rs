@@ -1,5 +1,6 @@
 //! `testbed-tools`: builds and fetches what the test bed is made of, once. With `--all` also what
-//! only some tests need. `check` only says what the machine lacks, `check compile` what it lacks to compile.
+//! only some tests need. `check` only says what the machine lacks, `check --all` what it lacks for every test,
+//! `check compile` what it lacks to compile.
 
 use std::process::ExitCode;
 
@@ -9,13 +10,14 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["check"] => none(&Tools::missing()),
+        ["check", "--all"] => none(&Tools::missing_for_tests()),
         ["check", "compile"] => none(&Tools::missing_to_compile()),
         [] => Tools::prepare().map(drop),
         ["--all"] => {
             Tools::prepare().and_then(|tools| tools.prepare_prometheus().and(tools.prepare_monitoring()))
         }
         _ => {
-            eprintln!("usage: testbed-tools [check [compile] | --all]");
+            eprintln!("usage: testbed-tools [check [--all | compile] | --all]");
             return ExitCode::from(2);
         }
     };

@@ -1,0 +1,376 @@
+//! Who may see what, as the API server says: TokenReview and SubjectAccessReview.
+//!
+//! Nothing is decided here: without a clear yes of the API server it is no. Answers are believed for
+//! [`BELIEVED`]; tokens are kept as hashes only. Whoever sends one made-up token after another costs the API
+//! server no more than [`STRANGERS`] allows, and does not keep those out who were let in before.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+use super::{CallError, within};
+
+/// How long an answer is believed: as long may somebody see what was taken from them.
+const BELIEVED: Duration = Duration::from_secs(30);
+/// Longest token that is looked at, bytes.
+const LONGEST: usize = 16 * 1024;
+/// Tokens remembered. More new ones than [`STRANGERS`] lets through in [`BELIEVED`].
+const TOKENS: usize = 1024;
+/// Rights remembered.
+const RIGHTS: usize = 16 * 1024;
+/// Namespaces asked about side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Reviews of tokens never seen before: so many at once, and so many a second.
+const STRANGERS: (f64, f64) = (20.0, 5.0);
+/// Reviews of tokens that were good.
+const FRIENDS: (f64, f64) = (50.0, 10.0);
+/// Reviews of rights.
+const QUESTIONS: (f64, f64) = (500.0, 100.0);
+
+/// Why somebody is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no token.
+    #[error("a bearer token is needed, for instance that of `kubectl create token NAME`")]
+    NoToken,
+    /// The API server does not know the token.
+    #[error("the API server does not accept this token: it has expired, or is meant for something else")]
+    BadToken,
+    /// The rights are not there. In words: who may not do what.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Too much is asked.
+    #[error("too many requests with new tokens or for new namespaces: try again in a moment")]
+    TooMany,
+    /// The API server could not say. In words.
+    #[error("it cannot be told now who you are and what you may see: {0}")]
+    Unavailable(String),
+}
+
+/// Somebody whom the API server knows.
+#[derive(Debug)]
+pub struct Visitor {
+    hash: Hashed,
+    user: UserInfo,
+}
+
+impl Visitor {
+    /// Name of the user.
+    pub fn name(&self) -> &str {
+        self.user.username.as_deref().unwrap_or_default()
+    }
+}
+
+/// What may be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seeing {
+    /// Every namespace.
+    Everything,
+    /// These.
+    Namespaces(Vec<String>),
+}
+
+impl Seeing {
+    /// Whether this namespace is among them.
+    pub fn covers(&self, namespace: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Namespaces(all) => all.iter().any(|n| n == namespace),
+        }
+    }
+}
+
+type Hashed = [u8; 32];
+/// Whose right, to do what, in which namespace (none: all), to which object (none: any).
+type Right = (Hashed, &'static str, Option<String>, Option<String>);
+
+/// Asks the API server, and remembers for a moment.
+pub struct Access {
+    client: Client,
+    tokens: Mutex<Remembered<Hashed, Option<Arc<Visitor>>>>,
+    rights: Mutex<Remembered<Right, bool>>,
+    strangers: Mutex<Budget>,
+    friends: Mutex<Budget>,
+    questions: Mutex<Budget>,
+}
+
+impl Access {
+    /// Nobody known yet.
+    pub fn new(client: Client) -> Self {
+        let budget = |of| Mutex::new(Budget::new(of, Instant::now()));
+        Self {
+            client,
+            tokens: Mutex::new(Remembered::new(TOKENS)),
+            rights: Mutex::new(Remembered::new(RIGHTS)),
+            strangers: budget(STRANGERS),
+            friends: budget(FRIENDS),
+            questions: budget(QUESTIONS),
+        }
+    }
+
+    /// Who sends this `Authorization` header.
+    ///
+    /// # Errors
+    /// When it is not there, or the API server does not say who that is.
+    pub async fn visitor(&self, authorization: Option<&str>) -> Result<Arc<Visitor>, Refusal> {
+        let token = authorization.and_then(bearer).ok_or(Refusal::NoToken)?;
+        if token.len() > LONGEST {
+            return Err(Refusal::BadToken);
+        }
+        let hash = hashed(token);
+        let now = Instant::now();
+        let known = lock(&self.tokens).get(&hash).cloned();
+        let friend = match known {
+            Some((at, visitor)) if now.saturating_duration_since(at) < BELIEVED => {
+                return visitor.ok_or(Refusal::BadToken);
+            }
+            Some((_, visitor)) => visitor.is_some(),
+            None => false,
+        };
+        let budget = if friend { &self.friends } else { &self.strangers };
+        if !lock(budget).spend(now) {
+            return Err(Refusal::TooMany);
+        }
+        let review = TokenReview {
+            spec: TokenReviewSpec { token: Some(token.to_owned()), audiences: None },
+            ..TokenReview::default()
+        };
+        let api: Api<TokenReview> = Api::all(self.client.clone());
+        let answer = within(api.create(&PostParams::default(), &review))
+            .await
+            .map_err(|e| unavailable(&e, "tokenreviews.authentication.k8s.io"))?;
+        let status = answer.status.unwrap_or_default();
+        let user = status.user.filter(|user| {
+            status.authenticated == Some(true) && user.username.as_ref().is_some_and(|name| !name.is_empty())
+        });
+        let visitor = user.map(|user| Arc::new(Visitor { hash, user }));
+        lock(&self.tokens).put(hash, visitor.clone(), now);
+        visitor.ok_or(Refusal::BadToken)
+    }
+
+    /// In which of these namespaces somebody may list ConsumerScalers.
+    ///
+    /// # Errors
+    /// When it is none of them, or the API server does not say.
+    pub async fn listing(&self, visitor: &Visitor, namespaces: Vec<String>) -> Result<Seeing, Refusal> {
+        if self.may(visitor, "list", None, None).await? {
+            return Ok(Seeing::Everything);
+        }
+        let asked = !namespaces.is_empty();
+        let answers = futures::stream::iter(namespaces)
+            .map(async |namespace| {
+                self.may(visitor, "list", Some(&namespace), None).await.map(|may| may.then_some(namespace))
+            })
+            .buffered(SIDE_BY_SIDE);
+        let answers: Vec<Result<Option<String>, Refusal>> = answers.collect().await;
+        let seen = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let seen: Vec<String> = seen.into_iter().flatten().collect();
+        if seen.is_empty() {
+            let anywhere = if asked { "in any namespace that has one" } else { "in the cluster" };
+            return Err(Refusal::Forbidden(format!(
+                "{} may not list consumerscalers.spillway.dev {anywhere}: ask for a role that lets you",
+                visitor.name()
+            )));
+        }
+        Ok(Seeing::Namespaces(seen))
+    }
+
+    /// Whether somebody may get this ConsumerScaler.
+    ///
+    /// # Errors
+    /// When not, or the API server does not say.
+    pub async fn getting(&self, visitor: &Visitor, namespace: &str, name: &str) -> Result<(), Refusal> {
+        if self.may(visitor, "get", Some(namespace), Some(name)).await? {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden(format!(
+            "{} may not get the consumerscalers.spillway.dev {name} in namespace {namespace}: ask for a role that lets you",
+            visitor.name()
+        )))
+    }
+
+    async fn may(
+        &self,
+        visitor: &Visitor,
+        verb: &'static str,
+        namespace: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<bool, Refusal> {
+        let right: Right = (visitor.hash, verb, namespace.map(str::to_owned), name.map(str::to_owned));
+        let now = Instant::now();
+        if let Some((at, may)) = lock(&self.rights).get(&right)
+            && now.saturating_duration_since(*at) < BELIEVED
+        {
+            return Ok(*may);
+        }
+        if !lock(&self.questions).spend(now) {
+            return Err(Refusal::TooMany);
+        }
+        let user = visitor.user.clone();
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: user.username,
+                uid: user.uid,
+                groups: user.groups,
+                extra: user.extra,
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some("spillway.dev".into()),
+                    resource: Some("consumerscalers".into()),
+                    verb: Some(verb.into()),
+                    namespace: namespace.map(str::to_owned),
+                    name: name.map(str::to_owned),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let answer = within(api.create(&PostParams::default(), &review))
+            .await
+            .map_err(|e| unavailable(&e, "subjectaccessreviews.authorization.k8s.io"))?;
+        let may = answer.status.is_some_and(|s| s.allowed && s.denied != Some(true));
+        lock(&self.rights).put(right, may, now);
+        Ok(may)
+    }
+}
+
+fn unavailable(error: &CallError, resource: &str) -> Refusal {
+    Refusal::Unavailable(match error.code() {
+        Some(403) => {
+            format!("Spillway may not create {resource}; the chart's page.enabled grants it ({error})")
+        }
+        _ => error.to_string(),
+    })
+}
+
+/// The token of an `Authorization` header.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn hashed(token: &str) -> Hashed {
+    let mut hash = Hashed::default();
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref());
+    hash
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is a single insert or sum: a panic elsewhere leaves them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Answers and when they were asked for, at most so many.
+struct Remembered<K, V> {
+    most: usize,
+    all: HashMap<K, (Instant, V)>,
+}
+
+impl<K: Eq + Hash + Clone, V> Remembered<K, V> {
+    fn new(most: usize) -> Self {
+        Self { most, all: HashMap::new() }
+    }
+
+    fn get(&self, key: &K) -> Option<&(Instant, V)> {
+        self.all.get(key)
+    }
+
+    fn put(&mut self, key: K, value: V, now: Instant) {
+        if self.all.len() >= self.most && !self.all.contains_key(&key) {
+            self.all.retain(|_, (at, _)| now.saturating_duration_since(*at) < BELIEVED);
+            // All of them new: the oldest goes.
+            if self.all.len() >= self.most
+                && let Some(oldest) =
+                    self.all.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| key.clone())
+            {
+                self.all.remove(&oldest);
+            }
+        }
+        self.all.insert(key, (now, value));
+    }
+}
+
+/// So many at once, and so many a second.
+struct Budget {
+    most: f64,
+    a_second: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Budget {
+    fn new((most, a_second): (f64, f64), now: Instant) -> Self {
+        Self { most, a_second, left: most, at: now }
+    }
+
+    fn spend(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + passed * self.a_second).min(self.most);
+        self.at = self.at.max(now);
+        let enough = self.left >= 1.0;
+        if enough {
+            self.left -= 1.0;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("Bearer abc", Some("abc"))]
+    #[case("bearer  abc ", Some("abc"))]
+    #[case("Bearer ", None)]
+    #[case("Bearer", None)]
+    #[case("Basic YTpi", None)]
+    #[case("", None)]
+    fn only_a_bearer_token_is_one(#[case] header: &str, #[case] token: Option<&str>) {
+        assert_eq!(bearer(header), token);
+    }
+
+    #[test]
+    fn a_flood_spends_no_more_than_the_budget() {
+        let start = Instant::now();
+        let mut budget = Budget::new((20.0, 5.0), start);
+        let hundredths = |i: u64| start + Duration::from_millis(10 * i);
+        let through = (0..1000).filter(|i| budget.spend(hundredths(*i))).count();
+        // 20 at once, and 5 for each of the ten seconds.
+        assert!((68..=70).contains(&through), "{through}");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
+        let start = Instant::now();
+        let mut remembered = Remembered::new(3);
+        for i in 0..100u64 {
+            remembered.put(i, (), start + Duration::from_millis(i));
+        }
+        let mut left: Vec<u64> = remembered.all.keys().copied().collect();
+        left.sort_unstable();
+        assert_eq!(left, [97, 98, 99]);
+        // Once nothing of it is believed any more, all of it goes.
+        remembered.put(200, (), start + BELIEVED + Duration::from_secs(1));
+        assert_eq!(remembered.all.len(), 1);
+    }
+
+    #[test]
+    fn only_namespaces_that_were_allowed_are_covered() {
+        let some = Seeing::Namespaces(vec!["shop".into()]);
+        assert!(some.covers("shop") && !some.covers("sho") && !some.covers("shop2"));
+        assert!(Seeing::Everything.covers("shop"));
+    }
+}
