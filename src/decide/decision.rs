@@ -271,6 +271,8 @@ pub struct Numbers {
     pub delay: Option<f64>,
     /// Partitions that stand still while others of their group are processed, by name.
     pub stuck_partitions: Vec<String>,
+    /// Time between two commits, s, where it is so long that it cannot be seen whether the objective is kept.
+    pub commits_apart: Option<f64>,
     /// Messages arriving, msg/s.
     pub arrival: Option<f64>,
     /// Messages processed, msg/s.

@@ -260,7 +260,7 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
 /// The time to recover runs from the moment messages are late and something is processed:
 /// while nothing is, no replica count could keep it.
 fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time) {
-    let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
+    let late = state.groups.iter().any(|g| g.late(policy));
     let recovered = state.groups.iter().all(|g| g.delay <= g.recovered_delay(policy));
     if late {
         state.late_at = Some(now);
@@ -293,6 +293,7 @@ fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, 
         lag: known.then(|| state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.lag))),
         delay: known.then(|| state.groups.iter().map(|g| g.oldest).fold(0.0, f64::max)),
         stuck_partitions: state.groups.iter().flat_map(|g| g.stuck_partitions(policy)).collect(),
+        commits_apart: state.groups.iter().filter_map(|g| g.blurred(policy)).reduce(f64::max),
         arrival: sum(&|g| g.arrival),
         service: sum(&|g| g.service),
         capacity: choice.binding.and_then(|i| state.groups.get(i)).and_then(GroupState::capacity),
@@ -322,7 +323,7 @@ fn behind(state: ScalerState) -> bool {
 
 fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let now = state.last_complete.unwrap_or_default();
-    let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
+    let late = state.groups.iter().any(|g| g.late(policy));
     let recovering = (behind(state.state) || state.state == ScalerState::Blind)
         && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
     // A group that was idle when another process last looked stays so until something arrives.
@@ -330,7 +331,7 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.idle_after() };
     let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.idle_after())));
     let alone = !numbers.stuck_partitions.is_empty();
-    if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
+    if late && state.groups.iter().any(|g| g.late(policy) && g.surely_stuck(policy, now)) {
         ScalerState::Stuck
     } else if late && state.ceiling.holds(now) {
         ScalerState::DownstreamSaturated

@@ -4,11 +4,13 @@
 //! had work throughout the window, of a group that did not change meanwhile.
 
 mod lanes;
+mod rhythm;
 mod sampling;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use self::rhythm::{Pulse, Rhythm};
 use super::capacity::Capacity;
 use super::demand::Load;
 use super::order::ordered;
@@ -17,8 +19,6 @@ use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Pol
 
 /// Readings closer than this are one, s: no rate is to be made of nothing.
 const APART: f64 = 1e-3;
-/// Longest time between two commits believed, s.
-const LONGEST_GAP: f64 = 120.0;
 /// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
 const NOISE: f64 = 4.0;
 
@@ -63,10 +63,12 @@ pub(super) struct GroupState {
     same_members_since: Option<Time>,
     last_arrival: Option<Time>,
     pub last_progress: Option<Time>,
-    /// Time between two commits, as the longest seen lately, s.
-    pub progress_gap: f64,
-    /// Time between two commits of a consumer with work, as the longest seen lately, s.
-    commit_gap: f64,
+    /// Commits of the group as a whole, and those of a member with work.
+    rhythm: Rhythm,
+    member_rhythm: Rhythm,
+    pulses: Vec<Pulse>,
+    /// When a silence ended last that their rhythm did not explain.
+    silent_until: Option<Time>,
     /// Progress before the membership last changed, until it resumes.
     paused_from: Option<Time>,
     /// When it began to process again after it was stuck, or was first seen.
@@ -119,8 +121,10 @@ impl GroupState {
             same_members_since: None,
             last_arrival: None,
             last_progress: None,
-            progress_gap: 0.0,
-            commit_gap: 0.0,
+            rhythm: Rhythm::default(),
+            member_rhythm: Rhythm::default(),
+            pulses: Vec::new(),
+            silent_until: None,
             paused_from: None,
             resumed_at: None,
             capacity: Capacity::restored(capacity),
@@ -148,8 +152,8 @@ impl GroupState {
         // What happened while nothing was seen took who knows how long.
         let blind = policy.tuning.stale_sweeps * policy.sweep_interval;
         self.unseen = self.at.is_some_and(|last| at - last > blind);
-        let stuck_before = self.stuck(policy, at);
-        let reading = self.read_partitions(policy, seen, at, stuck_before);
+        let stuck_before = self.surely_stuck(policy, at);
+        let reading = self.read_partitions(policy, seen, at);
         let progressed = reading.progressed;
         noticed.expired = (reading.expired > 0).then_some(reading.expired);
 
@@ -174,22 +178,27 @@ impl GroupState {
         self.phase = seen.phase;
         if changed || self.realigned {
             self.find_lanes();
+            self.listen_anew();
         }
 
         if progressed && stuck_before {
             self.resumed_at = Some(at);
         }
+        let mut gap = None;
         if progressed || self.waiting == 0 {
             if let (true, Some(last)) = (progressed, self.last_progress) {
-                if let Some(from) = self.paused_from.take().filter(|_| !stuck_before) {
-                    noticed.pause = Some(at - from);
-                } else if !stuck_before && !self.unseen {
-                    self.progress_gap = (at - last).max(self.progress_gap * 0.9);
+                if let Some(from) = self.paused_from {
+                    // Who works again commits only after a while: that is no part of the pause.
+                    let waited = (self.progress_gap() - policy.sweep_interval).max(0.0);
+                    noticed.pause = Some(at - from - waited).filter(|p| *p > 0.0 && !stuck_before);
+                } else if !self.unseen {
+                    gap = Some(at - last);
                 }
             }
             self.paused_from = None;
             self.last_progress = Some(at);
         }
+        self.note_rhythm(policy, at, gap);
         self.last_progress.get_or_insert(at);
         // The first look tells nothing of arrivals: count from there.
         self.last_arrival.get_or_insert(at);
@@ -200,13 +209,7 @@ impl GroupState {
         noticed
     }
 
-    fn read_partitions(
-        &mut self,
-        policy: &Policy,
-        seen: &GroupObservation,
-        at: Time,
-        stuck: bool,
-    ) -> Reading {
+    fn read_partitions(&mut self, policy: &Policy, seen: &GroupObservation, at: Time) -> Reading {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
         self.realigned = reading.realigned;
         self.pressed = reading.pressed;
@@ -220,17 +223,12 @@ impl GroupState {
         self.arrives = reading.arrived;
         self.expired = self.partitions.iter().fold(0, |sum: i64, e| sum.saturating_add(e.expired));
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
-        // A gap that a rebalance or an outage made is none between commits.
-        if !stuck && !self.unseen && self.same_members_since.is_some() && reading.gap <= LONGEST_GAP {
-            self.commit_gap = reading.gap.max(self.commit_gap * 0.98);
-        }
+        let silence = self.silence(policy).max(3.0 * self.commit_gap());
         if reading.progressed {
-            let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
-            self.partitions.note_standing(at, sweeps.max(3.0 * self.commit_gap));
+            self.partitions.note_standing(at, silence);
         }
         if seen.phase == GroupPhase::Stable && !reading.arrived {
-            let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
-            self.partitions.note_residue(at, sweeps.max(3.0 * self.commit_gap));
+            self.partitions.note_residue(at, silence);
         }
         self.waiting = self.partitions.waiting();
         (self.delay, self.oldest) = (0.0, 0.0);
@@ -274,7 +272,7 @@ impl GroupState {
     fn rates(&mut self, policy: &Policy, at: Time, lead: f64) {
         let window = policy.rate_window();
         let (short, long) = (self.partitions.arrival(window), self.partitions.arrival(5.0 * window));
-        let service = self.partitions.service(window);
+        let service = self.partitions.service(self.whole_commits(window));
         self.arrival = short;
         let (seen, rising) = (short.unwrap_or(0.0).max(long.unwrap_or(0.0)), self.rising(policy, lead));
         // What may come needs no headroom of its own: it has not come to stay.
@@ -284,6 +282,7 @@ impl GroupState {
         self.expected = (rising * headroom > seen).then_some(rising);
         self.service = service;
         self.delays.push_back((at, self.delay));
+        let window = self.whole_commits(window);
         while self.delays.len() > 2 && self.delays[1].0 <= at - window {
             self.delays.pop_front();
         }
@@ -320,7 +319,7 @@ impl GroupState {
 
     /// Whether something was processed as lately as commits and sweeps can tell.
     pub fn processing(&self, policy: &Policy, now: Time) -> bool {
-        let limit = 1.5 * policy.sweep_interval.max(self.progress_gap);
+        let limit = 1.5 * policy.sweep_interval.max(self.progress_gap()).max(self.commit_gap());
         self.last_progress.is_some_and(|last| now - last <= limit)
     }
 
@@ -328,12 +327,6 @@ impl GroupState {
     /// capacity sample a window later.
     pub fn steady_since(&self) -> Option<Time> {
         Some(self.same_members_since?.max(self.resumed_at?))
-    }
-
-    /// Whether messages wait and none was processed for longer than commits are apart.
-    pub fn stuck(&self, policy: &Policy, now: Time) -> bool {
-        let limit = (policy.tuning.stuck_sweeps * policy.sweep_interval).max(3.0 * self.progress_gap);
-        self.waiting > 0 && self.last_progress.is_some_and(|last| now - last > limit)
     }
 
     /// Whether nothing waits, no message came for `quiet` seconds, and every partition has a
@@ -346,7 +339,7 @@ impl GroupState {
     /// Delay up to which the group counts as recovered, s: half of the objective, but not
     /// less than what commits and sweeps alone make it look like.
     pub fn recovered_delay(&self, policy: &Policy) -> f64 {
-        (policy.max_delay / 2.0).max(2.0 * policy.sweep_interval + self.progress_gap)
+        (policy.max_delay / 2.0).max(self.explained_delay(policy))
     }
 
     /// What each partition asks for, when new replicas start to work after `start_up` and a

@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub arrival: Option<f64>,
     /// When it last got further, or had nothing to get further with.
     moved_at: Time,
+    /// When it last got further.
+    pub further_at: Option<Time>,
     /// Its last step forward left one record, and none has come since.
     left_one: bool,
     /// Nothing of it is processed while others are: a message that cannot be, or a consumer that hangs.
@@ -71,8 +73,6 @@ pub(super) struct Reading {
     pub all_committed: bool,
     /// Whether the partitions are not those of the last reading.
     pub realigned: bool,
-    /// The longest that a partition with work took to get further, s.
-    pub gap: f64,
     /// Messages deleted unread since the last reading, over all.
     pub expired: i64,
 }
@@ -129,8 +129,8 @@ impl Partitions {
             }
             entry.history.note_saturation(entry.waited, policy.saturated_delay());
             reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
-            if further && entry.lag > 0 && !entry.standing {
-                reading.gap = reading.gap.max(at - entry.moved_at);
+            if further {
+                entry.further_at = Some(at);
             }
             if further || lag == 0 {
                 entry.moved_at = at;
@@ -200,6 +200,7 @@ impl Partitions {
                 waited: 0.0,
                 arrival: None,
                 moved_at: at,
+                further_at: None,
                 // One that was there before us is taken for a mark: with a message it would be the same.
                 left_one: true,
                 standing: false,

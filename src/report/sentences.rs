@@ -209,6 +209,10 @@ fn states() -> Vec<(String, Decision)> {
             "keeping up, hardly anything".to_owned(),
             with(in_time(staying(S::KeepingUp, 1)), |d| d.numbers.arrival = Some(0.003)),
         ),
+        (
+            "keeping up, commits far apart".to_owned(),
+            with(in_time(staying(S::KeepingUp, 9)), |d| d.numbers.commits_apart = Some(62.0)),
+        ),
         ("recovering".to_owned(), staying(S::Recovering, 9)),
         ("recovering, one".to_owned(), staying(S::Recovering, 1)),
         ("recovering, end not known".to_owned(), with(staying(S::Recovering, 9), |d| d.numbers.eta = None)),

@@ -84,6 +84,7 @@ impl Case {
                 limits: vec![Limit::MaxReplicas],
                 numbers: Numbers {
                     stuck_partitions: Vec::new(),
+                    commits_apart: None,
                     lag: Some(lag),
                     delay: Some(74.0),
                     arrival: Some(420.0),
