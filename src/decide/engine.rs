@@ -80,7 +80,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         // to be known, and until then it must not be taken for none.
         state.state
     };
-    if state.state == ScalerState::Stuck {
+    if state.state == ScalerState::Stuck || state.groups.iter().any(|g| g.doubtful(policy)) {
         // What stands still is not gone by any time, however soon the rest is.
         numbers.eta = None;
     }
@@ -293,6 +293,8 @@ fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, 
         lag: known.then(|| state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.lag))),
         delay: known.then(|| state.groups.iter().map(|g| g.oldest).fold(0.0, f64::max)),
         stuck_partitions: state.groups.iter().flat_map(|g| g.stuck_partitions(policy)).collect(),
+        stuck_members: state.groups.iter().flat_map(|g| g.stuck_members(policy)).collect(),
+        undated: state.groups.iter().any(|g| g.undated),
         commits_apart: state.groups.iter().filter_map(|g| g.blurred(policy)).reduce(f64::max),
         arrival: sum(&|g| g.arrival),
         service: sum(&|g| g.service),
@@ -331,11 +333,15 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.idle_after() };
     let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.idle_after())));
     let alone = !numbers.stuck_partitions.is_empty();
+    // How long it has waited is not known, but how long the last of it will at least.
+    let undated = state.seen >= policy.tuning.warm_up
+        && state.groups.iter().any(|g| g.undated && g.lag > g.partition_count() as i64)
+        && numbers.eta.is_none_or(|eta| eta > policy.max_delay);
     if late && state.groups.iter().any(|g| g.late(policy) && g.surely_stuck(policy, now)) {
         ScalerState::Stuck
     } else if late && state.ceiling.holds(now) {
         ScalerState::DownstreamSaturated
-    } else if late || (recovering && state.learnt.late_since.is_some()) {
+    } else if late || undated || (recovering && state.learnt.late_since.is_some()) {
         let deadline = state.learnt.late_since.unwrap_or(now) + policy.recover_within;
         // Close to the deadline the estimate crosses it at every other look: the word stays.
         let room = if state.state == ScalerState::Recovering { ROOM * policy.recover_within } else { 0.0 };
@@ -346,6 +352,8 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     } else if alone {
         // The others are in time; this one never will be by itself.
         ScalerState::Stuck
+    } else if state.groups.iter().any(|g| g.doubtful(policy)) {
+        ScalerState::FallingBehind
     } else if idle {
         ScalerState::Idle
     } else {

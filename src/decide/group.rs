@@ -6,6 +6,7 @@
 mod lanes;
 mod rhythm;
 mod sampling;
+mod standing;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -36,6 +37,9 @@ pub(super) struct GroupState {
     pub delay: f64,
     /// How long the oldest message waits, s.
     pub oldest: f64,
+    /// Whether messages were there before the group was looked at, and nothing tells for how long: the delay is
+    /// at least what is said.
+    pub undated: bool,
     /// Over the rate window, msg/s.
     pub arrival: Option<f64>,
     /// Over the rate window, or what may come of a rise: whether the replicas there suffice is judged by it, msg/s.
@@ -49,7 +53,7 @@ pub(super) struct GroupState {
     pub growing: bool,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
-    /// Whether a message came since the last look.
+    /// Whether a message came since the last look, or since nobody is there to commit that it was read.
     pub arrives: bool,
     /// Messages deleted before the group read them, as far as it has not read on since.
     pub expired: i64,
@@ -104,6 +108,7 @@ impl GroupState {
             waiting: 0,
             delay: 0.0,
             oldest: 0.0,
+            undated: false,
             arrival: None,
             arrival_now: 0.0,
             arrival_up: 0.0,
@@ -220,23 +225,20 @@ impl GroupState {
         if reading.arrived {
             self.last_arrival = Some(at);
         }
-        self.arrives = reading.arrived;
+        // Until somebody is there: a look at which nothing may be written must not lose it.
+        let nobody = seen.members.is_empty() && !reading.all_committed;
+        self.arrives = reading.arrived || (self.arrives && nobody);
         self.expired = self.partitions.iter().fold(0, |sum: i64, e| sum.saturating_add(e.expired));
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
-        let silence = self.silence(policy).max(3.0 * self.commit_gap());
-        if reading.progressed {
-            self.partitions.note_standing(at, silence);
-        }
-        if seen.phase == GroupPhase::Stable && !reading.arrived {
-            self.partitions.note_residue(at, silence);
-        }
+        self.note_standing(policy, seen.phase, reading.progressed, at);
         self.waiting = self.partitions.waiting();
-        (self.delay, self.oldest) = (0.0, 0.0);
+        (self.delay, self.oldest, self.undated) = (0.0, 0.0, false);
         for entry in self.partitions.iter() {
             let delay = entry.delay();
             self.oldest = self.oldest.max(delay);
             if !entry.standing {
                 self.delay = self.delay.max(delay);
+                self.undated |= entry.undated();
             }
         }
         reading
@@ -290,7 +292,9 @@ impl GroupState {
             .delays
             .front()
             .is_some_and(|(_, before)| self.delay > before + 0.1 * (at - self.delays[0].0))
-            && at > self.delays[0].0;
+            && at > self.delays[0].0
+            // That grows by itself.
+            && !self.undated;
     }
 
     /// Where a sudden rise of arrivals leads to within `lead` seconds, msg/s; zero while there is
@@ -309,12 +313,6 @@ impl GroupState {
         }
         let slope = (fast - mean) / ((window - end) / 2.0);
         (fast + slope * (end / 2.0 + lead)).min(2.0 * fast)
-    }
-
-    /// Names of the partitions that are late and stand still while others are processed.
-    pub fn stuck_partitions(&self, policy: &Policy) -> Vec<String> {
-        let late = |e: &&Entry| e.standing && e.delay() > policy.max_delay;
-        self.partitions.iter().filter(late).map(Entry::name).collect()
     }
 
     /// Whether something was processed as lately as commits and sweeps can tell.
@@ -338,7 +336,11 @@ impl GroupState {
 
     /// Delay up to which the group counts as recovered, s: half of the objective, but not
     /// less than what commits and sweeps alone make it look like.
+    /// While what waits is of unknown age, no delay is.
     pub fn recovered_delay(&self, policy: &Policy) -> f64 {
+        if self.undated {
+            return f64::NEG_INFINITY;
+        }
         (policy.max_delay / 2.0).max(self.explained_delay(policy))
     }
 

@@ -21,10 +21,12 @@ pub(super) struct Entry {
     pub lag: i64,
     /// How long its oldest unread message has waited, by the history, s.
     waited: f64,
+    /// Whether the history does not tell.
+    older: bool,
     /// Messages arriving over the rate window, msg/s.
     pub arrival: Option<f64>,
     /// When it last got further, or had nothing to get further with.
-    moved_at: Time,
+    pub moved_at: Time,
     /// When it last got further.
     pub further_at: Option<Time>,
     /// Its last step forward left one record, and none has come since.
@@ -43,6 +45,11 @@ impl Entry {
     /// How long its oldest unread message has waited, s.
     pub fn delay(&self) -> f64 {
         if self.residue { 0.0 } else { self.waited }
+    }
+
+    /// Whether messages wait of which nothing tells how long. One may be the mark at the end of a transaction.
+    pub fn undated(&self) -> bool {
+        self.older && self.lag > 0 && !(self.left_one && self.lag == 1)
     }
 
     /// Whether it is the partition of that name.
@@ -121,6 +128,7 @@ impl Partitions {
             reading.progressed |= further;
             // Read from the history while it is at hand: thousands of them are in no cache.
             entry.waited = entry.history.delay().unwrap_or(0.0);
+            entry.older = entry.history.older();
             entry.arrival = entry.history.arrival(window);
             if further && entry.standing {
                 // While it stood still it kept nobody busy, however much waited.
@@ -155,7 +163,7 @@ impl Partitions {
     /// processes others meanwhile: else the group as a whole stands still.
     pub fn note_standing(&mut self, at: Time, limit: f64) {
         for entry in &mut self.entries {
-            entry.standing = entry.lag > 0 && at - entry.moved_at > limit;
+            entry.standing = entry.lag > 0 && !entry.residue && at - entry.moved_at > limit;
         }
     }
 
@@ -166,6 +174,13 @@ impl Partitions {
     pub fn note_residue(&mut self, at: Time, limit: f64) {
         for entry in &mut self.entries {
             entry.residue = entry.left_one && entry.lag == 1 && at - entry.moved_at > limit;
+        }
+    }
+
+    /// While partitions move nobody is to blame: the last `seconds` before `at` do not count.
+    pub fn wait(&mut self, seconds: f64, at: Time) {
+        for entry in self.entries.iter_mut().filter(|e| !e.standing) {
+            entry.moved_at = (entry.moved_at + seconds).min(at);
         }
     }
 
@@ -198,6 +213,7 @@ impl Partitions {
                 history: History::default(),
                 lag: 0,
                 waited: 0.0,
+                older: false,
                 arrival: None,
                 moved_at: at,
                 further_at: None,

@@ -260,8 +260,9 @@ pub fn state_sentence(decision: &Decision) -> String {
     let replicas = plural(asked.unwrap_or(0), "replica");
     let clear = if asked == Some(1) { "clears" } else { "clear" };
     let behind = format!(
-        "{} behind, the oldest message waits {}",
+        "{} behind, the oldest message waits {}{}",
         count(n.lag.unwrap_or(0)),
+        if n.undated { "at least " } else { "" },
         span(n.delay.unwrap_or(0.0))
     );
     let blurred = blurred(decision);
@@ -309,6 +310,15 @@ pub fn state_sentence(decision: &Decision) -> String {
                 rate(n.service)
             ),
         },
+        ScalerState::Stuck if !n.stuck_members.is_empty() => format!(
+            "{behind}: {} nothing of {} while others do. More replicas would not help; look whether {}, or cannot get past a message",
+            match n.stuck_members.as_slice() {
+                [one] => format!("member {one} processes"),
+                more => format!("members {} process", listed(more)),
+            },
+            listed(&n.stuck_partitions),
+            if n.stuck_members.len() == 1 { "it hangs, is gone" } else { "they hang, are gone" }
+        ),
         ScalerState::Stuck if !n.stuck_partitions.is_empty() => format!(
             "{behind}: nothing of {} is being processed while other partitions are. {} left out of scaling, as more replicas would not help; look for a message that cannot be processed",
             listed(&n.stuck_partitions),

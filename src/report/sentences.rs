@@ -235,6 +235,11 @@ fn states() -> Vec<(String, Decision)> {
         ("stuck, one member".to_owned(), members(Some(1))),
         ("stuck, no members".to_owned(), members(Some(0))),
         ("stuck, one partition".to_owned(), stuck(1)),
+        (
+            "stuck, one member of several".to_owned(),
+            with(stuck(2), |d| d.numbers.stuck_members = vec!["consumer-1-5f2 on 10.0.0.7".into()]),
+        ),
+        ("behind at least".to_owned(), with(staying(S::Recovering, 9), |d| d.numbers.undated = true)),
         ("stuck, three partitions".to_owned(), stuck(3)),
         ("stuck, many partitions".to_owned(), stuck(12)),
         ("saturated".to_owned(), limited(staying(S::DownstreamSaturated, 4), &[Limit::Downstream])),

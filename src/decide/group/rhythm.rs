@@ -147,6 +147,11 @@ impl GroupState {
         sweeps.max(3.0 * self.progress_gap()).max(1.5 * self.commit_gap())
     }
 
+    /// The same of one partition or member alone: a single message may take as long.
+    pub(super) fn least_silence(&self, policy: &Policy) -> f64 {
+        self.silence(policy).max(unknown(policy))
+    }
+
     /// The longest silence that commits and sweeps explain, whatever their rhythm may be, s.
     pub(super) fn silence(&self, policy: &Policy) -> f64 {
         let least = if self.rhythm.known() { 0.0 } else { unknown(policy) };

@@ -85,6 +85,8 @@ impl Case {
                 numbers: Numbers {
                     stuck_partitions: Vec::new(),
                     commits_apart: None,
+                    undated: false,
+                    stuck_members: Vec::new(),
                     lag: Some(lag),
                     delay: Some(74.0),
                     arrival: Some(420.0),
