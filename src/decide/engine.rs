@@ -62,7 +62,8 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
                 // What comes of an outage does not tell that the last step down was one too many.
                 state.stepped_down = None;
             }
-            rules::blind(policy, workload.as_ref().ok(), state.blind_for(policy, now))
+            let floor = state.stale(policy, now).then(|| rules::floor(policy, &state, seen, now));
+            rules::blind(policy, workload.as_ref().ok(), floor, state.blind_for(policy, now))
         }
     };
 
@@ -71,7 +72,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
     state.state = if policy.mode == Mode::Paused {
         ScalerState::Paused
-    } else if !complete && stale {
+    } else if !complete && (stale || choice.rule == Rule::Fallback) {
         ScalerState::Blind
     } else if complete && !(state.seen < policy.tuning.warm_up && behind(state.state)) {
         classify(policy, &state, &numbers)
@@ -90,7 +91,8 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
     if policy.mode == Mode::DryRun && choice.to != from {
         limits.push(Limit::DryRun);
     }
-    state.asked_down = choice.to.filter(|to| write && Some(*to) < from);
+    // Whoever goes back from replicas that did not help, or to the owner's bounds, tells nothing of the base.
+    state.asked_down = choice.to.filter(|_| write && choice.rule == Rule::ScaleDown);
     let decision = Decision {
         at: now,
         from,
@@ -263,7 +265,7 @@ fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time)
     let late = state.groups.iter().any(|g| g.late(policy));
     let recovered = state.groups.iter().all(|g| g.delay <= g.recovered_delay(policy));
     if late {
-        state.late_at = Some(now);
+        base::note_late(state, now);
     }
     if look.stuck && !look.settling && state.rebalancing_since.is_none() {
         // The consumers stood still, and that explains what comes of it.

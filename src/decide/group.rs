@@ -4,6 +4,7 @@
 //! had work throughout the window, of a group that did not change meanwhile.
 
 mod lanes;
+mod loads;
 mod rhythm;
 mod sampling;
 mod standing;
@@ -11,9 +12,9 @@ mod standing;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use self::loads::Shares;
 use self::rhythm::{Pulse, Rhythm};
 use super::capacity::Capacity;
-use super::demand::Load;
 use super::order::ordered;
 use super::partitions::{Entry, FAST_SWEEPS, Partitions, Reading};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
@@ -61,6 +62,10 @@ pub(super) struct GroupState {
     /// The places of each member's partitions among them; what is not read has none.
     places: Vec<Vec<usize>>,
     partitions: Partitions,
+    /// What each of them is of the whole.
+    shares: Shares,
+    /// How many of them stand still while others are processed.
+    standing: usize,
     /// Whether they are others than at the last look.
     realigned: bool,
     delays: VecDeque<(Time, f64)>,
@@ -121,6 +126,8 @@ impl GroupState {
             members: Vec::new(),
             places: Vec::new(),
             partitions: Partitions::default(),
+            shares: Shares::default(),
+            standing: 0,
             realigned: false,
             delays: VecDeque::new(),
             same_members_since: None,
@@ -228,18 +235,24 @@ impl GroupState {
         // Until somebody is there: a look at which nothing may be written must not lose it.
         let nobody = seen.members.is_empty() && !reading.all_committed;
         self.arrives = reading.arrived || (self.arrives && nobody);
-        self.expired = self.partitions.iter().fold(0, |sum: i64, e| sum.saturating_add(e.expired));
+        self.expired = reading.behind_retention;
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
-        self.note_standing(policy, seen.phase, reading.progressed, at);
-        self.waiting = self.partitions.waiting();
-        (self.delay, self.oldest, self.undated) = (0.0, 0.0, false);
-        for entry in self.partitions.iter() {
+        let still = self.still(policy, seen.phase, reading.progressed, at);
+        // One walk: they are thousands, in no cache.
+        (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
+        self.undated = false;
+        self.shares.clear();
+        for entry in self.partitions.note_still(at, still) {
             let delay = entry.delay();
+            self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
             self.oldest = self.oldest.max(delay);
-            if !entry.standing {
+            if entry.standing {
+                self.standing += 1;
+            } else {
                 self.delay = self.delay.max(delay);
                 self.undated |= entry.undated();
             }
+            self.shares.push(entry);
         }
         reading
     }
@@ -344,65 +357,10 @@ impl GroupState {
         (policy.max_delay / 2.0).max(self.explained_delay(policy))
     }
 
-    /// What each partition asks for, when new replicas start to work after `start_up` and a
-    /// pause of `pause` seconds: what waits now, what the present replicas do not keep up with
-    /// until then, and what arrives in the pause.
-    pub fn loads(&self, start_up: f64, pause: f64) -> Vec<Load> {
-        let growth =
-            (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
-        self.spread(self.arrival_up, growth)
-    }
-
-    /// What each partition asks for of the replicas there, when those still to come work after `coming` seconds.
-    /// What arrived before the rate window is none of it: replicas that were too few then may be enough now.
-    pub fn present_loads(&self, coming: f64) -> Vec<Load> {
-        let growth = (self.arrival_now - self.service.unwrap_or(0.0)).max(0.0) * coming;
-        self.spread(self.arrival_now, growth)
-    }
-
-    /// What each partition asks for once nothing waits, at the rate at which messages arrive now. For sizing
-    /// down: the largest of it over the down window counts, so that it need not allow for a rise.
-    pub fn quiet_loads(&self) -> Vec<Load> {
-        let loads = self.spread(self.arrival.unwrap_or(self.arrival_up), 0.0);
-        loads.into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
-    }
-
-    fn spread(&self, rate: f64, growth: f64) -> Vec<Load> {
-        let known: f64 = self.partitions.iter().filter_map(|e| e.arrival).sum();
-        let even = rate / self.partitions.len().max(1) as f64;
-        self.partitions
-            .iter()
-            .map(|entry| {
-                // The partitions' own short-window rates give the shares; the sum is the group's.
-                let arrival = match entry.arrival {
-                    Some(own) if known > 0.0 => own.max(0.0) / known * rate,
-                    _ => even,
-                };
-                let share = if rate > 0.0 { arrival / rate } else { 0.0 };
-                // What stands still alone no replica count clears.
-                let waits = if entry.standing { 0.0 } else { entry.lag as f64 };
-                Load { arrival, backlog: waits + growth * share }
-            })
-            .collect()
-    }
-
-    /// The loads summed by member, as partitions are dealt out now; `None` when that is not known,
-    /// or not all partitions have a member.
-    pub fn by_member(&self, loads: &[Load]) -> Option<Vec<Load>> {
-        if self.phase != GroupPhase::Stable || self.members.is_empty() {
-            return None;
-        }
-        let mut dealt = 0;
-        let all = self.members.iter().zip(&self.places);
-        let sums = all.filter(|(m, _)| !m.assignment.is_empty()).map(|(_, places)| {
-            places.iter().fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, place| {
-                dealt += 1;
-                let of = loads.get(*place).copied().unwrap_or(Load { arrival: 0.0, backlog: 0.0 });
-                Load { arrival: sum.arrival + of.arrival, backlog: sum.backlog + of.backlog }
-            })
-        });
-        let sums: Vec<Load> = sums.collect();
-        (dealt == loads.len()).then_some(sums)
+    /// Delay up to which nothing speaks against fewer replicas, s: a message that waits longer shows that its
+    /// consumer is busy, and however late it may be, what waits would be left to fewer.
+    pub fn calm_delay(&self, policy: &Policy) -> f64 {
+        policy.saturated_delay().max(self.explained_delay(policy)).min(self.recovered_delay(policy))
     }
 
     /// The group's own numbers, without its demand.

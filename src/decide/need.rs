@@ -84,7 +84,8 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     };
     let waits = group.delay > group.recovered_delay(policy);
     // Of the time until the first message is deleted half is for what cannot be foreseen.
-    let loss = group.time_to_loss(policy).filter(|_| waits).map_or(f64::INFINITY, |ttl| ttl * SAFE);
+    let lost = if waits { group.time_to_loss(policy) } else { None };
+    let loss = lost.map_or(f64::INFINITY, |ttl| ttl * SAFE);
     let remaining = look.remaining().min(loss);
     let drained = drains.is_some_and(|t| t <= remaining * policy.tuning.drain_trigger);
     let deadline = !drained && loss < look.remaining();

@@ -63,6 +63,18 @@ impl Entry {
     }
 }
 
+/// For how long a partition must have stood still to be told apart, s; `None` where it cannot be told now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Still {
+    /// To stand still alone: only of a group that processes others meanwhile, else the group as a whole
+    /// stands still.
+    pub alone: Option<f64>,
+    /// To have nothing left but the mark at the end of a transaction: one record, of which nothing has come
+    /// though somebody reads. Consumers that commit the offset after their last message never get past it
+    /// (KAFKA-6607). A message that came by itself is told from it: nobody stepped forward to it.
+    pub residue: Option<f64>,
+}
+
 /// What a reading of all partitions told.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Reading {
@@ -82,6 +94,8 @@ pub(super) struct Reading {
     pub realigned: bool,
     /// Messages deleted unread since the last reading, over all.
     pub expired: i64,
+    /// Messages deleted unread as far as nobody has read on since, over all.
+    pub behind_retention: i64,
 }
 
 /// The partitions of a group, in the order of the observation.
@@ -116,6 +130,7 @@ impl Partitions {
         for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
+            reading.behind_retention = reading.behind_retention.saturating_add(expired);
             (entry.expired, entry.retention) = (expired, p.retention);
             let arrived = entry.history.end().is_some_and(|before| before != end);
             reading.arrived |= arrived;
@@ -159,24 +174,6 @@ impl Partitions {
         reading
     }
 
-    /// Tells apart the partitions that have stood still for `limit` seconds. Only of a group that
-    /// processes others meanwhile: else the group as a whole stands still.
-    pub fn note_standing(&mut self, at: Time, limit: f64) {
-        for entry in &mut self.entries {
-            entry.standing = entry.lag > 0 && !entry.residue && at - entry.moved_at > limit;
-        }
-    }
-
-    /// Finds the partitions whose only record left is the mark at the end of a transaction: one, of
-    /// which nothing has come of for `limit` seconds though somebody reads. Consumers that commit the
-    /// offset after their last message never get past it (KAFKA-6607). A message that came by itself is
-    /// told from it: nobody stepped forward to it.
-    pub fn note_residue(&mut self, at: Time, limit: f64) {
-        for entry in &mut self.entries {
-            entry.residue = entry.left_one && entry.lag == 1 && at - entry.moved_at > limit;
-        }
-    }
-
     /// While partitions move nobody is to blame: the last `seconds` before `at` do not count.
     pub fn wait(&mut self, seconds: f64, at: Time) {
         for entry in self.entries.iter_mut().filter(|e| !e.standing) {
@@ -184,10 +181,18 @@ impl Partitions {
         }
     }
 
-    /// Messages that wait, without the marks at the end of transactions.
-    pub fn waiting(&self) -> i64 {
-        let each = self.entries.iter().map(|e| if e.residue { 0 } else { e.lag });
-        each.fold(0, |sum: i64, lag| sum.saturating_add(lag))
+    /// Tells apart the partitions that stand still, and those of which no more will come. All of them.
+    pub fn note_still(&mut self, at: Time, still: Still) -> impl Iterator<Item = &Entry> {
+        self.entries.iter_mut().map(move |entry| {
+            let since = at - entry.moved_at;
+            if let Some(limit) = still.residue {
+                entry.residue = entry.left_one && entry.lag == 1 && since > limit;
+            }
+            if let Some(limit) = still.alone {
+                entry.standing = entry.lag > 0 && !entry.residue && since > limit;
+            }
+            &*entry
+        })
     }
 
     fn same<'a>(&self, mut keys: impl Iterator<Item = (&'a Arc<str>, i32)>) -> bool {

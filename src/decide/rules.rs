@@ -99,7 +99,8 @@ impl<'a> Look<'a> {
     /// Time left to drain, s, were the replicas there now.
     pub fn remaining(&self) -> f64 {
         let total = self.policy.recover_within;
-        self.late_since.map_or(total, |since| (since + total - self.now).max(total / 4.0))
+        // A clock that another process had may have been ahead of this one.
+        self.late_since.map_or(total, |since| (since + total - self.now).clamp(total / 4.0, total))
     }
 }
 
@@ -141,22 +142,25 @@ pub(super) fn floor(policy: &Policy, state: &State, seen: &Observation, now: Tim
     Floor { replicas: floor.replicas.min(policy.max_replicas), ..floor }
 }
 
-/// Nothing complete was seen: keep what is, or the owner's fallback.
-pub(super) fn blind(policy: &Policy, workload: Option<&Workload>, blind_for: f64) -> Choice {
-    let Some(workload) = workload else {
+/// Nothing complete was seen: keep what is, or as many as the owner asks for whatever is seen: the floor, and
+/// the fallback. It takes nothing away. `floor` is none while a look may yet follow that sees everything.
+pub(super) fn blind(
+    policy: &Policy,
+    workload: Option<&Workload>,
+    floor: Option<Floor>,
+    blind_for: f64,
+) -> Choice {
+    let Some(current) = workload.map(|w| w.replicas) else {
         return Choice::keep(None, Rule::Blind);
     };
-    match policy.fallback {
-        Some(fallback) if blind_for >= fallback.after && workload.replicas < fallback.replicas => {
-            let asked = fallback.replicas.max(policy.min_replicas).min(policy.max_replicas);
-            let to = asked.max(workload.replicas);
-            Choice::keep(Some(to), Rule::Fallback)
-        }
-        Some(fallback) if blind_for >= fallback.after => {
-            Choice::keep(Some(workload.replicas), Rule::Fallback)
-        }
-        _ => Choice::keep(Some(workload.replicas), Rule::Blind),
+    let fallback = policy.fallback.filter(|f| blind_for >= f.after);
+    let fallen_back =
+        fallback.map_or(i32::MIN, |f| f.replicas.max(policy.min_replicas).min(policy.max_replicas));
+    if let Some(floor) = floor.filter(|f| f.replicas > current.max(fallen_back)) {
+        return Choice { limits: vec![floor.limit], ..Choice::keep(Some(floor.replicas), floor.rule) };
     }
+    let rule = if fallback.is_some() { Rule::Fallback } else { Rule::Blind };
+    Choice::keep(Some(current.max(fallen_back)), rule)
 }
 
 /// Everything was seen: how many replicas.
@@ -206,6 +210,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         return choice;
     }
     let still = state.rebalancing_since.is_none();
+    let lost = needs.iter().any(|n| n.deadline);
     let bounded = current.clamp(look.floor.replicas, look.policy.max_replicas);
     if bounded < current && look.policy.mode == Mode::PausedScaleDown {
         choice.limits.extend([Limit::MaxReplicas, Limit::PausedScaleDown]);
@@ -219,7 +224,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     } else if current == 0 && zero::about_to_be_forgotten(look.policy, state, look.now) {
         choice.to = Some(1);
         choice.rule = Rule::KeepOffsets;
-    } else if let Some(back) = state.ceiling.back(look.now).filter(|back| *back < current && still) {
+    } else if let Some(back) = state.ceiling.back(look.now).filter(|back| *back < current && still && !lost) {
         go_back(look, back, &mut choice);
     } else if wanted > current {
         up(look, state, &needs, wanted, &mut choice);

@@ -3,7 +3,7 @@
 //! At first it is left out of what more replicas are asked for; only after minutes is it called by name.
 
 use super::GroupState;
-use crate::decide::partitions::Entry;
+use crate::decide::partitions::{Entry, Still};
 use crate::decide::{GroupPhase, Policy, Time};
 
 /// After how long a partition that stands still is called so, s: by then Kafka would have taken it from a
@@ -11,17 +11,18 @@ use crate::decide::{GroupPhase, Policy, Time};
 const CALLED: f64 = 300.0;
 
 impl GroupState {
-    /// Notes what stands still alone, and what is only the mark at the end of a transaction.
-    pub(super) fn note_standing(&mut self, policy: &Policy, phase: GroupPhase, progressed: bool, at: Time) {
+    /// After which time what stands still alone is told apart, and what is only the mark at the end of a
+    /// transaction.
+    pub(super) fn still(&mut self, policy: &Policy, phase: GroupPhase, progressed: bool, at: Time) -> Still {
         if let (GroupPhase::Rebalancing, Some(last)) = (phase, self.at) {
             self.partitions.wait(at - last, at);
         }
         let gaps = 3.0 * self.commit_gap();
-        if phase == GroupPhase::Stable {
-            self.partitions.note_residue(at, self.silence(policy).max(gaps));
-        }
-        if progressed {
-            self.partitions.note_standing(at, self.least_silence(policy).max(gaps));
+        let residue = self.silence(policy).max(gaps);
+        let alone = self.least_silence(policy).max(gaps);
+        Still {
+            alone: progressed.then_some(alone),
+            residue: (phase == GroupPhase::Stable).then_some(residue),
         }
     }
 
@@ -48,12 +49,18 @@ impl GroupState {
 
     /// Names of the partitions that are late and stand still while others are processed.
     pub fn stuck_partitions(&self, policy: &Policy) -> Vec<String> {
+        if self.standing == 0 {
+            return Vec::new();
+        }
         let late = |e: &&Entry| e.delay() > policy.max_delay && self.called(policy, e);
         self.partitions.iter().filter(late).map(Entry::name).collect()
     }
 
     /// The members behind them, where it is they that process nothing: who, and from where.
     pub fn stuck_members(&self, policy: &Policy) -> Vec<String> {
+        if self.standing == 0 {
+            return Vec::new();
+        }
         let late = |place: &usize| {
             self.partitions.at(*place).is_some_and(|e| e.delay() > policy.max_delay && self.called(policy, e))
         };
@@ -64,14 +71,16 @@ impl GroupState {
 
     /// Whether messages are late of which it is not clear yet who holds them up.
     pub fn doubtful(&self, policy: &Policy) -> bool {
-        self.partitions.iter().any(|e| e.standing && e.delay() > policy.max_delay && !self.called(policy, e))
+        let doubtful = |e: &Entry| e.standing && e.delay() > policy.max_delay && !self.called(policy, e);
+        self.standing > 0 && self.partitions.iter().any(doubtful)
     }
 
     /// Whether all that waits is in time, but for messages that nobody can process: what a member that hangs
     /// has, others will have to do.
     pub fn calm(&self, policy: &Policy) -> bool {
-        self.delay <= self.recovered_delay(policy)
-            && self.partitions.iter().all(|e| !e.standing || self.called(policy, e))
-            && (!self.partitions.iter().any(|e| e.standing) || self.hung().next().is_none())
+        self.delay <= self.calm_delay(policy)
+            && (self.standing == 0
+                || (self.partitions.iter().all(|e| !e.standing || self.called(policy, e))
+                    && self.hung().next().is_none()))
     }
 }
