@@ -269,8 +269,14 @@ pub struct Numbers {
     pub lag: Option<i64>,
     /// How long the oldest unread message has waited, s.
     pub delay: Option<f64>,
+    /// Whether that is the least that it has waited: it was there before anybody looked.
+    pub undated: bool,
+    /// Members that process nothing while others do, by id and host.
+    pub stuck_members: Vec<String>,
     /// Partitions that stand still while others of their group are processed, by name.
     pub stuck_partitions: Vec<String>,
+    /// Time between two commits, s, where it is so long that it cannot be seen whether the objective is kept.
+    pub commits_apart: Option<f64>,
     /// Messages arriving, msg/s.
     pub arrival: Option<f64>,
     /// Messages processed, msg/s.

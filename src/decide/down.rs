@@ -89,7 +89,7 @@ pub(super) fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
         let stable = g.phase == GroupPhase::Stable
             || look.workload.replicas == 0
             || (g.partition_count() == 0 && g.phase != GroupPhase::Rebalancing);
-        stable && g.delay <= g.calm_delay(look.policy)
+        stable && g.calm(look.policy)
     });
     let moving = state.rebalancing_since.is_some();
     if !settled || moving || look.stuck || look.settling || look.workload.rolling_out {

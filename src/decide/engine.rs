@@ -81,7 +81,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         // to be known, and until then it must not be taken for none.
         state.state
     };
-    if state.state == ScalerState::Stuck {
+    if state.state == ScalerState::Stuck || state.groups.iter().any(|g| g.doubtful(policy)) {
         // What stands still is not gone by any time, however soon the rest is.
         numbers.eta = None;
     }
@@ -262,7 +262,7 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
 /// The time to recover runs from the moment messages are late and something is processed:
 /// while nothing is, no replica count could keep it.
 fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time) {
-    let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
+    let late = state.groups.iter().any(|g| g.late(policy));
     let recovered = state.groups.iter().all(|g| g.delay <= g.recovered_delay(policy));
     if late {
         base::note_late(state, now);
@@ -295,6 +295,9 @@ fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, 
         lag: known.then(|| state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.lag))),
         delay: known.then(|| state.groups.iter().map(|g| g.oldest).fold(0.0, f64::max)),
         stuck_partitions: state.groups.iter().flat_map(|g| g.stuck_partitions(policy)).collect(),
+        stuck_members: state.groups.iter().flat_map(|g| g.stuck_members(policy)).collect(),
+        undated: state.groups.iter().any(|g| g.undated),
+        commits_apart: state.groups.iter().filter_map(|g| g.blurred(policy)).reduce(f64::max),
         arrival: sum(&|g| g.arrival),
         service: sum(&|g| g.service),
         capacity: choice.binding.and_then(|i| state.groups.get(i)).and_then(GroupState::capacity),
@@ -324,7 +327,7 @@ fn behind(state: ScalerState) -> bool {
 
 fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let now = state.last_complete.unwrap_or_default();
-    let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
+    let late = state.groups.iter().any(|g| g.late(policy));
     let recovering = (behind(state.state) || state.state == ScalerState::Blind)
         && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
     // A group that was idle when another process last looked stays so until something arrives.
@@ -332,11 +335,15 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.idle_after() };
     let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.idle_after())));
     let alone = !numbers.stuck_partitions.is_empty();
-    if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
+    // How long it has waited is not known, but how long the last of it will at least.
+    let undated = state.seen >= policy.tuning.warm_up
+        && state.groups.iter().any(|g| g.undated && g.lag > g.partition_count() as i64)
+        && numbers.eta.is_none_or(|eta| eta > policy.max_delay);
+    if late && state.groups.iter().any(|g| g.late(policy) && g.surely_stuck(policy, now)) {
         ScalerState::Stuck
     } else if late && state.ceiling.holds(now) {
         ScalerState::DownstreamSaturated
-    } else if late || (recovering && state.learnt.late_since.is_some()) {
+    } else if late || undated || (recovering && state.learnt.late_since.is_some()) {
         let deadline = state.learnt.late_since.unwrap_or(now) + policy.recover_within;
         // Close to the deadline the estimate crosses it at every other look: the word stays.
         let room = if state.state == ScalerState::Recovering { ROOM * policy.recover_within } else { 0.0 };
@@ -347,6 +354,8 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     } else if alone {
         // The others are in time; this one never will be by itself.
         ScalerState::Stuck
+    } else if state.groups.iter().any(|g| g.doubtful(policy)) {
+        ScalerState::FallingBehind
     } else if idle {
         ScalerState::Idle
     } else {

@@ -5,21 +5,22 @@
 
 mod lanes;
 mod loads;
+mod rhythm;
 mod sampling;
+mod standing;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use self::loads::Shares;
+use self::rhythm::{Pulse, Rhythm};
 use super::capacity::Capacity;
 use super::order::ordered;
-use super::partitions::{Entry, FAST_SWEEPS, Partitions, Reading, Still};
+use super::partitions::{Entry, FAST_SWEEPS, Partitions, Reading};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
 
 /// Readings closer than this are one, s: no rate is to be made of nothing.
 const APART: f64 = 1e-3;
-/// Longest time between two commits believed, s.
-const LONGEST_GAP: f64 = 120.0;
 /// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
 const NOISE: f64 = 4.0;
 
@@ -37,6 +38,9 @@ pub(super) struct GroupState {
     pub delay: f64,
     /// How long the oldest message waits, s.
     pub oldest: f64,
+    /// Whether messages were there before the group was looked at, and nothing tells for how long: the delay is
+    /// at least what is said.
+    pub undated: bool,
     /// Over the rate window, msg/s.
     pub arrival: Option<f64>,
     /// Over the rate window, or what may come of a rise: whether the replicas there suffice is judged by it, msg/s.
@@ -50,7 +54,7 @@ pub(super) struct GroupState {
     pub growing: bool,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
-    /// Whether a message came since the last look.
+    /// Whether a message came since the last look, or since nobody is there to commit that it was read.
     pub arrives: bool,
     /// Messages deleted before the group read them, as far as it has not read on since.
     pub expired: i64,
@@ -68,10 +72,12 @@ pub(super) struct GroupState {
     same_members_since: Option<Time>,
     last_arrival: Option<Time>,
     pub last_progress: Option<Time>,
-    /// Time between two commits, as the longest seen lately, s.
-    pub progress_gap: f64,
-    /// Time between two commits of a consumer with work, as the longest seen lately, s.
-    commit_gap: f64,
+    /// Commits of the group as a whole, and those of a member with work.
+    rhythm: Rhythm,
+    member_rhythm: Rhythm,
+    pulses: Vec<Pulse>,
+    /// When a silence ended last that their rhythm did not explain.
+    silent_until: Option<Time>,
     /// Progress before the membership last changed, until it resumes.
     paused_from: Option<Time>,
     /// When it began to process again after it was stuck, or was first seen.
@@ -107,6 +113,7 @@ impl GroupState {
             waiting: 0,
             delay: 0.0,
             oldest: 0.0,
+            undated: false,
             arrival: None,
             arrival_now: 0.0,
             arrival_up: 0.0,
@@ -126,8 +133,10 @@ impl GroupState {
             same_members_since: None,
             last_arrival: None,
             last_progress: None,
-            progress_gap: 0.0,
-            commit_gap: 0.0,
+            rhythm: Rhythm::default(),
+            member_rhythm: Rhythm::default(),
+            pulses: Vec::new(),
+            silent_until: None,
             paused_from: None,
             resumed_at: None,
             capacity: Capacity::restored(capacity),
@@ -155,8 +164,8 @@ impl GroupState {
         // What happened while nothing was seen took who knows how long.
         let blind = policy.tuning.stale_sweeps * policy.sweep_interval;
         self.unseen = self.at.is_some_and(|last| at - last > blind);
-        let stuck_before = self.stuck(policy, at);
-        let reading = self.read_partitions(policy, seen, at, stuck_before);
+        let stuck_before = self.surely_stuck(policy, at);
+        let reading = self.read_partitions(policy, seen, at);
         let progressed = reading.progressed;
         noticed.expired = (reading.expired > 0).then_some(reading.expired);
 
@@ -181,22 +190,27 @@ impl GroupState {
         self.phase = seen.phase;
         if changed || self.realigned {
             self.find_lanes();
+            self.listen_anew();
         }
 
         if progressed && stuck_before {
             self.resumed_at = Some(at);
         }
+        let mut gap = None;
         if progressed || self.waiting == 0 {
             if let (true, Some(last)) = (progressed, self.last_progress) {
-                if let Some(from) = self.paused_from.take().filter(|_| !stuck_before) {
-                    noticed.pause = Some(at - from);
-                } else if !stuck_before && !self.unseen {
-                    self.progress_gap = (at - last).max(self.progress_gap * 0.9);
+                if let Some(from) = self.paused_from {
+                    // Who works again commits only after a while: that is no part of the pause.
+                    let waited = (self.progress_gap() - policy.sweep_interval).max(0.0);
+                    noticed.pause = Some(at - from - waited).filter(|p| *p > 0.0 && !stuck_before);
+                } else if !self.unseen {
+                    gap = Some(at - last);
                 }
             }
             self.paused_from = None;
             self.last_progress = Some(at);
         }
+        self.note_rhythm(policy, at, gap);
         self.last_progress.get_or_insert(at);
         // The first look tells nothing of arrivals: count from there.
         self.last_arrival.get_or_insert(at);
@@ -207,13 +221,7 @@ impl GroupState {
         noticed
     }
 
-    fn read_partitions(
-        &mut self,
-        policy: &Policy,
-        seen: &GroupObservation,
-        at: Time,
-        stuck: bool,
-    ) -> Reading {
+    fn read_partitions(&mut self, policy: &Policy, seen: &GroupObservation, at: Time) -> Reading {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
         self.realigned = reading.realigned;
         self.pressed = reading.pressed;
@@ -224,21 +232,15 @@ impl GroupState {
         if reading.arrived {
             self.last_arrival = Some(at);
         }
-        self.arrives = reading.arrived;
+        // Until somebody is there: a look at which nothing may be written must not lose it.
+        let nobody = seen.members.is_empty() && !reading.all_committed;
+        self.arrives = reading.arrived || (self.arrives && nobody);
         self.expired = reading.behind_retention;
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
-        // A gap that a rebalance or an outage made is none between commits.
-        if !stuck && !self.unseen && self.same_members_since.is_some() && reading.gap <= LONGEST_GAP {
-            self.commit_gap = reading.gap.max(self.commit_gap * 0.98);
-        }
-        let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
-        let limit = sweeps.max(3.0 * self.commit_gap);
-        let still = Still {
-            alone: reading.progressed.then_some(limit),
-            residue: (seen.phase == GroupPhase::Stable && !reading.arrived).then_some(limit),
-        };
+        let still = self.still(policy, seen.phase, reading.progressed, at);
         // One walk: they are thousands, in no cache.
         (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
+        self.undated = false;
         self.shares.clear();
         for entry in self.partitions.note_still(at, still) {
             let delay = entry.delay();
@@ -248,6 +250,7 @@ impl GroupState {
                 self.standing += 1;
             } else {
                 self.delay = self.delay.max(delay);
+                self.undated |= entry.undated();
             }
             self.shares.push(entry);
         }
@@ -284,7 +287,7 @@ impl GroupState {
     fn rates(&mut self, policy: &Policy, at: Time, lead: f64) {
         let window = policy.rate_window();
         let (short, long) = (self.partitions.arrival(window), self.partitions.arrival(5.0 * window));
-        let service = self.partitions.service(window);
+        let service = self.partitions.service(self.whole_commits(window));
         self.arrival = short;
         let (seen, rising) = (short.unwrap_or(0.0).max(long.unwrap_or(0.0)), self.rising(policy, lead));
         // What may come needs no headroom of its own: it has not come to stay.
@@ -294,6 +297,7 @@ impl GroupState {
         self.expected = (rising * headroom > seen).then_some(rising);
         self.service = service;
         self.delays.push_back((at, self.delay));
+        let window = self.whole_commits(window);
         while self.delays.len() > 2 && self.delays[1].0 <= at - window {
             self.delays.pop_front();
         }
@@ -301,7 +305,9 @@ impl GroupState {
             .delays
             .front()
             .is_some_and(|(_, before)| self.delay > before + 0.1 * (at - self.delays[0].0))
-            && at > self.delays[0].0;
+            && at > self.delays[0].0
+            // That grows by itself.
+            && !self.undated;
     }
 
     /// Where a sudden rise of arrivals leads to within `lead` seconds, msg/s; zero while there is
@@ -322,18 +328,9 @@ impl GroupState {
         (fast + slope * (end / 2.0 + lead)).min(2.0 * fast)
     }
 
-    /// Names of the partitions that are late and stand still while others are processed.
-    pub fn stuck_partitions(&self, policy: &Policy) -> Vec<String> {
-        if self.standing == 0 {
-            return Vec::new();
-        }
-        let late = |e: &&Entry| e.standing && e.delay() > policy.max_delay;
-        self.partitions.iter().filter(late).map(Entry::name).collect()
-    }
-
     /// Whether something was processed as lately as commits and sweeps can tell.
     pub fn processing(&self, policy: &Policy, now: Time) -> bool {
-        let limit = 1.5 * policy.sweep_interval.max(self.progress_gap);
+        let limit = 1.5 * policy.sweep_interval.max(self.progress_gap()).max(self.commit_gap());
         self.last_progress.is_some_and(|last| now - last <= limit)
     }
 
@@ -341,12 +338,6 @@ impl GroupState {
     /// capacity sample a window later.
     pub fn steady_since(&self) -> Option<Time> {
         Some(self.same_members_since?.max(self.resumed_at?))
-    }
-
-    /// Whether messages wait and none was processed for longer than commits are apart.
-    pub fn stuck(&self, policy: &Policy, now: Time) -> bool {
-        let limit = (policy.tuning.stuck_sweeps * policy.sweep_interval).max(3.0 * self.progress_gap);
-        self.waiting > 0 && self.last_progress.is_some_and(|last| now - last > limit)
     }
 
     /// Whether nothing waits, no message came for `quiet` seconds, and every partition has a
@@ -358,15 +349,18 @@ impl GroupState {
 
     /// Delay up to which the group counts as recovered, s: half of the objective, but not
     /// less than what commits and sweeps alone make it look like.
+    /// While what waits is of unknown age, no delay is.
     pub fn recovered_delay(&self, policy: &Policy) -> f64 {
-        (policy.max_delay / 2.0).max(2.0 * policy.sweep_interval + self.progress_gap)
+        if self.undated {
+            return f64::NEG_INFINITY;
+        }
+        (policy.max_delay / 2.0).max(self.explained_delay(policy))
     }
 
     /// Delay up to which nothing speaks against fewer replicas, s: a message that waits longer shows that its
     /// consumer is busy, and however late it may be, what waits would be left to fewer.
     pub fn calm_delay(&self, policy: &Policy) -> f64 {
-        let apart = 2.0 * policy.sweep_interval + self.progress_gap;
-        policy.saturated_delay().max(apart).min(self.recovered_delay(policy))
+        policy.saturated_delay().max(self.explained_delay(policy)).min(self.recovered_delay(policy))
     }
 
     /// The group's own numbers, without its demand.

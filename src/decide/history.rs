@@ -119,6 +119,12 @@ impl History {
         Some((last.at - (a.at + (b.at - a.at) * share)).max(0.0))
     }
 
+    /// Whether messages wait that are older than the history, and none arrived by which to tell how much.
+    pub fn older(&self) -> bool {
+        let (Some(first), Some(last)) = (self.points.front(), self.points.back()) else { return false };
+        first.end > last.position && first.end == last.end
+    }
+
     /// Messages that arrived per second over the last `window` seconds (or what there is of it).
     pub fn arrival(&self, window: f64) -> Option<f64> {
         self.rate(window, 0.0, |p| p.end)

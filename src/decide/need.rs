@@ -138,8 +138,10 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
         let patience = start_up(policy, state) + policy.warm() + group.capacity_window(policy);
         let tried = state.scaling.is_some_and(|s| look.now - s.at < patience);
         // A busy replica tells its capacity after that long, and then nothing has to be tried out.
-        let told =
-            policy.warm() + group.capacity_window(policy) + 2.0 * policy.sweep_interval + group.progress_gap;
+        let told = policy.warm()
+            + group.capacity_window(policy)
+            + 2.0 * policy.sweep_interval
+            + group.progress_gap();
         let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
         if group.growing && !tried && silent && group.processing(policy, look.now) {
             return Need { enough: false, probe: true, ..Need::keep(twice(look, state, current)) };

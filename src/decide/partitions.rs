@@ -21,10 +21,14 @@ pub(super) struct Entry {
     pub lag: i64,
     /// How long its oldest unread message has waited, by the history, s.
     waited: f64,
+    /// Whether the history does not tell.
+    older: bool,
     /// Messages arriving over the rate window, msg/s.
     pub arrival: Option<f64>,
     /// When it last got further, or had nothing to get further with.
-    moved_at: Time,
+    pub moved_at: Time,
+    /// When it last got further.
+    pub further_at: Option<Time>,
     /// Its last step forward left one record, and none has come since.
     left_one: bool,
     /// Nothing of it is processed while others are: a message that cannot be, or a consumer that hangs.
@@ -46,6 +50,11 @@ impl Entry {
     /// What arrived and what was processed over the last `window` seconds, msg/s.
     pub fn rates(&self, window: f64) -> (Option<f64>, Option<f64>) {
         (self.arrival, self.history.service(window, 0.0).map(|rate| rate.max(0.0)))
+    }
+
+    /// Whether messages wait of which nothing tells how long. One may be the mark at the end of a transaction.
+    pub fn undated(&self) -> bool {
+        self.older && self.lag > 0 && !(self.left_one && self.lag == 1)
     }
 
     /// Whether it is the partition of that name.
@@ -88,8 +97,6 @@ pub(super) struct Reading {
     pub all_committed: bool,
     /// Whether the partitions are not those of the last reading.
     pub realigned: bool,
-    /// The longest that a partition with work took to get further, s.
-    pub gap: f64,
     /// Messages deleted unread since the last reading, over all.
     pub expired: i64,
     /// Messages deleted unread as far as nobody has read on since, over all.
@@ -141,6 +148,7 @@ impl Partitions {
             reading.progressed |= further;
             // Read from the history while it is at hand: thousands of them are in no cache.
             entry.waited = entry.history.delay().unwrap_or(0.0);
+            entry.older = entry.history.older();
             entry.arrival = entry.history.arrival(window);
             if further && entry.standing {
                 // While it stood still it kept nobody busy, however much waited.
@@ -149,8 +157,8 @@ impl Partitions {
             }
             entry.history.note_saturation(entry.waited, policy.saturated_delay());
             reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
-            if further && entry.lag > 0 && !entry.standing {
-                reading.gap = reading.gap.max(at - entry.moved_at);
+            if further {
+                entry.further_at = Some(at);
             }
             if further || lag == 0 {
                 entry.moved_at = at;
@@ -171,15 +179,22 @@ impl Partitions {
         reading
     }
 
+    /// While partitions move nobody is to blame: the last `seconds` before `at` do not count.
+    pub fn wait(&mut self, seconds: f64, at: Time) {
+        for entry in self.entries.iter_mut().filter(|e| !e.standing) {
+            entry.moved_at = (entry.moved_at + seconds).min(at);
+        }
+    }
+
     /// Tells apart the partitions that stand still, and those of which no more will come. All of them.
     pub fn note_still(&mut self, at: Time, still: Still) -> impl Iterator<Item = &Entry> {
         self.entries.iter_mut().map(move |entry| {
             let since = at - entry.moved_at;
-            if let Some(limit) = still.alone {
-                entry.standing = entry.lag > 0 && since > limit;
-            }
             if let Some(limit) = still.residue {
                 entry.residue = entry.left_one && entry.lag == 1 && since > limit;
+            }
+            if let Some(limit) = still.alone {
+                entry.standing = entry.lag > 0 && !entry.residue && since > limit;
             }
             &*entry
         })
@@ -208,8 +223,10 @@ impl Partitions {
                 history: History::default(),
                 lag: 0,
                 waited: 0.0,
+                older: false,
                 arrival: None,
                 moved_at: at,
+                further_at: None,
                 // One that was there before us is taken for a mark: with a message it would be the same.
                 left_one: true,
                 standing: false,

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 mod lasting;
 mod plant;
+mod standing;
 
 use super::*;
 use plant::{Plant, knows, policy};

@@ -155,6 +155,19 @@ fn holds(decision: &Decision) -> String {
     words.map(|w| format!("; {w}")).collect()
 }
 
+/// What commits are too far apart to tell.
+fn blurred(decision: &Decision) -> String {
+    let n = &decision.numbers;
+    n.commits_apart.map_or_else(String::new, |apart| {
+        format!(
+            "; commits come about every {} and tell nothing sooner, so whether maxDelay {} is kept cannot be seen",
+            // A sweep sees them a little sooner or later: the sentence is to stay as it is.
+            span((apart / 10.0).round().max(1.0) * 10.0),
+            span(n.max_delay)
+        )
+    })
+}
+
 /// Messages that nobody will read any more.
 fn expired(decision: &Decision) -> String {
     match decision.numbers.expired {
@@ -247,11 +260,13 @@ pub fn state_sentence(decision: &Decision) -> String {
     let replicas = plural(asked.unwrap_or(0), "replica");
     let clear = if asked == Some(1) { "clears" } else { "clear" };
     let behind = format!(
-        "{} behind, the oldest message waits {}",
+        "{} behind, the oldest message waits {}{}",
         count(n.lag.unwrap_or(0)),
+        if n.undated { "at least " } else { "" },
         span(n.delay.unwrap_or(0.0))
     );
-    let held = format!("{}{}{}", held_back(&decision.limits), not_yet(decision), expired(decision));
+    let blurred = blurred(decision);
+    let held = format!("{}{}{}{blurred}", held_back(&decision.limits), not_yet(decision), expired(decision));
     match decision.state {
         ScalerState::Idle => format!("Nothing arrives and nothing waits{}", holds(decision)),
         ScalerState::KeepingUp if asked == Some(0) => "Nothing is late, with no replica".to_owned(),
@@ -259,9 +274,13 @@ pub fn state_sentence(decision: &Decision) -> String {
             let verb = if asked == Some(1) { "keeps" } else { "keep" };
             match n.arrival {
                 Some(arrival) => {
-                    format!("{replicas} {verb} up with {} arriving{}", rate(Some(arrival)), holds(decision))
+                    format!(
+                        "{replicas} {verb} up with {} arriving{}{blurred}",
+                        rate(Some(arrival)),
+                        holds(decision)
+                    )
                 }
-                None => format!("{replicas} {verb} up{}", holds(decision)),
+                None => format!("{replicas} {verb} up{}{blurred}", holds(decision)),
             }
         }
         ScalerState::Recovering => match n.eta {
@@ -291,6 +310,15 @@ pub fn state_sentence(decision: &Decision) -> String {
                 rate(n.service)
             ),
         },
+        ScalerState::Stuck if !n.stuck_members.is_empty() => format!(
+            "{behind}: {} nothing of {} while others do. More replicas would not help; look whether {}, or cannot get past a message",
+            match n.stuck_members.as_slice() {
+                [one] => format!("member {one} processes"),
+                more => format!("members {} process", listed(more)),
+            },
+            listed(&n.stuck_partitions),
+            if n.stuck_members.len() == 1 { "it hangs, is gone" } else { "they hang, are gone" }
+        ),
         ScalerState::Stuck if !n.stuck_partitions.is_empty() => format!(
             "{behind}: nothing of {} is being processed while other partitions are. {} left out of scaling, as more replicas would not help; look for a message that cannot be processed",
             listed(&n.stuck_partitions),

@@ -209,6 +209,10 @@ fn states() -> Vec<(String, Decision)> {
             "keeping up, hardly anything".to_owned(),
             with(in_time(staying(S::KeepingUp, 1)), |d| d.numbers.arrival = Some(0.003)),
         ),
+        (
+            "keeping up, commits far apart".to_owned(),
+            with(in_time(staying(S::KeepingUp, 9)), |d| d.numbers.commits_apart = Some(62.0)),
+        ),
         ("recovering".to_owned(), staying(S::Recovering, 9)),
         ("recovering, one".to_owned(), staying(S::Recovering, 1)),
         ("recovering, end not known".to_owned(), with(staying(S::Recovering, 9), |d| d.numbers.eta = None)),
@@ -231,6 +235,11 @@ fn states() -> Vec<(String, Decision)> {
         ("stuck, one member".to_owned(), members(Some(1))),
         ("stuck, no members".to_owned(), members(Some(0))),
         ("stuck, one partition".to_owned(), stuck(1)),
+        (
+            "stuck, one member of several".to_owned(),
+            with(stuck(2), |d| d.numbers.stuck_members = vec!["consumer-1-5f2 on 10.0.0.7".into()]),
+        ),
+        ("behind at least".to_owned(), with(staying(S::Recovering, 9), |d| d.numbers.undated = true)),
         ("stuck, three partitions".to_owned(), stuck(3)),
         ("stuck, many partitions".to_owned(), stuck(12)),
         ("saturated".to_owned(), limited(staying(S::DownstreamSaturated, 4), &[Limit::Downstream])),

@@ -73,6 +73,8 @@ pub struct PlantConfig {
     pub assignor: Option<Assignor>,
     /// Time between two commits of a consumer, s.
     pub commit_interval: f64,
+    /// Whether all consumers commit at the same moments: their timers begin anew with each rebalance.
+    pub commits_together: bool,
     /// Replicas at the start.
     pub initial_replicas: i32,
     /// What the consumers write to takes at most, over all of them, msg/s.
@@ -94,6 +96,7 @@ impl Default for PlantConfig {
             rebalance_pause: 5.0,
             assignor: None,
             commit_interval: 5.0,
+            commits_together: false,
             initial_replicas: 4,
             downstream_ceiling: None,
             retention: None,

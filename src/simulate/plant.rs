@@ -52,6 +52,8 @@ pub struct Plant {
     readers: Vec<Reader>,
     /// Versions of the group and the workload that the readers were made from.
     readers_of: (u64, u64),
+    /// When the assignment last changed, s.
+    dealt_at: f64,
     arrivals: ArrivalNoise,
     weather: Weather,
     weather_now: f64,
@@ -82,6 +84,7 @@ impl Plant {
             effects: Effects::new(config, scenario),
             readers: Vec::new(),
             readers_of: (0, 0),
+            dealt_at: 0.0,
             arrivals: ArrivalNoise::new(seed),
             weather: Weather::new(seed, sd),
             weather_now: 1.0,
@@ -154,6 +157,7 @@ impl Plant {
         if self.readers_of != (self.group.version, self.workload.version) {
             if self.readers_of.0 != self.group.version {
                 self.commit_all();
+                self.dealt_at = begun;
             }
             self.gather_readers();
         }
@@ -219,7 +223,11 @@ impl Plant {
                         partitions,
                         template: pod.template(),
                         speed: pod.speed(),
-                        phase: spread * self.config.commit_interval,
+                        phase: if self.config.commits_together {
+                            -self.dealt_at
+                        } else {
+                            spread * self.config.commit_interval
+                        },
                         pod: pod_index,
                     });
                 }

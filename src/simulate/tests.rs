@@ -1,6 +1,8 @@
 //! The plant and the loop as a whole: nothing is lost, nothing is left to chance, and what the
 //! engine does in the named cases.
 
+mod commits;
+
 use proptest::prelude::*;
 use rstest::rstest;
 

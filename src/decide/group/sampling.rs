@@ -17,11 +17,11 @@ impl GroupState {
     /// What warm members do that had more to do than they could, if only for a moment, msg/s a replica. Less
     /// certain than a sample.
     fn busy_rate(&self, policy: &Policy, at: Time) -> Option<f64> {
-        let gap = policy.sweep_interval.max(self.commit_gap);
+        let gap = policy.sweep_interval.max(self.commit_gap());
         let window = 3.0 * gap;
         let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
         // What was committed first covers a time when nothing was processed: it is left out.
-        let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
+        let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap());
         if !warm || same < window {
             return None;
         }
@@ -66,7 +66,7 @@ impl GroupState {
         self.before_samples(policy, at);
         let window = self.capacity_window(policy);
         // What was committed first covers a time when nothing was processed: it is left out.
-        let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap);
+        let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap());
         if same < window || self.sampled_at.is_some_and(|last| at - last < window / 2.0) {
             return;
         }
@@ -145,6 +145,6 @@ impl GroupState {
 
     /// Window of a capacity sample, s: several commits long, or their rhythm would be measured.
     pub fn capacity_window(&self, policy: &Policy) -> f64 {
-        policy.capacity_window().max(4.0 * self.commit_gap)
+        policy.capacity_window().max(4.0 * self.member_rhythm.usual())
     }
 }

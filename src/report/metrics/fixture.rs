@@ -86,6 +86,9 @@ impl Case {
                 limits: vec![Limit::MaxReplicas],
                 numbers: Numbers {
                     stuck_partitions: Vec::new(),
+                    commits_apart: None,
+                    undated: false,
+                    stuck_members: Vec::new(),
                     lag: Some(lag),
                     delay: Some(74.0),
                     arrival: Some(420.0),

@@ -91,6 +91,10 @@ pub struct Simulate {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(super) commit_interval: f64,
 
+    /// All consumers commit at the same moments, as they do where a rebalance sets their timers.
+    #[arg(long)]
+    pub(super) commits_together: bool,
+
     /// How long messages are kept. Default: for ever.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) retention: Option<f64>,
