@@ -22,13 +22,25 @@ const GONE: f64 = 1.3;
 /// have little to gain, whatever is behind them.
 const PUSHED: f64 = 0.7;
 
+/// Longest time after a step at which what is seen is put down to it, s.
+const LONGEST: f64 = 900.0;
+/// Hoped-for gain from which on a step for what was to come is judged: what replicas can do varies.
+const SURE: f64 = 0.5;
+/// Longest time from a step to its being seen, s.
+const WRITTEN: f64 = 60.0;
+
 /// A step up that is being judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Trial {
     pub from: i32,
     pub to: i32,
-    /// Messages processed per second before, of the group that asked for it.
+    /// What the replicas before could process at most, msg/s, of the group that asked for more: what they did
+    /// with messages waiting, or else what they were known to do.
     pub before: f64,
+    /// What one of them was known to do then, msg/s.
+    pub capacity: Option<f64>,
+    /// Whether messages waited then. Else it was taken for what was to come.
+    pub waited: bool,
     pub group: usize,
     pub at: Time,
 }
@@ -45,6 +57,15 @@ pub(super) struct Ceiling {
     pub go_back: Option<i32>,
     /// The group that was judged, and the messages it processed per second at the limit.
     limit: Option<(usize, f64)>,
+}
+
+impl Trial {
+    /// Whether what is seen may still be put down to it. The write may not have been seen yet.
+    fn under_way(&self, workload: &Workload, now: Time) -> bool {
+        let since = now - self.at;
+        since <= LONGEST
+            && (workload.replicas == self.to || (workload.replicas == self.from && since <= WRITTEN))
+    }
 }
 
 impl Ceiling {
@@ -69,14 +90,24 @@ impl Ceiling {
     }
 }
 
-/// A step up is asked for: remembers what to compare with. Without a backlog nothing is pushed,
-/// and no gain is to be expected.
+/// A step up is asked for: remembers what to compare with.
 pub(super) fn begin(state: &mut State, policy: &Policy, group: usize, from: i32, to: i32, now: Time) {
     let Some(of) = state.groups.get(group) else { return };
-    let waits = of.delay > of.recovered_delay(policy);
+    let waited = of.delay > of.recovered_delay(policy);
+    let capacity = of.capacity();
     // Few may be pushed yet: who could do more does so when there is more to do, and it counts as gain.
-    state.ceiling.trial = match of.saturated_service(policy, 0.0) {
-        Some(before) if waits && from > 0 && before > 0.0 => Some(Trial { from, to, before, group, at: now }),
+    let before = if waited {
+        of.saturated_service(policy, 0.0)
+    } else {
+        capacity.map(|c| c * usable_replicas(from, of.lane_count(), policy.threads_per_replica))
+    };
+    // A step upon a step that is not judged yet is compared with what was before both.
+    let first = state.ceiling.trial.filter(|t| !t.waited && t.to == from && t.group == group);
+    state.ceiling.trial = match (first, before) {
+        (Some(first), _) if !waited => Some(Trial { to, at: now, ..first }),
+        (_, Some(before)) if from > 0 && before > 0.0 => {
+            Some(Trial { from, to, before, capacity, waited, group, at: now })
+        }
         _ => None,
     };
 }
@@ -85,8 +116,9 @@ pub(super) fn begin(state: &mut State, policy: &Policy, group: usize, from: i32,
 pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now: Time) {
     let in_time = |g: &GroupState| g.delay <= g.recovered_delay(policy);
     if state.groups.iter().all(in_time) {
-        // Recovered, by whatever means: nothing holds it back.
-        state.ceiling = Ceiling { go_back: None, ..Ceiling::default() };
+        // Recovered, by whatever means: nothing holds it back. A step for what was to come is judged once it came.
+        let trial = state.ceiling.trial.filter(|t| !t.waited && t.under_way(workload, now));
+        state.ceiling = Ceiling { trial, ..Ceiling::default() };
         return;
     }
     release(state, policy, now);
@@ -96,7 +128,7 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
         return;
     };
     // Somebody else set the replicas, or the group got in time: nothing is to be learnt.
-    if workload.replicas != trial.to || workload.rolling_out || in_time(group) {
+    if !trial.under_way(workload, now) || workload.rolling_out || (in_time(group) && trial.waited) {
         state.ceiling.trial = None;
         return;
     }
@@ -108,16 +140,24 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
     if starting || !settled || state.rebalancing_since.is_some() {
         return;
     }
+    let Some(after) = group.saturated_service(policy, PUSHED) else {
+        state.ceiling.trial = Some(trial).filter(|t| !t.waited);
+        return;
+    };
     state.ceiling.trial = None;
-    let Some(after) = group.saturated_service(policy, PUSHED) else { return };
     let usable = |replicas| usable_replicas(replicas, group.lane_count(), policy.threads_per_replica);
     let hoped = usable(trial.to) / usable(trial.from).max(f64::MIN_POSITIVE) - 1.0;
-    if hoped <= 0.0 {
+    // What replicas were known to do is known less well than what they did a moment ago.
+    if hoped <= 0.0 || (!trial.waited && hoped < SURE) {
         return;
     }
     let gained = after / trial.before;
     if (gained - 1.0) / hoped < HELPED {
         state.ceiling.failed(policy, trial, gained, now);
+        // What was seen meanwhile is what the limit lets through, and not what a replica can do.
+        if let (Some(capacity), Some(group)) = (trial.capacity, state.groups.get_mut(trial.group)) {
+            group.restore_capacity(capacity);
+        }
     } else {
         state.ceiling.failures = 0;
     }

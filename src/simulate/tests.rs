@@ -305,3 +305,20 @@ fn what_arrived_before_a_step_down_is_no_reason_to_go_up_again() {
         assert!(path.last().is_some_and(|(at, _)| *at > 3.0 * 3600.0), "seed {seed}: it went back: {path:?}");
     }
 }
+
+#[test]
+fn a_limit_that_a_step_for_what_was_to_come_meets_is_found_out() {
+    // Five times the load in a moment: replicas are there before messages wait, and three of them were enough for
+    // what their database takes.
+    let topic = TopicConfig { partitions: 12, ..PlantConfig::default().partitions[0].clone() };
+    let plant = PlantConfig { partitions: vec![topic], downstream_ceiling: Some(150.0), ..fixed(3) };
+    let traffic = Traffic::points(vec![(0.0, 100.0), (1200.0, 100.0), (1201.0, 500.0)]);
+    let scenario = Scenario { name: "limit".into(), duration: 2400.0, traffic, events: Vec::new() };
+    let policy = Policy { down_window: 60.0, down_max_step: 1.0, max_delay: 60.0, ..policy(12) };
+    let done = run(&plant, &scenario, 60.0, &mut Engine::new(policy), 1);
+    let path: Vec<(f64, i32)> = done.writes.iter().map(|w| (w.at, w.to)).collect();
+    assert!(matches!(path[..], [(_, up), (_, 3), ..] if up > 3), "up for the rise, and back: {path:?}");
+    assert!(path[1..].iter().all(|(_, to)| *to <= 4), "tried out carefully after that: {path:?}");
+    let said: Vec<&str> = done.decisions.iter().filter_map(|d| d.state.map(|s| s.as_str())).collect();
+    assert!(said.contains(&"DownstreamSaturated"), "{said:?}");
+}

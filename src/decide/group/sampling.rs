@@ -3,6 +3,7 @@
 //! What becomes of the samples is in `capacity`.
 
 use super::GroupState;
+use crate::decide::capacity::Capacity;
 use crate::decide::partitions::Entry;
 use crate::decide::{Policy, Time};
 
@@ -122,6 +123,11 @@ impl GroupState {
     /// The most one replica was seen to do without being pushed, msg/s.
     pub fn at_least(&self) -> f64 {
         self.capacity.at_least()
+    }
+
+    /// What was learnt of a replica since then was not its own doing.
+    pub fn restore_capacity(&mut self, capacity: f64) {
+        self.capacity = Capacity::restored(Some(capacity));
     }
 
     /// Another template runs from here on, which may be faster or slower.
