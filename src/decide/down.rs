@@ -77,6 +77,10 @@ pub(super) fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
         choice.limits.push(Limit::DownStep);
     }
     let to = target.max(current - step);
+    let floor = look.floor;
+    if to == floor.replicas && largest < floor.replicas && !choice.limits.contains(&floor.limit) {
+        choice.limits.push(floor.limit);
+    }
     if to < current {
         choice.to = Some(to);
         choice.rule = Rule::ScaleDown;
