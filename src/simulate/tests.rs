@@ -244,7 +244,8 @@ fn a_schedule_raises_replicas_before_its_time_begins() {
 fn the_plot_has_all_its_parts_and_is_one_picture() {
     let case = named("outage", &fixed(12), 1).unwrap();
     let scenario = Scenario { duration: 6000.0, ..case.scenario };
-    let svg = plot::svg(&run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1)).unwrap();
+    let run = run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
+    let svg = plot::svg(&run, &plot::events(&scenario)).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for text in [
         "Traffic",
@@ -252,11 +253,14 @@ fn the_plot_has_all_its_parts_and_is_one_picture() {
         "Lag",
         "Delay",
         "objective, 30s",
-        "seconds",
+        "minutes",
+        "nothing is processed",
+        "FallingBehind",
+        "prefers-color-scheme: dark",
         "asked for",
         "ready",
         "rebalance",
-        "minutes since the start",
+        "time since the start, hh:mm",
     ] {
         assert!(svg.contains(text), "{text}");
     }
