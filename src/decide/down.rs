@@ -78,7 +78,8 @@ pub(super) fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
     }
     let to = target.max(current - step);
     let floor = look.floor;
-    if to == floor.replicas && largest < floor.replicas && !choice.limits.contains(&floor.limit) {
+    let above = choice.demand < Some(floor.replicas);
+    if to == floor.replicas && above && !choice.limits.contains(&floor.limit) {
         choice.limits.push(floor.limit);
     }
     if to < current {

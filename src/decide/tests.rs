@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 mod lasting;
 mod plant;
+mod told;
 
 use super::*;
 use plant::{Plant, knows, policy};

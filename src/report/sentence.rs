@@ -159,7 +159,7 @@ fn kept_by(decision: &Decision, to: i32) -> String {
         Limit::Base => held_while_quiet(decision),
         _ => None,
     });
-    by.unwrap_or_else(|| format!("at some time within the window {to} were needed"))
+    by.unwrap_or_else(|| format!("{to} were wanted at some time within the window"))
 }
 
 /// How many are enough once the backlog is gone.
