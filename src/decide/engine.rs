@@ -170,7 +170,8 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
         state.scaling = Some(Scaling {
             at: now,
             up: workload.replicas > before,
-            woken: before == 0 && workload.replicas > 0,
+            // More of them, asked for before the first could do anything, are a part of the same wake.
+            woken: workload.replicas > before && (before == 0 || rules::waking(policy, state, now)),
             done: false,
         });
         state.quiet = None;

@@ -65,6 +65,7 @@ pub fn summary(run: &Run, recover_within: f64) -> String {
         (
             "writes",
             match f.reversals {
+                0 => f.writes.to_string(),
                 1 => format!("{} (1 reversal)", f.writes),
                 n => format!("{} ({n} reversals)", f.writes),
             },

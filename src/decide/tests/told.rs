@@ -3,11 +3,14 @@
 use super::plant::{Plant, knows, policy};
 use crate::decide::*;
 
-fn waking(works: bool) -> Vec<Decision> {
+fn waking(works: bool, rate: f64) -> Vec<Decision> {
     let policy = Policy { min_replicas: 0, max_delay: 5.0, ..policy() };
     let mut state = knows(50.0);
-    let mut plant =
-        Plant::new(1, |t| if (50.0..400.0).contains(&t) { 0.0 } else { 20.0 }, move |t| works || t < 400.0);
+    let mut plant = Plant::new(
+        1,
+        move |t| if (50.0..400.0).contains(&t) { 0.0 } else { rate },
+        move |t| works || t < 400.0,
+    );
     plant.start_up = 12.0;
     plant.run(&policy, &mut state, 399.0);
     assert_eq!(plant.asked, 0, "{:?}", plant.writes);
@@ -16,7 +19,7 @@ fn waking(works: bool) -> Vec<Decision> {
 
 #[test]
 fn who_was_asked_for_a_moment_ago_does_not_stand_still() {
-    let all = waking(true);
+    let all = waking(true, 20.0);
     assert!(all.iter().any(|d| d.numbers.delay > Some(5.0)), "it is late before anybody can be there");
     assert!(
         all.iter().all(|d| d.state != ScalerState::Stuck),
@@ -25,8 +28,12 @@ fn who_was_asked_for_a_moment_ago_does_not_stand_still() {
     );
     let known = all.iter().find(|d| d.numbers.waking && d.numbers.delay > Some(5.0)).unwrap();
     assert!(known.numbers.eta.is_some(), "what it can do is known, so the end is: {known:?}");
+    // More that follow at once start no later.
+    let more = waking(true, 300.0);
+    let ups = more.iter().filter(|d| d.write && d.to > d.from && d.at < 412.0).count();
+    assert!(ups >= 2 && more.iter().all(|d| d.state != ScalerState::Stuck), "{ups} steps up");
     // Who never processes anything does stand still, once it has had its time.
-    let told = waking(false).into_iter().find(|d| d.state == ScalerState::Stuck);
+    let told = waking(false, 20.0).into_iter().find(|d| d.state == ScalerState::Stuck);
     assert!(told.is_some_and(|d| d.at > 430.0), "told after the time to start, and told");
 }
 
