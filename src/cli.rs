@@ -159,7 +159,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 lines.iter().for_each(|line| eprintln!("spillway: {line}"));
                 return ExitCode::from(2);
             }
-            Err(Failure::Output(line)) => Err(anyhow::anyhow!(line)),
+            // The run took its time: what it came to is told all the same.
+            Err(Failure::Output { text, why }) => print(&text).and(Err(anyhow::anyhow!(why))),
         },
     })
 }

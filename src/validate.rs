@@ -47,14 +47,17 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
     if let Err(all) = calendar(spec) {
         problems.extend(all);
     }
-    if spec.min_replicas > spec.max_replicas {
+    if spec.min_replicas > spec.max_replicas && spec.max_replicas >= 1 {
         problems.push(format!(
             "minReplicas ({}) is above maxReplicas ({}): lower minReplicas or raise maxReplicas",
             spec.min_replicas, spec.max_replicas
         ));
     }
-    if spec.min_replicas < 0 || spec.max_replicas < 1 {
-        problems.push("minReplicas must be at least 0 and maxReplicas at least 1".to_owned());
+    if spec.min_replicas < 0 {
+        problems.push("minReplicas must be at least 0".to_owned());
+    }
+    if spec.max_replicas < 1 {
+        problems.push("maxReplicas must be at least 1".to_owned());
     }
     if spec.threads_per_replica < 1 {
         problems.push("threadsPerReplica must be at least 1".to_owned());

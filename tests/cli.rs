@@ -178,12 +178,13 @@ fn a_simulation_is_printed_drawn_and_the_same_again() {
     );
     assert!(text.contains("Scaled orders 3 → ") && text.contains("\nreplica-hours "), "{text}");
     let drawn = [&args[..], &["--plot", plot.to_str().expect("its path is UTF-8")]].concat();
-    assert_eq!(printed(&spillway(&drawn, &[])), text);
+    let said = printed(&spillway(&drawn, &[]));
+    assert_eq!(said, format!("{text}The plot is in {}.\n", plot.display()));
     assert!(std::fs::read_to_string(&plot).expect("the plot was written").starts_with("<svg"));
     let json = printed(&spillway(&[&args[..], &["--json"]].concat(), &[]));
     let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
     assert_eq!((&json["scenario"], &json["seed"]), (&"trace".into(), &7.into()));
-    assert!(json["figures"]["messages"].as_f64() > Some(500_000.0), "{json}");
+    assert!(json["figures"]["messages"].as_u64() > Some(500_000), "{json}");
     assert_eq!(
         json["writes"].as_array().map(Vec::len),
         json["figures"]["writes"].as_u64().map(|n| n as usize)
@@ -216,7 +217,7 @@ fn the_scenarios_can_be_listed_and_each_can_be_run() {
 #[case("policy.yaml", "maxReplicas: many\n", 1, "maxReplicas: invalid type: string \"many\", expected i32")]
 #[case("policy.yaml", "a: [\n", 2, "did not find expected node content")]
 #[case("policy.yaml", &format!("{SPEC}minReplicas: 99\n"), 5, "minReplicas (99) is above maxReplicas (24): lower minReplicas or raise maxReplicas")]
-#[case("policy.yaml", &format!("{SPEC}objectives: {{}}\n"), 5, "objectives is not a field of a ConsumerScaler: correct or remove it")]
+#[case("policy.yaml", &format!("{SPEC}objectives: {{}}\n"), 5, "objectives is not a field of a ConsumerScaler: write objective")]
 #[case(
     "trace.csv",
     "seconds,rate\n0,1\nx,2\n",
@@ -246,7 +247,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_line_and_exits_with_2(
 #[case(&["simulate", "--policy", "p", "--scenario", "step", "--plot", "x.png"], "write a name that ends in .svg")]
 #[case(&["simulate", "--policy", "/no/such/file", "--scenario", "step"], "/no/such/file: cannot be read: ")]
 #[case(&["simulate", "--policy", "p", "--scenario", "step", "--skew", "zip:1"], "write even, zipf:1.0 or hot:4")]
-#[case(&["simulate", "--policy", "p", "--scenario", "step", "--capacity", "-1"], "")]
+#[case(&["simulate", "--policy", "p", "--scenario", "step", "--capacity", "-1"], "write a number above 0")]
+#[case(&["simulate", "--policy", "p", "--scenario", "step", "--seed", "-1"], "write a whole number from 0 to ")]
 fn a_simulation_called_wrongly_exits_with_2(#[case] args: &[&str], #[case] expected: &str) {
     let (code, line) = failed(&spillway(args, &[]));
     assert_eq!(code, 2, "{line}");

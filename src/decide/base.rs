@@ -54,10 +54,12 @@ pub(super) fn fell_behind(policy: &Policy, state: &mut State, now: Time) {
         let step = levels(policy, state).into_iter().find(|level| *level > left).unwrap_or(left);
         base.replicas = step.max(before.replicas).min(policy.max_replicas);
     }
+    state.learnt.base = Some(base);
     if base.replicas > before.replicas.max(policy.min_replicas) {
         state.news.push(News::BaseRaised { from: left, to: base.replicas, relapses });
+    } else {
+        state.news.push(News::Relapsed { to: left, window: down_window(policy, state) });
     }
-    state.learnt.base = Some(base);
 }
 
 /// Messages are late: the day without is to begin anew. To the hour, as it is kept in the status.

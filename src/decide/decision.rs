@@ -39,6 +39,13 @@ pub struct Decision {
 /// Something that is told once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
+    /// The group fell behind soon after a step down, for the first time lately: the next one waits longer.
+    Relapsed {
+        /// Replicas that the step down left.
+        to: i32,
+        /// For how long the group must have kept up before the next one, s.
+        window: f64,
+    },
     /// More is held while quiet from now on.
     BaseRaised {
         /// Replicas that the last step down left.
@@ -301,12 +308,31 @@ pub struct Numbers {
     pub eta_wanted: Option<f64>,
     /// The same with the replicas there are.
     pub eta_as_is: Option<f64>,
+    /// Until the time to recover is over, s; below zero once it is. `None` while nothing is late.
+    pub deadline_in: Option<f64>,
+    /// The partition that alone gets more than one consumer processes, by name, where one limits a decision.
+    pub hot: Option<String>,
+    /// Replica counts from the first to the second, just below those asked for, that would do no better than
+    /// what is below them: partitions are not shared.
+    pub no_better: Option<(i32, i32)>,
+    /// Partitions that can be dealt out, of the group with most.
+    pub partitions: usize,
+    /// Steps up did not help lately, and the one asked for or under way tells whether they do by now.
+    pub retry: bool,
+    /// Replicas were asked for from none, and may not have had the time to start yet.
+    pub waking: bool,
+    /// For how long nothing complete was seen, s.
+    pub unseen: f64,
     /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
     pub expected: Option<f64>,
     /// Start-up time planned with, s.
     pub start_up: f64,
     /// Rebalance pause planned with, s.
     pub rebalance_pause: f64,
+    /// The fewest replicas that the owner allows.
+    pub min_replicas: i32,
+    /// The most.
+    pub max_replicas: i32,
     /// The objective: how late a message may be, s.
     pub max_delay: f64,
     /// The objective: how soon a backlog must be gone, s.

@@ -77,6 +77,11 @@ pub(super) fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
         choice.limits.push(Limit::DownStep);
     }
     let to = target.max(current - step);
+    let floor = look.floor;
+    let above = choice.demand < Some(floor.replicas);
+    if to == floor.replicas && above && !choice.limits.contains(&floor.limit) {
+        choice.limits.push(floor.limit);
+    }
     if to < current {
         choice.to = Some(to);
         choice.rule = Rule::ScaleDown;

@@ -167,7 +167,13 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
         if state.asked_down.take() == Some(workload.replicas) {
             state.stepped_down = Some((now, workload.replicas));
         }
-        state.scaling = Some(Scaling { at: now, up: workload.replicas > before, done: false });
+        state.scaling = Some(Scaling {
+            at: now,
+            up: workload.replicas > before,
+            // More of them, asked for before the first could do anything, are a part of the same wake.
+            woken: workload.replicas > before && (before == 0 || rules::waking(policy, state, now)),
+            done: false,
+        });
         state.quiet = None;
         state.up_votes = 0;
         // Done, by us or by somebody else.
@@ -310,9 +316,26 @@ fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, 
         eta: if policy.mode == Mode::DryRun { choice.eta_as_is } else { choice.eta },
         eta_wanted: choice.eta,
         eta_as_is: choice.eta_as_is,
+        deadline_in: state.learnt.late_since.map(|since| since + policy.recover_within - now),
+        hot: choice
+            .limits
+            .contains(&Limit::HotPartition)
+            .then(|| state.groups.iter().find_map(|g| g.hot_partition(policy)))
+            .flatten(),
+        no_better: choice
+            .to
+            .filter(|to| Some(*to) > state.replicas)
+            .and_then(|to| rules::no_better(policy, state, state.replicas.unwrap_or(0), to)),
+        partitions: state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0),
+        retry: state.ceiling.failures > 0
+            && (state.ceiling.trial.is_some() || matches!(choice.rule, Rule::ScaleUp | Rule::Probe)),
+        waking: rules::waking(policy, state, now),
+        unseen: state.blind_for(policy, now),
         expected: sum(&|g| g.expected),
         start_up: rules::start_up(policy, state),
         rebalance_pause: rules::rebalance_pause(policy, state),
+        min_replicas: policy.min_replicas,
+        max_replicas: policy.max_replicas,
         max_delay: policy.max_delay,
         recover_within: policy.recover_within,
         groups,
@@ -339,7 +362,8 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let undated = state.seen >= policy.tuning.warm_up
         && state.groups.iter().any(|g| g.undated && g.lag > g.partition_count() as i64)
         && numbers.eta.is_none_or(|eta| eta > policy.max_delay);
-    if late && state.groups.iter().any(|g| g.late(policy) && g.surely_stuck(policy, now)) {
+    // Who was asked for a moment ago cannot have processed anything yet.
+    if late && !numbers.waking && state.groups.iter().any(|g| g.late(policy) && g.surely_stuck(policy, now)) {
         ScalerState::Stuck
     } else if late && state.ceiling.holds(now) {
         ScalerState::DownstreamSaturated

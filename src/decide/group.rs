@@ -328,6 +328,14 @@ impl GroupState {
         (fast + slope * (end / 2.0 + lead)).min(2.0 * fast)
     }
 
+    /// The name of the partition that gets most, if that is more than one consumer processes.
+    pub fn hot_partition(&self, policy: &Policy) -> Option<String> {
+        let consumer = self.capacity()? / f64::from(policy.threads_per_replica.max(1));
+        let arrival = |e: &&Entry| e.arrival.unwrap_or(0.0);
+        let most = self.partitions.iter().max_by(|a, b| arrival(a).total_cmp(&arrival(b)))?;
+        (arrival(&most) > consumer).then(|| most.name())
+    }
+
     /// Whether something was processed as lately as commits and sweeps can tell.
     pub fn processing(&self, policy: &Policy, now: Time) -> bool {
         let limit = 1.5 * policy.sweep_interval.max(self.progress_gap()).max(self.commit_gap());

@@ -5,7 +5,7 @@
 use super::State;
 use super::demand::{Load, Plan, clears, demand, drain_time, usable_replicas};
 use super::group::GroupState;
-use super::rules::{Look, levels, rebalance_pause, start_up};
+use super::rules::{Look, levels, rebalance_pause, start_up, waking};
 
 /// Share of the time until the first message is deleted within which the backlog is to be gone.
 const SAFE: f64 = 0.5;
@@ -178,7 +178,7 @@ pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> 
     let mut longest: f64 = 0.0;
     // Less than that is not a backlog but what lies between two commits and two sweeps.
     for group in state.groups.iter().filter(|g| g.lag > 0 && g.delay > g.recovered_delay(policy)) {
-        if group.stuck(policy, look.now) {
+        if group.stuck(policy, look.now) && !waking(policy, state, look.now) {
             return None;
         }
         let start_up = start_up(policy, state);

@@ -117,6 +117,14 @@ pub(super) fn rebalance_pause(policy: &Policy, state: &State) -> f64 {
     state.learnt.rebalance_pause_seconds.unwrap_or(assumed).clamp(0.0, policy.tuning.start_up_cap)
 }
 
+/// Whether replicas were asked for from none and may not have had the time to process anything: that nothing
+/// is processed tells nothing of them then.
+pub(super) fn waking(policy: &Policy, state: &State, now: Time) -> bool {
+    let start = 2.0 * start_up(policy, state) + rebalance_pause(policy, state);
+    let told = start + policy.tuning.stuck_sweeps * policy.sweep_interval;
+    state.scaling.is_some_and(|s| s.woken && now - s.at <= told)
+}
+
 /// The schedule that asks for most at a time: from as long before it begins as replicas need to start.
 pub(super) fn scheduled(policy: &Policy, state: &State, seen: &Observation, now: Time) -> Option<Scheduled> {
     let lead = start_up(policy, state) + rebalance_pause(policy, state);
@@ -230,7 +238,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         up(look, state, &needs, wanted, &mut choice);
     } else {
         state.up_votes = 0;
-        if look.stuck {
+        if look.stuck && !waking(look.policy, state, look.now) {
             choice.rule = Rule::CannotHelp;
         } else if look.settling {
             choice.rule = Rule::Settling;
@@ -327,4 +335,12 @@ pub(super) fn levels(policy: &Policy, state: &State) -> Vec<i32> {
 /// The next replica count above that changes anything.
 fn next_level(state: &State, policy: &Policy, current: i32) -> i32 {
     levels(policy, state).into_iter().find(|level| *level > current).unwrap_or(current)
+}
+
+/// Replica counts between `from` and `to`, just below `to`, that carry no more than what is below them.
+pub(super) fn no_better(policy: &Policy, state: &State, from: i32, to: i32) -> Option<(i32, i32)> {
+    let levels = levels(policy, state);
+    let place = levels.binary_search(&to).ok()?;
+    let below = place.checked_sub(1).map_or(0, |place| levels[place]).max(from);
+    (below + 1 < to).then_some((below + 1, to - 1))
 }

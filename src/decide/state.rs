@@ -89,6 +89,8 @@ pub struct State {
 pub(super) struct Scaling {
     pub at: Time,
     pub up: bool,
+    /// Whether there were none before.
+    pub woken: bool,
     /// Whether every consumer it brings has partitions by now.
     pub done: bool,
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 mod lasting;
 mod plant;
 mod standing;
+mod told;
 
 use super::*;
 use plant::{Plant, knows, policy};

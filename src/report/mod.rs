@@ -8,5 +8,6 @@ pub mod sentence;
 #[cfg(test)]
 mod sentences;
 pub mod status;
+mod words;
 
 pub use metrics::{Look, Metrics, ScalerKey};

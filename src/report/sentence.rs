@@ -1,8 +1,10 @@
-//! A decision as a sentence, and its numbers as people read them.
+//! A decision as a sentence.
 //!
 //! Made from the `Decision` and the workload's name alone.
 
-use crate::decide::{Decision, Limit, News, Rule, ScalerState, Turning};
+pub use super::words::{count, rate, rounded, span};
+use super::words::{listed, ordinal, plural};
+use crate::decide::{Decision, Limit, News, Numbers, Rule, ScalerState, Turning};
 
 /// What was decided, for an event, a log line or `kubectl get -o wide`.
 pub fn sentence(name: &str, decision: &Decision) -> String {
@@ -28,15 +30,25 @@ fn why(decision: &Decision, to: i32) -> String {
             let each = if to == 1 { "" } else { " each" };
             let each = n.capacity.map_or_else(String::new, |c| format!(" at {}{each}", rate(Some(c))));
             let replicas = plural(to, "replica");
-            let held = held_back(&decision.limits);
-            let (s, are, do_) = if to == 1 { ("s", "is", "does") } else { ("", "are", "do") };
             // What is not written has no effect; what it would have is to be told here.
             let eta = if decision.write { n.eta } else { n.eta_wanted };
+            let held = held_back(decision, eta);
+            if n.retry {
+                return format!(
+                    "{behind}; trying {to}, to see whether what the consumers depend on takes more by now (last time it did not)"
+                );
+            }
+            let held = format!("{held}{}", no_better(n, eta));
+            let (s, are, do_) = if to == 1 { ("s", "is", "does") } else { ("", "are", "do") };
             match eta {
                 Some(eta) if late || eta >= 1.0 => format!(
                     "{behind}; {replicas}{each} clear{s} it in {}{} (objective {}){held}{}",
                     span(eta),
-                    if eta > n.recover_within { ", later than asked" } else { "" },
+                    if decision.write && decision.state == ScalerState::Recovering {
+                        String::new()
+                    } else {
+                        later(n, eta)
+                    },
                     span(n.recover_within),
                     afterwards(decision, to)
                 ),
@@ -57,6 +69,9 @@ fn why(decision: &Decision, to: i32) -> String {
         Rule::Probe if decision.from == Some(0) => {
             format!("{behind}, and there is no replica to process it")
         }
+        Rule::Probe if n.retry => format!(
+            "{behind}; trying {to}, to see whether what the consumers depend on takes more by now (last time it did not)"
+        ),
         Rule::Probe => format!(
             "{behind}; messages wait {} (objective {}) and what one replica can process is not known yet, so more are tried",
             span(n.delay.unwrap_or(0.0)),
@@ -68,7 +83,7 @@ fn why(decision: &Decision, to: i32) -> String {
                 Some(arrival) if arrival > 0.0 => {
                     // Fewer are needed now, but the step is as large as it may be.
                     let kept = if demand < to && !decision.limits.contains(&Limit::DownStep) {
-                        format!(" now, and the window or minReplicas asks for {to}")
+                        format!(" now, and {}", kept_by(decision, to))
                     } else {
                         String::new()
                     };
@@ -76,13 +91,13 @@ fn why(decision: &Decision, to: i32) -> String {
                         "kept up for the whole window; {} arriving need {}{kept}{}",
                         rate(Some(arrival)),
                         plural(demand, "replica"),
-                        held_back(&decision.limits)
+                        held_back(decision, None)
                     )
                 }
                 _ if n.lag.unwrap_or(0) > 0 => {
-                    format!("nothing arrives and what waits is not late{}", held_back(&decision.limits))
+                    format!("nothing arrives and what waits is not late{}", held_back(decision, None))
                 }
-                _ => format!("nothing arrives and nothing waits{}", held_back(&decision.limits)),
+                _ => format!("nothing arrives and nothing waits{}", held_back(decision, None)),
             }
         }
         Rule::GoBack => format!(
@@ -90,13 +105,14 @@ fn why(decision: &Decision, to: i32) -> String {
             rate(n.service)
         ),
         Rule::Fallback => format!(
-            "fallback, as nothing complete was seen for long: {}",
+            "fallback, as nothing complete was seen for {}: {}",
+            span(n.unseen),
             first_of(&decision.problems).unwrap_or_else(|| "no observation".to_owned())
         ),
         Rule::Deadline => format!(
             "{behind}; retention deletes what waits in {}, so as many are asked for as save most of it{}",
             n.time_to_loss.map_or_else(|| "a moment".to_owned(), span),
-            held_back(&decision.limits)
+            held_back(decision, None)
         ),
         Rule::Schedule => scheduled(decision).unwrap_or_else(|| "a schedule asks for more".to_owned()),
         Rule::Base => held_while_quiet(decision).unwrap_or_else(|| "more are held while quiet".to_owned()),
@@ -104,10 +120,46 @@ fn why(decision: &Decision, to: i32) -> String {
             "nobody has read for days, and Kafka forgets the offsets of such a group: one replica keeps them"
                 .to_owned()
         }
-        Rule::Bounds if decision.from < decision.to => "fewer than minReplicas were asked for".to_owned(),
-        Rule::Bounds => "more than maxReplicas were asked for".to_owned(),
+        Rule::Bounds if decision.from < decision.to => {
+            format!("fewer than minReplicas ({}) were asked for", n.min_replicas)
+        }
+        Rule::Bounds => format!("more than maxReplicas ({}) were asked for", n.max_replicas),
         other => other.as_str().to_owned(),
     }
+}
+
+/// By how much a time is beyond the objective, where it is.
+fn late_by(n: &Numbers, eta: f64) -> Option<f64> {
+    // The time to recover runs from when messages were late, not from now.
+    Some(eta - n.deadline_in.unwrap_or(n.recover_within)).filter(|late| *late >= 1.0)
+}
+
+fn later(n: &Numbers, eta: f64) -> String {
+    late_by(n, eta).map_or_else(String::new, |late| format!(", {} later than asked", span(late)))
+}
+
+/// Why a step passes over so many counts; not worth a word where it is one or two, or where all there are
+/// is not enough.
+fn no_better(n: &Numbers, eta: Option<f64>) -> String {
+    let met = eta.is_some_and(|eta| late_by(n, eta).is_none());
+    match n.no_better {
+        Some((first, last)) if met && last - first >= 2 => {
+            format!("; {first} to {last} would do no better with {} partitions", n.partitions)
+        }
+        _ => String::new(),
+    }
+}
+
+/// Who asks for more than the load needs, in a step down.
+fn kept_by(decision: &Decision, to: i32) -> String {
+    let n = &decision.numbers;
+    let by = decision.limits.iter().find_map(|limit| match limit {
+        Limit::MinReplicas => Some(format!("minReplicas is {}", n.min_replicas)),
+        Limit::Schedule => scheduled(decision),
+        Limit::Base => held_while_quiet(decision),
+        _ => None,
+    });
+    by.unwrap_or_else(|| format!("{to} were wanted at some time within the window"))
 }
 
 /// How many are enough once the backlog is gone.
@@ -180,6 +232,13 @@ fn expired(decision: &Decision) -> String {
 /// Something that is told once, of a workload by name: one word for it, and a sentence.
 pub fn news(name: &str, news: &News) -> (&'static str, String) {
     match news {
+        News::Relapsed { to, window } => (
+            "Relapsed",
+            format!(
+                "{name} fell behind soon after a step down to {to}: the next step down waits until it has kept up for {}",
+                span(*window)
+            ),
+        ),
         News::BaseRaised { from, to, relapses } => (
             "BaseRaised",
             format!(
@@ -206,17 +265,6 @@ pub fn news(name: &str, news: &News) -> (&'static str, String) {
     }
 }
 
-fn ordinal(n: u32) -> String {
-    let end = match (n % 10, n % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{n}{end}")
-}
-
 /// What would change a decision, in words; `None` when nothing is known to.
 pub fn would_change(decision: &Decision) -> Option<String> {
     let Turning { up_above, down_below, down_in, held_for, fallback_in } = &decision.turning;
@@ -237,15 +285,26 @@ pub fn would_change(decision: &Decision) -> Option<String> {
     (!words.is_empty()).then(|| words.join("; "))
 }
 
-fn held_back(limits: &[Limit]) -> String {
-    let words: Vec<&str> = limits
+/// What is in the way. Partitions are not where `eta`, until the backlog is gone, is as soon as asked.
+fn held_back(decision: &Decision, eta: Option<f64>) -> String {
+    let n = &decision.numbers;
+    let met = eta.is_some_and(|eta| late_by(n, eta).is_none());
+    // It says the same of all of them as the other says of one.
+    let hot = decision.limits.contains(&Limit::HotPartition);
+    let words: Vec<String> = decision
+        .limits
         .iter()
         .filter_map(|limit| match limit {
-            Limit::MaxReplicas => Some("maxReplicas allows no more"),
-            Limit::Partitions => Some("it would take more consumers than there are partitions"),
-            Limit::HotPartition => Some("one partition alone needs more than one consumer gives"),
-            Limit::Downstream => Some("more replicas did not process more"),
-            Limit::DownStep => Some("maxStepPercent allows no larger step"),
+            Limit::MaxReplicas => Some("maxReplicas allows no more".to_owned()),
+            Limit::Partitions | Limit::HotPartition if met => None,
+            Limit::Partitions if hot => None,
+            Limit::Partitions => Some("it would take more consumers than there are partitions".to_owned()),
+            Limit::HotPartition => Some(match &n.hot {
+                Some(name) => format!("partition {name} alone gets more than one consumer processes"),
+                None => "the backlog of one partition is more than one consumer clears in time".to_owned(),
+            }),
+            Limit::Downstream => Some("more replicas did not process more".to_owned()),
+            Limit::DownStep => Some("maxStepPercent allows no larger step".to_owned()),
             _ => None,
         })
         .collect();
@@ -266,10 +325,15 @@ pub fn state_sentence(decision: &Decision) -> String {
         span(n.delay.unwrap_or(0.0))
     );
     let blurred = blurred(decision);
-    let held = format!("{}{}{}{blurred}", held_back(&decision.limits), not_yet(decision), expired(decision));
+    let held = format!("{}{}{}{blurred}", held_back(decision, n.eta), not_yet(decision), expired(decision));
     match decision.state {
         ScalerState::Idle => format!("Nothing arrives and nothing waits{}", holds(decision)),
-        ScalerState::KeepingUp if asked == Some(0) => "Nothing is late, with no replica".to_owned(),
+        ScalerState::KeepingUp if asked == Some(0) => match n.arrival.filter(|a| *a > 0.0) {
+            Some(arrival) => {
+                format!("Nothing is late yet; {} arriving and no replica to process it", rate(Some(arrival)))
+            }
+            None => "Nothing is late, with no replica".to_owned(),
+        },
         ScalerState::KeepingUp => {
             let verb = if asked == Some(1) { "keeps" } else { "keep" };
             match n.arrival {
@@ -283,15 +347,27 @@ pub fn state_sentence(decision: &Decision) -> String {
                 None => format!("{replicas} {verb} up{}{blurred}", holds(decision)),
             }
         }
+        ScalerState::Recovering | ScalerState::FallingBehind if n.retry => {
+            let tried = if asked == Some(1) { "is" } else { "are" };
+            format!(
+                "{behind}; {replicas} {tried} tried, to see whether what the consumers depend on takes more by now{}",
+                expired(decision)
+            )
+        }
+        ScalerState::FallingBehind if n.waking && n.eta.is_none() => {
+            let (are, their) = if asked == Some(1) { ("is", "its") } else { ("are", "their") };
+            format!("{behind} (objective {}); {replicas} {are} on {their} way", span(n.max_delay))
+        }
         ScalerState::Recovering => match n.eta {
             Some(eta) => format!("{behind}; {replicas} {clear} it in {}{held}", span(eta)),
             None => format!("{behind}; recovering{held}"),
         },
         ScalerState::FallingBehind => match n.eta {
             Some(eta) => format!(
-                "{behind} (objective {}); {replicas} {clear} it in {}, later than asked{held}",
+                "{behind} (objective {}); {replicas} {clear} it in {}, {}later than asked{held}",
                 span(n.max_delay),
-                span(eta)
+                span(eta),
+                late_by(n, eta).map_or_else(String::new, |late| format!("{} ", span(late)))
             ),
             None if n.arrival.is_none() || n.service.is_none() => format!(
                 "{behind} (objective {}); what arrives and what is processed is not known yet{held}",
@@ -320,7 +396,7 @@ pub fn state_sentence(decision: &Decision) -> String {
             if n.stuck_members.len() == 1 { "it hangs, is gone" } else { "they hang, are gone" }
         ),
         ScalerState::Stuck if !n.stuck_partitions.is_empty() => format!(
-            "{behind}: nothing of {} is being processed while other partitions are. {} left out of scaling, as more replicas would not help; look for a message that cannot be processed",
+            "{behind}: nothing of {} is being processed while other partitions are. {} left out of scaling, as more replicas would not help; look for a consumer that died or hangs, or a message that cannot be processed",
             listed(&n.stuck_partitions),
             if n.stuck_partitions.len() == 1 { "It is" } else { "They are" }
         ),
@@ -369,75 +445,10 @@ fn first_of(problems: &[String]) -> Option<String> {
     Some(if more.is_empty() { first.clone() } else { format!("{first} (and {} more)", more.len()) })
 }
 
-/// The first few of many.
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 3;
-    match names.len() {
-        0 => "nothing".to_owned(),
-        n if n <= SHOWN => names.join(", "),
-        n => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-    }
-}
-
-fn plural(n: i32, word: &str) -> String {
-    if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
-}
-
-/// A count with thousands separated: `31,240`.
-pub fn count(n: i64) -> String {
-    let digits = n.unsigned_abs().to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    if n < 0 { format!("-{out}") } else { out }
-}
-
-/// A rate: `420/s`, `6.1/s`, `0.25/s`, `<0.01/s`; `?/s` when not known.
-pub fn rate(per_second: Option<f64>) -> String {
-    match per_second {
-        None => "?/s".to_owned(),
-        Some(r) if r <= 0.0 => "0/s".to_owned(),
-        Some(r) if r < 0.01 => "<0.01/s".to_owned(),
-        Some(r) if r >= 10.0 => format!("{}/s", count(r.round() as i64)),
-        Some(r) if r >= 1.0 => format!("{r:.1}/s"),
-        Some(r) => format!("{r:.2}/s"),
-    }
-}
-
-/// A length of time as people say it: `0s`, `45s`, `2m10s`, `3h5m`, `2d4h`.
-pub fn span(seconds: f64) -> String {
-    let s = if seconds.is_finite() { seconds.max(0.0).round() as u64 } else { return "never".to_owned() };
-    let (d, h, m, s) = (s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60);
-    let parts = match (d, h, m) {
-        (0, 0, 0) => return format!("{s}s"),
-        (0, 0, _) => [(m, "m"), (s, "s")],
-        (0, _, _) => [(h, "h"), (m, "m")],
-        _ => [(d, "d"), (h, "h")],
-    };
-    parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect()
-}
-
-/// A length of time rounded to what a person reads: a change below a tenth is none.
-pub fn rounded(seconds: f64) -> f64 {
-    let step = match seconds {
-        s if s < 10.0 => 1.0,
-        s if s < 60.0 => 5.0,
-        s if s < 600.0 => 10.0,
-        s if s < 3600.0 => 60.0,
-        _ => 600.0,
-    };
-    (seconds / step).round() * step
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::sentences;
-    use rstest::rstest;
 
     /// As in the file of all sentences, while it recovers.
     fn decision(rule: Rule, from: i32, to: i32) -> Decision {
@@ -506,26 +517,5 @@ mod tests {
         let mut d = decision(Rule::ScaleUp, 2, 9);
         d.write = false;
         assert!(sentence("orders", &d).starts_with("Would scale orders 2 → 9: "));
-    }
-
-    #[rstest]
-    #[case(0.4, "0s")]
-    #[case(45.0, "45s")]
-    #[case(130.0, "2m10s")]
-    #[case(180.0, "3m")]
-    #[case(11_100.0, "3h5m")]
-    #[case(187_200.0, "2d4h")]
-    #[case(f64::INFINITY, "never")]
-    fn spans(#[case] seconds: f64, #[case] text: &str) {
-        assert_eq!(span(seconds), text);
-    }
-
-    #[rstest]
-    #[case(0, "0")]
-    #[case(999, "999")]
-    #[case(31_240, "31,240")]
-    #[case(-1_234_567, "-1,234,567")]
-    fn counts(#[case] n: i64, #[case] text: &str) {
-        assert_eq!(count(n), text);
     }
 }

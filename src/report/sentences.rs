@@ -30,6 +30,11 @@ pub(super) fn decision(rule: Rule, from: i32, to: i32) -> Decision {
             eta: Some(130.0),
             max_delay: 30.0,
             recover_within: 180.0,
+            deadline_in: Some(150.0),
+            min_replicas: 3,
+            max_replicas: 6,
+            partitions: 24,
+            unseen: 600.0,
             groups: vec![GroupNumbers { members: Some(from.max(0) as usize), ..GroupNumbers::default() }],
             ..Numbers::default()
         },
@@ -112,8 +117,19 @@ fn up() -> Vec<(String, Decision)> {
         all.push((limit.as_str().to_owned(), limited(decision(Rule::ScaleUp, 2, 9), &[limit])));
     }
     all.push(("two limits".to_owned(), limited(decision(Rule::ScaleUp, 2, 9), &HELD[..2])));
-    let never = with(decision(Rule::ScaleUp, 2, 9), |d| d.numbers.eta = None);
-    all.push(("hot, never cleared".to_owned(), limited(never, &[Limit::HotPartition])));
+    let never = || with(decision(Rule::ScaleUp, 2, 9), |d| d.numbers.eta = None);
+    let too_late = || with(decision(Rule::ScaleUp, 2, 9), |d| d.numbers.eta = Some(222.0));
+    let both = [Limit::Partitions, Limit::HotPartition];
+    let hot = |d: &mut Decision| d.numbers.hot = Some("orders-3".into());
+    all.push(("too few partitions".to_owned(), limited(too_late(), &both[..1])));
+    all.push(("one partition's backlog".to_owned(), limited(too_late(), &both)));
+    all.push(("hot, never cleared".to_owned(), with(limited(never(), &both), hot)));
+    let skips = |d: &mut Decision| (d.to, d.numbers.no_better) = (Some(24), Some((13, 23)));
+    all.push(("over counts that do no better".to_owned(), with(decision(Rule::ScaleUp, 2, 9), skips)));
+    let one = |d: &mut Decision| d.numbers.no_better = Some((8, 8));
+    all.push(("over one that does no better".to_owned(), with(decision(Rule::ScaleUp, 2, 9), one)));
+    all.push(("another try".to_owned(), with(decision(Rule::ScaleUp, 2, 9), |d| d.numbers.retry = true)));
+    all.push(("another probe".to_owned(), with(decision(Rule::Probe, 2, 4), |d| d.numbers.retry = true)));
     all
 }
 
@@ -162,7 +178,28 @@ fn down() -> Vec<(String, Decision)> {
             "step limited".to_owned(),
             with(limited(calm(), &[Limit::DownStep]), |d| d.numbers.demand = Some(2)),
         ),
-        ("above the minimum".to_owned(), with(calm(), |d| d.numbers.demand = Some(1))),
+        ("kept by the window".to_owned(), with(calm(), |d| d.numbers.demand = Some(1))),
+        (
+            "kept by the minimum".to_owned(),
+            with(limited(calm(), &[Limit::MinReplicas]), |d| {
+                (d.to, d.numbers.demand) = (Some(3), Some(1));
+            }),
+        ),
+        (
+            "kept by the base".to_owned(),
+            with(limited(calm(), &[Limit::Base]), |d| {
+                d.numbers.demand = Some(1);
+                d.numbers.base = Some(Base { replicas: 4, relapses: 3, changed_at: 0.0 });
+            }),
+        ),
+        (
+            "kept by a schedule".to_owned(),
+            with(limited(calm(), &[Limit::Schedule]), |d| {
+                let on =
+                    Scheduled { name: "mornings".into(), min_replicas: 4, begins_in: 0.0, ends_in: 9000.0 };
+                (d.numbers.demand, d.numbers.schedule) = (Some(1), Some(on));
+            }),
+        ),
         ("none needed".to_owned(), with(calm(), |d| d.numbers.demand = Some(0))),
         (
             "to none".to_owned(),
@@ -202,6 +239,10 @@ fn states() -> Vec<(String, Decision)> {
         ("keeping up, one".to_owned(), in_time(staying(S::KeepingUp, 1))),
         ("keeping up, none".to_owned(), in_time(staying(S::KeepingUp, 0))),
         (
+            "keeping up, none, nothing arriving".to_owned(),
+            with(in_time(staying(S::KeepingUp, 0)), |d| d.numbers.arrival = Some(0.0)),
+        ),
+        (
             "keeping up, rate not known".to_owned(),
             with(in_time(staying(S::KeepingUp, 9)), |d| d.numbers.arrival = None),
         ),
@@ -218,6 +259,19 @@ fn states() -> Vec<(String, Decision)> {
         ("recovering, end not known".to_owned(), with(staying(S::Recovering, 9), |d| d.numbers.eta = None)),
         ("behind".to_owned(), staying(S::FallingBehind, 2)),
         ("behind, one".to_owned(), staying(S::FallingBehind, 1)),
+        (
+            "behind, by a minute".to_owned(),
+            with(staying(S::FallingBehind, 2), |d| d.numbers.eta = Some(210.0)),
+        ),
+        (
+            "behind, long after the time was over".to_owned(),
+            with(staying(S::FallingBehind, 2), |d| d.numbers.deadline_in = Some(-7200.0)),
+        ),
+        (
+            "just woken".to_owned(),
+            with(staying(S::FallingBehind, 1), |d| (d.numbers.eta, d.numbers.waking) = (None, true)),
+        ),
+        ("a try under way".to_owned(), with(staying(S::Recovering, 4), |d| d.numbers.retry = true)),
         ("behind for good".to_owned(), with(staying(S::FallingBehind, 2), |d| d.numbers.eta = None)),
         (
             "behind, rates not known".to_owned(),
@@ -296,6 +350,7 @@ fn sentences() {
     }
     text.push_str("Told once\n\n");
     for told in [
+        News::Relapsed { to: 3, window: 1200.0 },
         News::BaseRaised { from: 3, to: 4, relapses: 2 },
         News::BaseLowered { from: 4, to: 3 },
         News::Expired { group: "orders".into(), messages: 1 },

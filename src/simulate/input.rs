@@ -29,6 +29,10 @@ const DEEPEST: usize = 1000;
 const UNKNOWN: usize = 20;
 /// Longest of what is wrong, in characters.
 const MESSAGE: usize = 500;
+/// Letters in which a field may differ from the one that was meant.
+const MISTYPED: usize = 2;
+const API_VERSION: &str = "spillway.dev/v1alpha1";
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
@@ -58,48 +62,111 @@ fn read_policy(text: &str, sweep_interval: f64) -> Result<Asked, Vec<Problem>> {
     let text = text.trim_start_matches('\u{feff}');
     let (index, whole) = find(text).map_err(|problem| vec![problem])?;
     let mut unknown = Vec::new();
-    let spec = read(text, index, whole, &mut unknown).map_err(|problem| vec![problem])?;
+    let spec = read(text, index, whole, &mut unknown);
     let mut problems: Vec<Problem> = unknown
         .into_iter()
         .take(UNKNOWN)
         .map(|path| {
-            (line_of(text, &path), format!("{path} is not a field of a ConsumerScaler: correct or remove it"))
+            let near =
+                near(&path).map_or_else(|| "correct or remove it".to_owned(), |n| format!("write {n}"));
+            (line(text, &path), format!("{path} is not a field of a ConsumerScaler: {near}"))
         })
         .collect();
+    let spec = match spec {
+        Ok(spec) => spec,
+        Err(problem) => {
+            // What is missing may be there under a name that is none.
+            problems.push(problem);
+            return Err(problems);
+        }
+    };
     let asked = validate::policy(&spec, sweep_interval)
         .and_then(|policy| Ok(Asked { policy, calendar: validate::calendar(&spec)? }));
     match asked {
         Ok(asked) if problems.is_empty() && asked.policy.groups.len() == 1 => return Ok(asked),
         Ok(asked) if asked.policy.groups.len() != 1 => {
             let what = "the simulator has one consumer group: leave one in consumerGroups".to_owned();
-            problems.push((line_of(text, "consumerGroups"), what));
+            problems.push((line(text, "consumerGroups"), what));
         }
         Ok(_) => {}
         Err(all) => problems.extend(all.into_iter().map(|what| {
             let field = what.split([' ', ':']).next().unwrap_or_default().to_owned();
             let field = if field == "consumer" { "consumerGroups".to_owned() } else { field };
-            (line_of(text, &field), what)
+            // What is not written there is as the default has it: another field must be at fault.
+            let other = || what.split([' ', ':', '(']).filter(|w| w.len() > 3).find_map(|w| line_of(text, w));
+            (line_of(text, &field).or_else(other).unwrap_or(1), what)
         })),
     }
     problems.sort();
     Err(problems)
 }
 
+/// The field that somebody may have meant.
+fn near(path: &str) -> Option<String> {
+    let schema = serde_json::to_value(schemars::schema_for!(ConsumerScalerSpec)).ok()?;
+    let mut names = Vec::new();
+    let mut left = vec![&schema];
+    while let Some(value) = left.pop() {
+        if let Some(fields) = value.get("properties").and_then(serde_json::Value::as_object) {
+            names.extend(fields.keys().cloned());
+        }
+        left.extend(value.as_object().into_iter().flat_map(|o| o.values()));
+    }
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
+    let wrong = plain(path.rsplit('.').next().unwrap_or(path));
+    let far = |name: &String| strsim::osa_distance(&plain(name), &wrong);
+    names.into_iter().filter(|name| far(name) <= MISTYPED.min(wrong.len() / 3)).min_by_key(far)
+}
+
 /// Which document has the policy, and whether it is a whole resource.
 fn find(text: &str) -> Result<(usize, bool), Problem> {
     let mut other = None;
+    let mut found: Option<(usize, bool)> = None;
     for (index, document) in Deserializer::from_str(text).enumerate() {
         let value = Value::deserialize(document).map_err(|e| located(&e))?;
-        match value.get("kind").and_then(Value::as_str) {
-            Some("ConsumerScaler") => return Ok((index, true)),
-            Some(kind) => other = Some(kind.to_owned()),
-            None if value.get("spec").is_some() => return Ok((index, true)),
-            None if value.is_mapping() => return Ok((index, false)),
-            None => {}
+        let policy = match value.get("kind").and_then(Value::as_str) {
+            Some("ConsumerScaler") => Some((index, true)),
+            Some(kind) => {
+                other = Some(format!("a {kind}"));
+                None
+            }
+            None if value.get("spec").is_some() => Some((index, true)),
+            None if value.is_mapping() => Some((index, false)),
+            None => {
+                other = other.or(match value {
+                    Value::Null => None,
+                    Value::Sequence(_) => Some("a list".to_owned()),
+                    _ => Some("a single value".to_owned()),
+                });
+                None
+            }
+        };
+        let Some((_, whole)) = policy else { continue };
+        if found.is_some() {
+            let what = "more than one ConsumerScaler is in it: leave the one to be tried";
+            return Err((nth_document(text, index), what.to_owned()));
         }
+        let version = value.get("apiVersion").map(|v| v.as_str().unwrap_or_default());
+        if whole && version.is_some_and(|v| v != API_VERSION) {
+            let at = nth_document(text, index);
+            let after = text.lines().skip(at - 1).position(|l| l.starts_with("apiVersion:")).unwrap_or(0);
+            return Err((at + after, format!("apiVersion is not one of Spillway's: write {API_VERSION}")));
+        }
+        found = policy;
     }
-    let found = other.map_or_else(|| "nothing".to_owned(), |kind| format!("a {kind}"));
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    let found = other.unwrap_or_else(|| "nothing".to_owned());
     Err((1, format!("{found} is in it: write a ConsumerScaler, or what would be under its spec")))
+}
+
+/// The line of what parts a document from the one before it, or the first.
+fn nth_document(text: &str, index: usize) -> usize {
+    let parts = text.lines().enumerate().filter(|(line, l)| *line > 0 && l.starts_with("---"));
+    let mut begins: Vec<usize> = parts.map(|(line, _)| line + 1).collect();
+    begins.insert(0, 1);
+    begins.get(index).copied().unwrap_or(1)
 }
 
 fn read(
@@ -141,18 +208,23 @@ fn located(error: &serde_yaml::Error) -> Problem {
     (line, format!("{what}: see `kubectl explain csc.spec`, or deploy/examples/consumerscaler.yaml"))
 }
 
-/// The line of a field, as far as its names tell; the first when it is not written there.
-fn line_of(text: &str, path: &str) -> usize {
+/// The line of a field; the first when it is not written there.
+fn line(text: &str, path: &str) -> usize {
+    line_of(text, path).unwrap_or(1)
+}
+
+/// The line of a field, as far as its names tell.
+fn line_of(text: &str, path: &str) -> Option<usize> {
     let mut at = 0;
     let mut found = None;
-    for name in path.split('.').filter(|part| part.parse::<usize>().is_err()) {
+    for name in path.split('.').filter(|part| !part.is_empty() && part.parse::<usize>().is_err()) {
         let key = format!("{name}:");
         if let Some(offset) = text[at..].find(&key) {
             at += offset;
             found = Some(at);
         }
     }
-    found.map_or(1, |at| text[..at].matches('\n').count() + 1)
+    found.map(|at| text[..at].matches('\n').count() + 1)
 }
 
 #[cfg(test)]
@@ -186,6 +258,21 @@ mod tests {
     #[case("a: [1,\n", 2, "did not find expected node content")]
     #[case("", 1, "nothing is in it")]
     #[case("kind: Deployment\n", 1, "a Deployment is in it")]
+    #[case("- a\n- b\n", 1, "a list is in it")]
+    #[case("orders.yaml\n", 1, "a single value is in it")]
+    #[case(
+        "# one\napiVersion: spillway.dev/v2\nkind: ConsumerScaler\nspec: {}\n",
+        2,
+        "write spillway.dev/v1alpha1"
+    )]
+    #[case(
+        "kind: ConsumerScaler\nspec: {}\n---\nkind: ConsumerScaler\nspec: {}\n",
+        3,
+        "more than one ConsumerScaler is in it"
+    )]
+    #[case(&SPEC.replace("maxReplicas", "maxreplicas"), 2, "maxreplicas is not a field of a ConsumerScaler: write maxReplicas")]
+    #[case(&SPEC.replace("maxReplicas: 8", "maxReplicas: 0"), 2, "maxReplicas must be at least 1")]
+    #[case(&SPEC.replace("maxReplicas: 8", "maxReplicas: -3"), 2, "maxReplicas must be at least 1")]
     #[case(&format!("{SPEC}objective:\n  maxDelay: 10s\n  recoverWithing: 2m\n"), 6, "objective.recoverWithing is not a field")]
     #[case(&format!("{SPEC}objective:\n  maxDelay: soon\n"), 5, "objective.maxDelay: \"soon\" is not a duration")]
     #[case(&format!("{SPEC}minReplicas: 9\n"), 4, "minReplicas (9) is above maxReplicas (8)")]

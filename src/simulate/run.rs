@@ -7,11 +7,12 @@ use serde::{Serialize, Serializer};
 use super::config::PlantConfig;
 use super::controller::{Controller, View};
 use super::figures::{Figures, Meter};
+use super::json::tenths;
 use super::observe::Observer;
 use super::plant::Plant;
 use super::scenario::{Event, Scenario};
 use crate::decide::ScalerState;
-use crate::report::sentence::sentence;
+use crate::report::sentence::{news, sentence};
 
 /// Samples kept of a run at most; longer runs are sampled less often than each second.
 const SAMPLES: f64 = 604_800.0;
@@ -64,8 +65,10 @@ pub struct Sample {
 
 /// A change of the replicas asked for.
 #[derive(Serialize, Clone, Copy, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
 pub struct Write {
     /// When, s since the start.
+    #[serde(rename = "atSeconds", serialize_with = "tenths")]
     pub at: f64,
     /// Replicas before.
     pub from: i32,
@@ -75,8 +78,10 @@ pub struct Write {
 
 /// A decision.
 #[derive(Serialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
 pub struct Decided {
     /// When, s since the start.
+    #[serde(rename = "atSeconds", serialize_with = "tenths")]
     pub at: f64,
     /// Replicas asked for before.
     pub from: i32,
@@ -87,6 +92,8 @@ pub struct Decided {
     /// The state, where the controller has states.
     #[serde(serialize_with = "word")]
     pub state: Option<ScalerState>,
+    /// What it tells once beside the replicas, as the word of its event (`BaseRaised`); none of a decision.
+    pub news: Option<&'static str>,
     /// Why, in words; empty where the controller has none.
     pub sentence: String,
 }
@@ -192,6 +199,11 @@ impl Recorder {
         let decision = controller.decision();
         let to = asked.or(decision.and_then(|d| d.to)).unwrap_or(from);
         let state = decision.map(|d| d.state);
+        for told in decision.iter().flat_map(|d| &d.news) {
+            let (word, sentence) = news(&self.group, told);
+            let decided = Decided { at, from, to: from, written: false, state, news: Some(word), sentence };
+            self.decisions.push(decided);
+        }
         if decision.is_none() && asked.is_none() {
             return;
         }
@@ -199,7 +211,7 @@ impl Recorder {
             return;
         }
         let sentence = decision.map_or_else(String::new, |d| sentence(&self.group, d));
-        self.decisions.push(Decided { at, from, to, written: asked.is_some(), state, sentence });
+        self.decisions.push(Decided { at, from, to, written: asked.is_some(), state, news: None, sentence });
     }
 
     fn second(&mut self, plant: &Plant, arrived: f64, consumed: f64, delay: f64, lag: f64) {

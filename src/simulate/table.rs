@@ -8,6 +8,9 @@ use super::figures::Figures;
 use super::run::{Decided, Run};
 use crate::report::sentence::{count, span};
 
+/// Why the summary differs from the rows.
+const TRUE: &str = "(All of this is what truly was. The rows above tell what Spillway saw: up to the last commits, at its last look.)\n";
+
 /// Every decision: time, replicas, state, sentence.
 pub fn decisions(run: &Run) -> String {
     let days = run.duration >= 86_400.0;
@@ -61,7 +64,11 @@ pub fn summary(run: &Run, recover_within: f64) -> String {
         ("replica-hours", format!("{:.1}, {mean:.1} replicas on average", f.replica_hours)),
         (
             "writes",
-            format!("{}, {} of them in the other direction than the one before", f.writes, f.reversals),
+            match f.reversals {
+                0 => f.writes.to_string(),
+                1 => format!("{} (1 reversal)", f.writes),
+                n => format!("{} ({n} reversals)", f.writes),
+            },
         ),
         (
             "rebalances",
@@ -94,10 +101,12 @@ pub fn summary(run: &Run, recover_within: f64) -> String {
         rows.push(("recovery", after));
     }
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.iter().fold(String::new(), |mut out, (name, value)| {
+    let mut out = rows.iter().fold(String::new(), |mut out, (name, value)| {
         let _ = writeln!(out, "{name:<width$}  {value}");
         out
-    })
+    });
+    out.push_str(TRUE);
+    out
 }
 
 fn lost(f: &Figures) -> String {
@@ -124,11 +133,11 @@ fn whole(n: f64) -> String {
     count(n.round() as i64)
 }
 
-/// A moment of a run: `1d02h03m`, or `02h03m04s` in one shorter than a day.
+/// A moment of a run: `1d02h03m04s`, or `02h03m04s` in one shorter than a day.
 pub fn clock(seconds: f64, days: bool) -> String {
     let s = seconds.max(0.0) as u64;
     if days {
-        format!("{}d{:02}h{:02}m", s / 86_400, s / 3600 % 24, s / 60 % 60)
+        format!("{}d{:02}h{:02}m{:02}s", s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60)
     } else {
         format!("{:02}h{:02}m{:02}s", s / 3600, s / 60 % 60, s % 60)
     }
@@ -140,7 +149,7 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case(93_784.0, true, "1d02h03m")]
+    #[case(93_784.0, true, "1d02h03m04s")]
     #[case(7384.0, false, "02h03m04s")]
     fn clocks(#[case] seconds: f64, #[case] days: bool, #[case] text: &str) {
         assert_eq!(clock(seconds, days), text);

@@ -207,7 +207,8 @@ fn a_backlog_that_is_there_from_the_start_never_counts_as_arriving() {
         assert!(rate < 1000.0, "432/s arrive, and: {said:#?}");
     }
     assert!(run.writes.iter().any(|w| w.to == 24), "{said:#?}");
-    let recovery = table::summary(&run, 600.0).lines().last().unwrap_or_default().to_owned();
+    let recovery = table::summary(&run, 600.0);
+    let recovery = recovery.lines().find(|l| l.starts_with("recovery")).unwrap_or_default();
     assert!(recovery.contains(" after the start; objective 10m: "), "{recovery}");
 }
 
@@ -245,7 +246,8 @@ fn a_schedule_raises_replicas_before_its_time_begins() {
 fn the_plot_has_all_its_parts_and_is_one_picture() {
     let case = named("outage", &fixed(12), 1).unwrap();
     let scenario = Scenario { duration: 6000.0, ..case.scenario };
-    let svg = plot::svg(&run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1)).unwrap();
+    let run = run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
+    let svg = plot::svg(&run, &plot::events(&scenario)).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
     for text in [
         "Traffic",
@@ -253,11 +255,14 @@ fn the_plot_has_all_its_parts_and_is_one_picture() {
         "Lag",
         "Delay",
         "objective, 30s",
-        "seconds",
+        "minutes",
+        "nothing is processed",
+        "FallingBehind",
+        "prefers-color-scheme: dark",
         "asked for",
         "ready",
         "rebalance",
-        "minutes since the start",
+        "time since the start, hh:mm",
     ] {
         assert!(svg.contains(text), "{text}");
     }

@@ -29,6 +29,7 @@ pub fn parse(text: &str) -> Result<Traffic, TraceError> {
     let mut rows: Vec<(f64, f64)> = Vec::new();
     let mut header = false;
     let mut last_line = 1;
+    let mut last_row = 0;
     for (index, raw) in text.lines().enumerate() {
         let line = index + 1;
         last_line = line;
@@ -63,10 +64,17 @@ pub fn parse(text: &str) -> Result<Traffic, TraceError> {
             // In full the smallest number there is has three hundred digits.
             let plain = |s: f64| if s == 0.0 || s >= 1e-3 { s.to_string() } else { format!("{s:e}") };
             let (seconds, before) = (plain(seconds), plain(*before));
-            let what = format!("{seconds} s is not after {before} s, the row before: sort the rows by time");
+            let what = if seconds == before {
+                format!("{seconds} s is the time of line {last_row} too: leave one of the two")
+            } else {
+                format!(
+                    "{seconds} s is not after {before} s, the row before (line {last_row}): sort the rows by time"
+                )
+            };
             return Err(wrong(line, what));
         }
         rows.push((seconds, rate));
+        last_row = line;
     }
     let Some((first, _)) = rows.first().copied() else {
         return Err(wrong(
@@ -142,7 +150,12 @@ mod tests {
         3,
         "a rate of 2e9 messages per second is too large: write at most 1e9"
     )]
-    #[case("seconds,rate\n0,1\n0,2\n", 3, "0 s is not after 0 s, the row before: sort the rows by time")]
+    #[case("seconds,rate\n0,1\n\n0,2\n", 4, "0 s is the time of line 2 too: leave one of the two")]
+    #[case(
+        "seconds,rate\n60,1\n0,2\n",
+        3,
+        "0 s is not after 60 s, the row before (line 2): sort the rows by time"
+    )]
     #[case("seconds,rate\n0,1,2\n", 2, "\"0,1,2\" is not two columns: write `seconds,rate`")]
     #[case("seconds,rate\n0\n", 2, "\"0\" is not two columns: write `seconds,rate`")]
     #[case("0,1\n60,2\n", 1, "\"0,1\" is not the header: write `seconds,rate` above the rows")]

@@ -14,7 +14,9 @@ use super::{kubectl, modes};
 const LIMIT: Duration = Duration::from_secs(90);
 /// More replicas than that give the hot partition's consumer hardly more room. There may be 12.
 const ENOUGH: i32 = 6;
-const SAID: &str = "one partition alone needs more than one consumer gives";
+/// What is said while it gets too much, and while its backlog alone is too much.
+const HOT: &str = "partition hot-7 alone gets more than one consumer processes";
+const BACKLOG: &str = "the backlog of one partition is more than one consumer clears in time";
 
 #[test]
 fn a_partition_that_gets_too_much_is_told_and_not_chased() {
@@ -28,7 +30,7 @@ fn a_partition_that_gets_too_much_is_told_and_not_chased() {
         let status = case
             .until("the hot partition to be told", "hot", LIMIT, |s| {
                 s.state.as_deref() == Some("FallingBehind")
-                    && s.message.as_deref().is_some_and(|said| said.contains(SAID))
+                    && s.message.as_deref().is_some_and(|said| said.contains(HOT))
             })
             .await?;
         // Beyond what the consumer can do no time is the best one.
@@ -49,7 +51,7 @@ fn a_partition_that_gets_too_much_is_told_and_not_chased() {
             .until("the best time to be told", "hot", LIMIT, |s| {
                 s.message
                     .as_deref()
-                    .is_some_and(|said| said.contains("later than asked") && said.contains(SAID))
+                    .is_some_and(|said| said.contains("later than asked") && said.contains(BACKLOG))
             })
             .await
             .with_context(|| format!("kubectl showed {row:?}"))?;

@@ -87,7 +87,7 @@ fn dry_run_and_paused_write_nothing_until_they_are_active() {
             case.plain("main")? + &wants_two(&case, "dry", "DryRun") + &wants_two(&case, "paused", "Paused");
         case.bed.apply(&yaml).await?;
 
-        let would = "Would scale dry 1 → 2: fewer than minReplicas were asked for";
+        let would = "Would scale dry 1 → 2: fewer than minReplicas (2) were asked for";
         let status = case
             .until("the dry run to decide", "dry", LIMIT, |s| {
                 s.desired_replicas == Some(2) && s.message.as_deref() == Some(would)

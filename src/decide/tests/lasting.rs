@@ -17,7 +17,10 @@ fn a_group_that_relapses_after_each_step_down_is_given_more_for_good() {
     let mut plant = relapsing();
     let all = plant.run(&policy, &mut state, 1500.0);
     let raised: Vec<&News> = all.iter().flat_map(|d| &d.news).collect();
-    assert!(matches!(raised.first(), Some(News::BaseRaised { relapses: 2, .. })), "{raised:?}");
+    let [News::Relapsed { to, window }, News::BaseRaised { relapses: 2, .. }, ..] = raised[..] else {
+        panic!("{raised:?}");
+    };
+    assert_eq!((*to, *window), (1, 20.0), "it waits twice as long with the next step down");
     let base = state.learnt.base.unwrap();
     assert!(base.replicas > policy.min_replicas, "{base:?}");
     // Fewer steps than bursts: it waits longer and longer before it takes replicas away.

@@ -118,6 +118,7 @@ impl Case {
                         members: Some(1),
                         demand: Some(30),
                     }],
+                    ..Numbers::default()
                 },
                 problems: vec![],
                 news: vec![],

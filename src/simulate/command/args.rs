@@ -47,24 +47,24 @@ pub struct Simulate {
     pub(super) list_scenarios: bool,
 
     /// Scale the traffic so that its highest rate is this, msg/s.
-    #[arg(long, value_name = "RATE", conflicts_with = "scale", value_parser = positive)]
+    #[arg(long, value_name = "RATE", conflicts_with = "scale", allow_negative_numbers = true, value_parser = positive)]
     pub(super) peak: Option<f64>,
 
     /// Multiply the traffic.
-    #[arg(long, value_name = "FACTOR", value_parser = positive)]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = positive)]
     pub(super) scale: Option<f64>,
 
     /// Partitions; of several topics, separated by commas. The load of a scenario grows with them.
-    /// Default: one for each consumer that maxReplicas allows.
+    /// Default: one for each consumer that maxReplicas allows, at most 1000.
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', value_parser = partitions)]
     pub(super) partitions: Vec<usize>,
 
     /// What one consumer processes at most, msg/s.
-    #[arg(long, value_name = "RATE", default_value = "60", value_parser = positive)]
+    #[arg(long, value_name = "RATE", default_value = "60", allow_negative_numbers = true, value_parser = positive)]
     pub(super) capacity: f64,
 
     /// How much that varies between pods and over time, as a share of it.
-    #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "0.1", allow_negative_numbers = true, value_parser = share)]
     pub(super) noise: f64,
 
     /// From asking for a pod to its first work. It varies by a fifth.
@@ -75,7 +75,8 @@ pub struct Simulate {
     #[arg(long, value_name = "PROTOCOL", default_value = "cooperative")]
     pub(super) protocol: Protocol,
 
-    /// How partitions are dealt out. Default: range for eager, sticky for cooperative, uniform for kip848.
+    /// How partitions are dealt out. Default: range for eager, sticky for cooperative, uniform for kip848 (and
+    /// only there).
     #[arg(long, value_name = "ASSIGNOR")]
     pub(super) assignor: Option<Assignor>,
 
@@ -96,11 +97,11 @@ pub struct Simulate {
     pub(super) commits_together: bool,
 
     /// How long messages are kept. Default: for ever.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(super) retention: Option<f64>,
 
     /// What the consumers write to takes at most, msg/s over all of them. Default: everything.
-    #[arg(long, value_name = "RATE", value_parser = positive)]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = positive)]
     pub(super) downstream_ceiling: Option<f64>,
 
     /// Replicas at the start, at most maxReplicas. Default: what the first rate needs.
@@ -111,7 +112,7 @@ pub struct Simulate {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(super) sweep_interval: f64,
 
-    /// How long to run. Default: as long as the scenario or the trace.
+    /// How long to run, such as 90m, 36h or 7d. Default: as long as the scenario or the trace.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) duration: Option<f64>,
 
@@ -120,12 +121,16 @@ pub struct Simulate {
     pub(super) begin: jiff::Timestamp,
 
     /// Seed of everything that is left to chance. The same seed gives the same result.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true, value_parser = seed)]
     pub(super) seed: u64,
 
-    /// Print JSON instead of text.
+    /// Print JSON instead of text (docs/simulator.md has its fields).
     #[arg(long)]
     pub(super) json: bool,
+
+    /// With --json: the course of things as well, at most one sample for each second.
+    #[arg(long, requires = "json")]
+    pub(super) series: bool,
 
     /// Draw the run into this SVG file.
     #[arg(long, value_name = "FILE", value_parser = svg)]
@@ -161,11 +166,26 @@ fn partitions(text: &str) -> Result<usize, String> {
     }
 }
 
+/// As in a policy, and days, of which runs have many.
 fn duration(text: &str) -> Result<f64, String> {
-    match Span(text.to_owned()).seconds()? {
-        seconds if seconds <= LONGEST => Ok(seconds),
-        _ => Err(format!("it is longer than {}", span(LONGEST))),
+    let days = text.split_once('d').and_then(|(days, rest)| Some((days.parse::<u32>().ok()?, rest)));
+    let seconds = match days {
+        Some((days, "")) => f64::from(days) * 86_400.0,
+        Some((days, rest)) => f64::from(days) * 86_400.0 + Span(rest.to_owned()).seconds()?,
+        None => Span(text.to_owned()).seconds()?,
+    };
+    if seconds <= LONGEST { Ok(seconds) } else { Err(format!("it is longer than {}", span(LONGEST))) }
+}
+
+fn some_time(text: &str) -> Result<f64, String> {
+    match duration(text)? {
+        seconds if seconds >= 1.0 => Ok(seconds),
+        _ => Err("write at least 1s".to_owned()),
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("write a whole number from 0 to {}", u64::MAX))
 }
 
 fn skew(text: &str) -> Result<Skew, String> {
@@ -214,8 +234,23 @@ mod tests {
     #[case(&["--policy", "p", "--scenario", "step", "--plot", "x.png"], "write a name that ends in .svg")]
     #[case(&["--policy", "p", "--scenario", "step", "--begin", "Monday"], "write a time such as 2024-01-01T")]
     #[case(&["--policy", "p", "--scenario", "step", "--begin", "1969-12-31T00:00:00Z"], "from 1970 to 2999")]
+    #[case(&["--policy", "p", "--scenario", "step", "--seed", "-1"], "write a whole number from 0 to")]
+    #[case(&["--policy", "p", "--scenario", "step", "--capacity", "-1"], "write a number above 0")]
+    #[case(&["--policy", "p", "--scenario", "step", "--retention", "0s"], "write at least 1s")]
+    #[case(&["--policy", "p", "--scenario", "step", "--duration", "401d"], "it is longer than 400d")]
+    #[case(&["--policy", "p", "--scenario", "step", "--duration", "1d2w"], "is not a duration")]
+    #[case(&["--policy", "p", "--scenario", "step", "--series"], "--json")]
     fn a_bad_call_is_refused(#[case] args: &[&str], #[case] expected: &str) {
         let error = parse(args).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+
+    #[rstest]
+    #[case("7d", 604_800.0)]
+    #[case("1d12h", 129_600.0)]
+    #[case("90m", 5400.0)]
+    fn a_run_may_be_given_in_days(#[case] text: &str, #[case] seconds: f64) {
+        let asked = parse(&["--policy", "p", "--scenario", "step", "--duration", text]).unwrap();
+        assert_eq!(asked.duration, Some(seconds));
     }
 }

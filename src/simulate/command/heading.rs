@@ -23,6 +23,31 @@ pub(super) fn text(scenario: &Scenario, plant: &PlantConfig, policy: &Policy, se
         count(i64::from(policy.min_replicas)),
         count(i64::from(policy.max_replicas)),
         in_the_way(scenario, plant, policy).unwrap_or_default(),
+    ) + &seldom(policy)
+}
+
+/// What a policy can hardly keep, as it is looked at so seldom.
+fn seldom(policy: &Policy) -> String {
+    if policy.sweep_interval <= policy.max_delay {
+        return String::new();
+    }
+    format!(
+        "Spillway looks every {}, and messages are late after {}: they will be before it can see it (--sweep-interval)\n",
+        span(policy.sweep_interval),
+        span(policy.max_delay)
+    )
+}
+
+/// That there are fewer partitions than consumers are allowed, where nobody said how many.
+pub(super) fn fewer(policy: &Policy, partitions: usize) -> String {
+    let consumers = i64::from(policy.max_replicas) * i64::from(policy.threads_per_replica);
+    if consumers <= partitions as i64 {
+        return String::new();
+    }
+    format!(
+        "maxReplicas allows {} consumers, and unless --partitions says otherwise there are {} partitions\n",
+        count(consumers),
+        count(partitions as i64)
     )
 }
 
@@ -31,7 +56,7 @@ fn in_the_way(scenario: &Scenario, plant: &PlantConfig, policy: &Policy) -> Opti
     let (peak, partitions) = (scenario.traffic.peak(), plant.partition_count());
     if peak > plant.group_capacity() {
         return Some(format!(
-            "{} are more than {} can process, one consumer each ({}): give more --partitions, or another --peak\n",
+            "{} are more than {} can process, one consumer each ({}): give more --partitions, another --peak, or a higher --capacity\n",
             rate(Some(peak)),
             if partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") },
             rate(Some(plant.group_capacity())),

@@ -10,10 +10,11 @@ mod progress;
 use std::path::Path;
 
 use super::input::Asked;
-use super::{CASES, Engine, PlantConfig, Scenario, TopicConfig};
+use super::{CASES, Engine, PlantConfig, Protocol, Scenario, TopicConfig};
 use super::{input, json, named, plot, run, table, trace};
 use crate::decide::{Mode, Policy};
 use crate::report::sentence::rate;
+use crate::simulate::assignment::Assignor;
 use args::LONGEST;
 pub use args::Simulate;
 use progress::Watched;
@@ -23,8 +24,13 @@ use progress::Watched;
 pub enum Failure {
     /// The input is wrong.
     Input(Vec<String>),
-    /// The result could not be written.
-    Output(String),
+    /// A file could not be written; the result can be printed.
+    Output {
+        /// The result.
+        text: String,
+        /// Why.
+        why: String,
+    },
 }
 
 fn wrong(line: impl Into<String>) -> Failure {
@@ -51,6 +57,11 @@ fn scenarios() -> String {
 fn simulate(args: &Simulate) -> Result<String, Failure> {
     let Asked { policy: asked, calendar } = read_policy(args)?;
     let (mut plant, scenario) = setting(args, &asked)?;
+    // A run may take long: what would be in vain afterwards is found out before.
+    if let Some(path) = &args.plot {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        file.map_err(|e| wrong(format!("--plot: {}: cannot be written: {e}", path.display())))?;
+    }
     // What somebody who tries a policy out wants to know is what it would do.
     let policy =
         Policy { mode: if asked.mode == Mode::DryRun { Mode::Active } else { asked.mode }, ..asked.clone() };
@@ -71,20 +82,45 @@ fn simulate(args: &Simulate) -> Result<String, Failure> {
     if asked.mode == Mode::DryRun {
         text.push_str("The policy says DryRun; this is what Active would do.\n");
     }
-    let engine = Engine::new(policy.clone()).with_schedules(calendar, args.begin.as_second() as f64);
+    if args.partitions.is_empty() {
+        text.push_str(&heading::fewer(&policy, plant.partition_count()));
+    }
+    let engine = Engine::new(policy.clone()).with_schedules(calendar.clone(), args.begin.as_second() as f64);
     let mut watched = Watched::new(engine, scenario.duration);
-    let result = run(&plant, &scenario, policy.max_delay, &mut watched, args.seed);
+    let mut result = run(&plant, &scenario, policy.max_delay, &mut watched, args.seed);
     drop(watched);
-    if let Some(path) = &args.plot {
-        let svg = plot::svg(&result).map_err(|why| Failure::Output(format!("{}: {why}", path.display())))?;
-        std::fs::write(path, svg)
-            .map_err(|e| Failure::Output(format!("{}: cannot be written: {e}", path.display())))?;
+    if asked.mode == Mode::DryRun {
+        result.decisions.iter_mut().for_each(|d| would(&mut d.sentence));
     }
-    if args.json {
-        return Ok(json::text(&result, &plant, &policy, args.seed));
+    let drawn = args.plot.as_ref().map(|path| {
+        let name = path.display().to_string();
+        let mut bands = plot::events(&scenario);
+        bands.extend(plot::schedules(&calendar, args.begin.as_second() as f64, scenario.duration));
+        let svg = plot::svg(&result, &bands).map_err(|why| format!("{name}: {why}"))?;
+        std::fs::write(path, svg).map_err(|e| format!("{name}: cannot be written: {e}"))?;
+        Ok(name)
+    });
+    let plot = drawn.as_ref().and_then(|d: &Result<String, String>| d.as_deref().ok());
+    let text = if args.json {
+        let (seed, begin, series) = (args.seed, args.begin, args.series);
+        let run_as = json::Asked { seed, begin, policy_mode: asked.mode, series, plot };
+        json::text(&result, &plant, &policy, &run_as)
+    } else {
+        let summary = table::summary(&result, policy.recover_within);
+        let plot = plot.map_or_else(String::new, |name| format!("The plot is in {name}.\n"));
+        format!("{text}\n{}\n{summary}{plot}", table::decisions(&result))
+    };
+    match drawn {
+        Some(Err(why)) => Err(Failure::Output { text, why }),
+        _ => Ok(text),
     }
-    let summary = table::summary(&result, policy.recover_within);
-    Ok(format!("{text}\n{}\n{summary}", table::decisions(&result)))
+}
+
+/// The same of a policy that writes nothing.
+fn would(sentence: &mut String) {
+    if let Some(what) = sentence.strip_prefix("Scaled ") {
+        *sentence = format!("Would scale {what}");
+    }
 }
 
 fn read_policy(args: &Simulate) -> Result<Asked, Failure> {
@@ -106,6 +142,9 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
     };
     let name = path.display().to_string();
     let bytes = bytes.map_err(|e| wrong(format!("{name}: cannot be read: {e}")))?;
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return Err(wrong(format!("{name}: it is compressed: unpack it first (gunzip)")));
+    }
     let text = String::from_utf8(bytes).map_err(|e| {
         let before = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
@@ -140,12 +179,21 @@ fn setting(args: &Simulate, policy: &Policy) -> Result<(PlantConfig, Scenario), 
         downstream_ceiling: args.downstream_ceiling,
         retention: args.retention,
     };
+    if args.assignor == Some(Assignor::Uniform) && args.protocol != Protocol::Kip848 {
+        let what =
+            "--assignor uniform is the broker's own: write it with --protocol kip848, or another assignor";
+        return Err(wrong(what));
+    }
     let (plant, mut scenario) = match (&args.trace, &args.scenario) {
         (Some(path), _) => {
             let (name, text) = read(path)?;
             let traffic = trace::parse(&text).map_err(|e| wrong(format!("{name}:{e}")))?;
-            let stem = path.file_stem().map_or(name, |s| s.to_string_lossy().into_owned());
+            let stem = path.file_stem().map_or(name.clone(), |s| s.to_string_lossy().into_owned());
             let duration = traffic.last();
+            if duration <= 0.0 && args.duration.is_none() {
+                let what = "one row has no length: write another one for the end, or --duration";
+                return Err(wrong(format!("{name}: {what}")));
+            }
             (plant, Scenario { name: stem, duration, traffic, events: Vec::new() })
         }
         (None, name) => {
@@ -246,6 +294,17 @@ mod tests {
         assert!(line.starts_with(&format!("{t}:3: \"x\" is not a time in seconds: write")), "{line}");
         let line = told(&["--policy", &p, "--scenario", "stpe"]);
         assert!(line.contains("there is no \"stpe\": write one of constant, step"), "{line}");
+        let step = ["--policy", &p, "--scenario", "step"];
+        let line = told(&[&step[..], &["--plot", "/nonexistent/x.svg"]].concat());
+        assert!(line.starts_with("--plot: /nonexistent/x.svg: cannot be written"), "{line}");
+        let line = told(&[&step[..], &["--assignor", "uniform", "--protocol", "eager"]].concat());
+        assert!(line.starts_with("--assignor uniform is the broker's own"), "{line}");
+        std::fs::write(&trace, "seconds,rate\n0,1\n").unwrap();
+        let line = told(&["--policy", &p, "--trace", &t]);
+        assert!(line.starts_with(&format!("{t}: one row has no length")), "{line}");
+        std::fs::write(&trace, [0x1f, 0x8b, 8, 0]).unwrap();
+        let line = told(&["--policy", &p, "--trace", &t]);
+        assert!(line.starts_with(&format!("{t}: it is compressed: unpack it first")), "{line}");
         let line = told(&["--policy", "/nonexistent/p.yaml", "--scenario", "step"]);
         assert!(line.starts_with("/nonexistent/p.yaml: cannot be read"), "{line}");
         let line = told(&["--policy", &p, "--scenario", "step", "--replicas", "25"]);
@@ -277,6 +336,13 @@ mod tests {
         let short = ["--scenario", "outage", "--duration", "10m", "--partitions", "24"];
         let text = of("maxReplicas: 12", &short);
         assert!(text.contains("the load needs all 12 replicas that maxReplicas allows"), "{text}");
+        let text = of("maxReplicas: 2000", &["--scenario", "constant", "--duration", "1m"]);
+        assert!(text.contains("allows 2,000 consumers, and unless --partitions says"), "{text}");
+        let text = of("maxReplicas: 12\nmode: DryRun", &["--scenario", "outage"]);
+        assert!(text.contains("Would scale orders 6 → 12") && !text.contains("Scaled"), "{text}");
+        let seldom = [&short[..], &["--sweep-interval", "40s"]].concat();
+        let text = of("maxReplicas: 12\nobjective: {maxDelay: 30s}", &seldom);
+        assert!(text.contains("Spillway looks every 40s, and messages are late after 30s"), "{text}");
         let text = of("maxReplicas: 8", &short);
         assert!(text.contains("the load needs 12 replicas, and maxReplicas allows 8"), "{text}");
         let text = of("maxReplicas: 12", &[&short[..], &["--peak", "2000"]].concat());

@@ -23,6 +23,7 @@ pub(super) struct Watched<C> {
     inner: C,
     duration: f64,
     looks: u64,
+    begun: Instant,
     next: Instant,
     terminal: bool,
     told: bool,
@@ -33,12 +34,19 @@ impl<C: Controller> Watched<C> {
     pub fn new(inner: C, duration: f64) -> Self {
         let terminal = stderr().is_terminal();
         let silent = if terminal { SILENT } else { SELDOM };
-        Self { inner, duration, looks: 0, next: Instant::now() + silent, terminal, told: false }
+        let begun = Instant::now();
+        Self { inner, duration, looks: 0, begun, next: begun + silent, terminal, told: false }
     }
 
     fn tell(&mut self, now: f64) {
         let share = 100.0 * now / self.duration.max(1.0);
-        let text = format!("spillway: {} of {} simulated ({share:.0} %)", span(now), span(self.duration));
+        let left = self.begun.elapsed().as_secs_f64() * (self.duration / now.max(1.0) - 1.0);
+        let text = format!(
+            "spillway: {} of {} simulated ({share:.0} %), about {} left",
+            span(now),
+            span(self.duration),
+            span(left)
+        );
         // Nobody is there to be told that it could not be told.
         let _ = if self.terminal { write!(stderr(), "\r\x1b[K{text}") } else { writeln!(stderr(), "{text}") };
         self.told = true;
