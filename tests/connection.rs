@@ -190,8 +190,11 @@ async fn describe_on_groups_and_topics_is_all_it_needs() -> Result<()> {
     };
     let kafka = Kafka::start(&tools.kafka_libs(), &dir, options).await?;
     kafka.create_topic("connection", 3).await?;
-    let sasl =
-        SaslConfig { mechanism: "PLAIN".into(), username: "alice".into(), password: "alice-secret".into() };
+    let sasl = SaslConfig::Password {
+        mechanism: "PLAIN".into(),
+        username: "alice".into(),
+        password: "alice-secret".into(),
+    };
     let connection = Connection::open(&ConnectionConfig {
         bootstrap: vec![kafka.sasl_bootstrap()],
         tls: None,

@@ -14,6 +14,7 @@ use super::connection::{ConnectionConfig, client, left};
 use super::error::{CallFailed, ConnectionProblem, KafkaError};
 use super::observe::{Read, Seen, observation};
 use super::retention::{self, Retention};
+use super::token::{Token, Tokens};
 use super::topics::{Topics, counting};
 use super::{ClusterInfo, GroupRequest, Isolation};
 use crate::clock;
@@ -39,6 +40,7 @@ pub struct Sweep {
 /// A client of one Kafka cluster, kept between sweeps.
 pub struct Connection {
     config: ConnectionConfig,
+    tokens: Option<Tokens>,
     admin: Mutex<Arc<Admin>>,
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
     retention: Arc<Mutex<Retention>>,
@@ -52,9 +54,12 @@ impl Connection {
     /// # Errors
     /// When the settings cannot be used at all.
     pub fn open(config: &ConnectionConfig) -> Result<Self, KafkaError> {
+        let tokens =
+            Tokens::of(config).map_err(|why| KafkaError { bootstrap: config.bootstrap.join(","), why })?;
         let admin = admin(config)?;
         Ok(Self {
             config: config.clone(),
+            tokens,
             admin: Mutex::new(admin),
             topics: Mutex::new(None),
             retention: Arc::default(),
@@ -65,17 +70,21 @@ impl Connection {
     /// Reads every group asked for, within the limit.
     pub async fn sweep(&self, requests: Vec<GroupRequest>, limit: Duration) -> Sweep {
         let deadline = Instant::now() + limit;
+        let token = match self.token(deadline).await {
+            Ok(token) => token,
+            Err(problem) => return self.unseen(&requests, problem),
+        };
         let topics = match self.topics(deadline, false).await {
             Ok(topics) => topics,
-            Err(_) => return self.nothing(&requests),
+            Err(_) => return self.nothing(&requests).await,
         };
         // A coordinator that does not answer leaves time for the leaders of partitions.
         let reads = self.groups(&requests, deadline - limit / 4).await;
         let silent = reads.values().all(|r| r.errors().filter(|e| e.unanswered()).count() == 2);
         let sweep = if silent && !reads.is_empty() {
-            self.nothing(&requests)
+            self.nothing(&requests).await
         } else {
-            self.partitions(&requests, &reads, topics, deadline).await
+            self.partitions(&requests, &reads, topics, token.as_ref(), deadline).await
         };
         if reads.values().flat_map(Read::errors).any(CallFailed::spent) {
             self.renew();
@@ -105,6 +114,7 @@ impl Connection {
         requests: &[GroupRequest],
         reads: &HashMap<String, Read>,
         topics: Arc<Topics>,
+        token: Option<&Token>,
         deadline: Instant,
     ) -> Sweep {
         let counting: Vec<BTreeSet<String>> = requests
@@ -122,7 +132,7 @@ impl Connection {
             });
         let topics = if doubtful { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
 
-        retention::refresh(&self.retention, &self.config, counting.iter().flatten().cloned());
+        retention::refresh(&self.retention, &self.config, token, counting.iter().flatten().cloned());
         let (latest, earliest) = self.ends(requests, &counting, &topics, deadline).await;
         let high = self.past_stable(requests, reads, &latest, deadline).await;
         self.admin().client().context().clear();
@@ -148,8 +158,31 @@ impl Connection {
         Sweep { groups, cluster: Some(topics.cluster.clone()), problem: None }
     }
 
-    fn nothing(&self, requests: &[GroupRequest]) -> Sweep {
+    /// The token to log in with, if one is needed; the client has it then.
+    async fn token(&self, deadline: Instant) -> Result<Option<Token>, ConnectionProblem> {
+        let Some(tokens) = &self.tokens else { return Ok(None) };
+        let token = tokens.current(left(deadline)).await?;
+        self.admin().give_token(&token).map_err(|why| ConnectionProblem {
+            reason: "AuthenticationFailed",
+            message: format!("the token cannot be used to log in to Kafka: {why}"),
+            fields: &[],
+        })?;
+        Ok(Some(token))
+    }
+
+    /// Kafka did not answer, or let nobody in.
+    async fn nothing(&self, requests: &[GroupRequest]) -> Sweep {
         let problem = self.admin().client().context().problem();
+        if let Some(tokens) = &self.tokens
+            && problem.reason == "AuthenticationFailed"
+            && tokens.doubt().await
+        {
+            tracing::debug!(target: "spillway::kafka", "the token is refused: another one is to be got");
+        }
+        self.unseen(requests, problem)
+    }
+
+    fn unseen(&self, requests: &[GroupRequest], problem: ConnectionProblem) -> Sweep {
         self.forget_topics();
         Sweep {
             groups: requests.iter().map(|r| GroupObservation::unseen(&r.group, &problem.message)).collect(),
