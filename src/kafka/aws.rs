@@ -89,8 +89,9 @@ async fn ask(http: &Http, who: &str, request: Request<String>, limit: Duration) 
             Err(format!("{who} refused (HTTP {status}{said})"))
         }
         Err(NoAnswer::Silent) => Err(format!("{who} does not answer in time")),
-        Err(NoAnswer::Untrusted(why) | NoAnswer::Failed(why)) => {
-            Err(format!("{who} cannot be reached: {why}"))
+        Err(NoAnswer::Failed(why)) => Err(format!("{who} cannot be reached: {why}")),
+        Err(NoAnswer::Untrusted(why)) => {
+            Err(format!("{who} shows a certificate {}", why.rest("the system's authorities")))
         }
     }
 }
@@ -213,7 +214,11 @@ mod tests {
         let file = file.to_string_lossy().into_owned();
         let (sts, uri) = (format!("{at}/sts"), format!("{at}/v1/credentials"));
         let role = |arn| {
-            own(&[("AWS_ROLE_ARN", arn), ("AWS_WEB_IDENTITY_TOKEN_FILE", &file), ("AWS_ENDPOINT_URL_STS", &sts)])
+            own(&[
+                ("AWS_ROLE_ARN", arn),
+                ("AWS_WEB_IDENTITY_TOKEN_FILE", &file),
+                ("AWS_ENDPOINT_URL_STS", &sts),
+            ])
         };
 
         let keys = own(&[("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "s")]);
@@ -231,7 +236,10 @@ mod tests {
             "AWS STS (role arn:aws:iam::1:role/other) refused (HTTP 400 Bad Request: No such token)"
         );
 
-        let pod = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()), ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file)];
+        let pod = [
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file),
+        ];
         let got = own(&pod).credentials(LIMIT).await.unwrap();
         assert_eq!((got.access_key_id(), got.session_token()), ("ASIAPOD", Some("session")));
         std::fs::remove_file(&file).unwrap();

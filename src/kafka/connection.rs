@@ -13,6 +13,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::{ConnectionProblem, KafkaError};
+use super::http::why_untrusted;
 use super::msk::AwsConfig;
 use super::oauth::OAuthConfig;
 use super::trouble::{Asked, Login, Troubles};
@@ -116,6 +117,17 @@ impl Context {
     /// It works again.
     pub fn clear(&self) {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Finds out why a broker's certificate cannot be trusted, where that is what is wrong.
+    pub async fn explain(&self, tls: Option<&TlsConfig>, limit: Duration) {
+        let broker = {
+            let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+            troubles.unexplained(&self.bootstrap).map(str::to_owned)
+        };
+        let Some(broker) = broker else { return };
+        let why = why_untrusted(&broker, tls.and_then(|t| t.ca_pem.as_deref()), limit).await;
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).explain(why);
     }
 
     /// Why nothing was answered.

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 /// The longest answer that is read, bytes.
 const LONGEST: usize = 256 * 1024;
@@ -24,12 +24,40 @@ const LONGEST: usize = 256 * 1024;
 /// Why there was no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoAnswer {
-    /// Its certificate is not one of an authority that is trusted here, or not for that host.
-    Untrusted(String),
+    /// Its certificate cannot be trusted.
+    Untrusted(Untrusted),
     /// Nobody answered in time.
     Silent,
     /// Anything else.
     Failed(String),
+}
+
+/// Why a certificate cannot be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Untrusted {
+    Expired,
+    NotYet,
+    Name,
+    Issuer,
+    Otherwise,
+}
+
+impl Untrusted {
+    /// The rest of a sentence that begins with the certificate: what is wrong with it, and what to do;
+    /// `authority` is the field that names the authorities trusted.
+    pub fn rest(self, authority: &str) -> String {
+        match self {
+            Self::Expired => "that has expired. Renew it there".to_owned(),
+            Self::NotYet => "that is not valid yet. Check the clocks, there and here".to_owned(),
+            Self::Name => "for other hosts. Use a host name that is in it".to_owned(),
+            Self::Issuer => format!(
+                "signed by an authority that is not known here. Set {authority} to the authority that signed it"
+            ),
+            Self::Otherwise => format!(
+                "that cannot be trusted. Set {authority} to the authority that signed it, and use a host name that is in it"
+            ),
+        }
+    }
 }
 
 /// Makes requests.
@@ -81,6 +109,18 @@ impl Http {
     }
 }
 
+/// Why the certificate that is shown at an address (`host:port`) cannot be trusted, as far as can be seen
+/// by shaking hands once more: librdkafka does not say. No more than that is said there.
+pub(super) async fn why_untrusted(address: &str, ca_pem: Option<&str>, limit: Duration) -> Untrusted {
+    let request = Request::get(format!("https://{address}/")).body(String::new());
+    if let (Ok(http), Ok(request)) = (Http::new(ca_pem), request)
+        && let Err(NoAnswer::Untrusted(why)) = http.send(request, limit).await
+    {
+        return why;
+    }
+    Untrusted::Otherwise
+}
+
 fn roots(pem: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_reader_iter(BufReader::new(pem.as_bytes())) {
@@ -94,12 +134,31 @@ fn roots(pem: &str) -> Result<RootCertStore, String> {
 fn failed(error: &hyper_util::client::legacy::Error) -> NoAnswer {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(deeper) = cause {
+        if let Some(rustls::Error::InvalidCertificate(why)) = tls_error(deeper) {
+            return NoAnswer::Untrusted(untrusted(why));
+        }
         text = deeper.to_string();
         cause = deeper.source();
     }
-    match text.strip_prefix("invalid peer certificate: ") {
-        Some(why) => NoAnswer::Untrusted(why.to_owned()),
-        None => NoAnswer::Failed(text.split(" (os error").next().unwrap_or(&text).to_owned()),
+    NoAnswer::Failed(text.split(" (os error").next().unwrap_or(&text).to_owned())
+}
+
+/// Errors are wrapped as errors of I/O, and one that is wrapped is no source.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => tls_error(inner),
+        None => error.downcast_ref(),
+    }
+}
+
+fn untrusted(why: &CertificateError) -> Untrusted {
+    use CertificateError as E;
+    match why {
+        E::Expired | E::ExpiredContext { .. } => Untrusted::Expired,
+        E::NotValidYet | E::NotValidYetContext { .. } => Untrusted::NotYet,
+        E::NotValidForName | E::NotValidForNameContext { .. } => Untrusted::Name,
+        E::UnknownIssuer => Untrusted::Issuer,
+        _ => Untrusted::Otherwise,
     }
 }
 

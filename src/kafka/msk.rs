@@ -6,9 +6,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
-};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -43,10 +41,7 @@ pub struct AwsKeys {
 
 impl fmt::Debug for AwsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AwsConfig")
-            .field("region", &self.region)
-            .field("keys", &self.keys.is_some())
-            .finish()
+        f.debug_struct("AwsConfig").field("region", &self.region).field("keys", &self.keys.is_some()).finish()
     }
 }
 
@@ -134,12 +129,17 @@ mod tests {
     /// What AWS's own signer for Python (aws-msk-iam-sasl-signer-python 1.0.2, botocore 1.44.8) made of
     /// these credentials at that time.
     #[rstest]
-    #[case(None, "https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Feu-west-1%2Fkafka-cluster%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Signature=7cc178453342e479def8e0e69cbff443ca929b5b0426af0f4b64554172c7195d")]
-    #[case(Some("IQoJb3JpZ2luX2VjE+/=="), "https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Feu-west-1%2Fkafka-cluster%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Security-Token=IQoJb3JpZ2luX2VjE%2B%2F%3D%3D&X-Amz-Signature=d5db59eefc8a75e2c94f4f9f936cb175df59e31adf7b95e43dc1b615208e5e70")]
+    #[case(
+        None,
+        "https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Feu-west-1%2Fkafka-cluster%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Signature=7cc178453342e479def8e0e69cbff443ca929b5b0426af0f4b64554172c7195d"
+    )]
+    #[case(
+        Some("IQoJb3JpZ2luX2VjE+/=="),
+        "https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Feu-west-1%2Fkafka-cluster%2Faws4_request&X-Amz-Date=20260102T030405Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Security-Token=IQoJb3JpZ2luX2VjE%2B%2F%3D%3D&X-Amz-Signature=d5db59eefc8a75e2c94f4f9f936cb175df59e31adf7b95e43dc1b615208e5e70"
+    )]
     fn the_signature_is_that_of_awss_own_signer(#[case] session: Option<&str>, #[case] expected: &str) {
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-        let credentials =
-            Credentials::new("AKIDEXAMPLE", secret, session.map(str::to_owned), None, "test");
+        let credentials = Credentials::new("AKIDEXAMPLE", secret, session.map(str::to_owned), None, "test");
         let host = "kafka.eu-west-1.amazonaws.com";
         let url = signed(credentials, "eu-west-1", host, at("2026-01-02T03:04:05Z"), LIFE).unwrap();
         assert_eq!(query(&url), query(expected));
@@ -150,8 +150,7 @@ mod tests {
     fn the_signature_is_that_of_kafka_go() {
         let credentials = Credentials::new("ACCESS_KEY", "SECRET_KEY", None, None, "test");
         let life = Duration::from_secs(300);
-        let url =
-            signed(credentials, "us-east-1", "localhost", at("2021-10-14T13:05:00Z"), life).unwrap();
+        let url = signed(credentials, "us-east-1", "localhost", at("2021-10-14T13:05:00Z"), life).unwrap();
         let (_, query) = query(&url);
         assert_eq!(query["X-Amz-Credential"], "ACCESS_KEY/20211014/us-east-1/kafka-cluster/aws4_request");
         assert_eq!(

@@ -75,24 +75,32 @@ impl OAuth {
     pub async fn token(&self, limit: Duration) -> Result<Token, ConnectionProblem> {
         let at = &self.config.token_endpoint;
         let request = self.request().map_err(|error| {
-            problem("TokenUnavailable", format!("the token endpoint {at} cannot be asked: {error}. Check sasl.oauth.tokenEndpoint"), &[])
+            problem(
+                "TokenUnavailable",
+                format!("the token endpoint {at} cannot be asked: {error}. Check sasl.oauth.tokenEndpoint"),
+                &[],
+            )
         })?;
         match self.http.send(request, limit).await {
             Ok((StatusCode::OK, text)) => self.read(&text),
             Ok((status, text)) => Err(self.refused(status, &text)),
             Err(NoAnswer::Untrusted(why)) => Err(problem(
                 "TokenUnavailable",
-                format!("the token endpoint {at} shows a certificate that cannot be trusted ({why}). Set sasl.oauth.caCert to the authority that signed it, and use a host name that is in it"),
+                format!("the token endpoint {at} shows a certificate {}", why.rest("sasl.oauth.caCert")),
                 &["sasl.oauth.caCert"],
             )),
             Err(NoAnswer::Silent) => Err(problem(
                 "TokenUnavailable",
-                format!("the token endpoint {at} does not answer in time. Check sasl.oauth.tokenEndpoint, the network, and that it is well"),
+                format!(
+                    "the token endpoint {at} does not answer in time. Check sasl.oauth.tokenEndpoint, the network, and that it is well"
+                ),
                 &[],
             )),
             Err(NoAnswer::Failed(why)) => Err(problem(
                 "TokenUnavailable",
-                format!("the token endpoint {at} cannot be reached: {why}. Check sasl.oauth.tokenEndpoint, and that it runs there"),
+                format!(
+                    "the token endpoint {at} cannot be reached: {why}. Check sasl.oauth.tokenEndpoint, and that it runs there"
+                ),
                 &[],
             )),
         }
@@ -217,9 +225,24 @@ mod tests {
     }
 
     #[rstest]
-    #[case(401, r#"{"error": "invalid_client", "error_description": "no such client"}"#, "AuthenticationFailed", "refused the client: invalid_client (no such client). Check sasl.oauth.clientId, ")]
-    #[case(400, r#"{"error": "invalid_scope"}"#, "AuthenticationFailed", "refused the client: invalid_scope. ")]
-    #[case(404, "<html>a page of somebody's</html>", "AuthenticationFailed", "refused the client: HTTP 404 Not Found. ")]
+    #[case(
+        401,
+        r#"{"error": "invalid_client", "error_description": "no such client"}"#,
+        "AuthenticationFailed",
+        "refused the client: invalid_client (no such client). Check sasl.oauth.clientId, "
+    )]
+    #[case(
+        400,
+        r#"{"error": "invalid_scope"}"#,
+        "AuthenticationFailed",
+        "refused the client: invalid_scope. "
+    )]
+    #[case(
+        404,
+        "<html>a page of somebody's</html>",
+        "AuthenticationFailed",
+        "refused the client: HTTP 404 Not Found. "
+    )]
     #[case(503, "busy", "TokenUnavailable", "gives no token: HTTP 503 Service Unavailable. ")]
     fn what_a_refusal_says(
         #[case] status: u16,

@@ -42,12 +42,7 @@ pub(super) struct Token {
 
 impl Token {
     /// One that is good for `life` from now.
-    pub fn new(
-        value: String,
-        principal: String,
-        life: Duration,
-        extensions: Vec<(String, String)>,
-    ) -> Self {
+    pub fn new(value: String, principal: String, life: Duration, extensions: Vec<(String, String)>) -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         // By the clock that librdkafka looks at, however it was set meanwhile.
         let ends = ((clock::now() + clock::set_since() + life.as_secs_f64()) * 1000.0) as i64;
@@ -135,14 +130,9 @@ impl Tokens {
         }
     }
 
-    /// Kafka refused the login: the token may have been revoked, or its keys changed. `true`: the next
-    /// sweep gets another one.
-    pub async fn doubt(&self) -> bool {
-        let mut state = self.state.lock().await;
-        let doubtful = state.token.as_ref().is_some_and(|t| t.got.elapsed() > YOUNG);
-        if doubtful {
-            state.token = None;
-        }
-        doubtful
+    /// Kafka refused the login: the token may have been revoked, or its keys changed. The next sweep gets
+    /// another one, unless it was got just now.
+    pub async fn doubt(&self) {
+        self.state.lock().await.token.take_if(|token| token.got.elapsed() > YOUNG);
     }
 }

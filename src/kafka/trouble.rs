@@ -9,10 +9,15 @@ use std::collections::BTreeMap;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::ConnectionProblem;
+use super::http::Untrusted;
 
 /// Everything complained of since it last worked, the latest of each broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Troubles(BTreeMap<String, Trouble>);
+pub(super) struct Troubles {
+    of: BTreeMap<String, Trouble>,
+    /// Why a certificate cannot be trusted, once it is known.
+    untrusted: Option<Untrusted>,
+}
 
 /// What the owner set, for hints that fit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,21 +64,36 @@ impl Troubles {
             return;
         }
         let (broker, said) = split(text);
-        self.0.insert(broker.to_owned(), trouble(code, said, asked));
+        self.of.insert(broker.to_owned(), trouble(code, said, asked));
     }
 
     /// It works again.
     pub fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
+    }
+
+    /// The broker whose certificate is what is told of, where it is not known why it cannot be trusted.
+    pub fn unexplained(&self, bootstrap: &[String]) -> Option<&str> {
+        let (broker, trouble) = self.worst(bootstrap)?;
+        (*trouble == Trouble::Untrusted && self.untrusted.is_none() && !broker.is_empty()).then_some(broker)
+    }
+
+    /// Why its certificate cannot be trusted.
+    pub fn explain(&mut self, why: Untrusted) {
+        self.untrusted = Some(why);
+    }
+
+    /// The worst first; of equals one that the owner named, then by name: always the same.
+    fn worst(&self, bootstrap: &[String]) -> Option<(&String, &Trouble)> {
+        let known = |broker: &String| bootstrap.contains(broker) || broker.is_empty();
+        self.of.iter().min_by_key(|(broker, trouble)| (*trouble, !known(broker), *broker))
     }
 
     /// Why nothing was answered by the cluster that is reached through `bootstrap`.
     pub fn problem(&self, bootstrap: &[String], asked: Asked) -> ConnectionProblem {
         let kafka = format!("Kafka at {}", bootstrap.join(","));
         let known = |broker: &String| bootstrap.contains(broker) || broker.is_empty();
-        // The worst first; of equals one that the owner named, then by name: always the same.
-        let worst = self.0.iter().min_by_key(|(broker, trouble)| (*trouble, !known(broker), *broker));
-        let Some((broker, trouble)) = worst else {
+        let Some((broker, trouble)) = self.worst(bootstrap) else {
             return silent(&kafka);
         };
         let (reason, message) = match trouble {
@@ -118,7 +138,8 @@ impl Troubles {
             Trouble::Untrusted => (
                 "TlsFailed",
                 format!(
-                    "{kafka} shows a certificate that cannot be trusted. Set tls.caCert to the authority that signed it, and use a host name that is in it"
+                    "{kafka} shows a certificate {}",
+                    self.untrusted.unwrap_or(Untrusted::Otherwise).rest("tls.caCert")
                 ),
             ),
             Trouble::Tls(said) => (

@@ -158,7 +158,9 @@ impl Reader<'_> {
         for server in &spec.bootstrap_servers {
             let host = server.0.rsplit_once(':').map_or(server.0.as_str(), |(host, _)| host);
             if ![".amazonaws.com", ".amazonaws.com.cn"].iter().any(|end| host.ends_with(end)) {
-                let why = format!("{own}, and {host} is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey");
+                let why = format!(
+                    "{own}, and {host} is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey"
+                );
                 return Err(self.named("bootstrapServers", why));
             }
         }
@@ -173,12 +175,9 @@ impl Reader<'_> {
         let namespace = self.object.namespace().unwrap_or_default();
         match (&value.value, &value.secret_key_ref) {
             (Some(plain), None) => Ok(plain.clone()),
-            (None, Some(key)) => {
-                self.secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| Blocked {
-                    reason: error.reason().to_owned(),
-                    message: self.named(field, error).message,
-                })
-            }
+            (None, Some(key)) => self.secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| {
+                Blocked { reason: error.reason().to_owned(), message: self.named(field, error).message }
+            }),
             _ => Err(self.named(field, "give exactly one of value and secretKeyRef")),
         }
     }

@@ -36,11 +36,15 @@ const OPEN: &str = "open";
 fn test(test: impl AsyncFnOnce(&'static Secured) -> Result<()>) {
     RUNTIME.block_on(async {
         let bed = BED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
-        let bed = bed.as_ref().map_err(|error| anyhow!("{error}")).unwrap_or_else(|e| panic!("no bed: {e:#}"));
+        let bed =
+            bed.as_ref().map_err(|error| anyhow!("{error}")).unwrap_or_else(|e| panic!("no bed: {e:#}"));
         if let Err(error) = test(bed).await {
             let log = std::fs::read_to_string(&bed.kafka.logs()[0]).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
-            panic!("{error:#}\nThe broker's log ends with:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"));
+            panic!(
+                "{error:#}\nThe broker's log ends with:\n{}",
+                lines[lines.len().saturating_sub(25)..].join("\n")
+            );
         }
     });
 }
@@ -53,7 +57,8 @@ async fn start() -> Result<Secured> {
     bed.kafka.create_topic(OPEN, 2).await?;
     bed.kafka.commit(OPEN, OPEN, 0, 0).await?;
     bed.kafka.commit(OPEN, OPEN, 1, 0).await?;
-    grant(bed, &["--allow-principal", "User:*", "--operation", "Describe", "--group", OPEN, "--topic", OPEN]).await
+    grant(bed, &["--allow-principal", "User:*", "--operation", "Describe", "--group", OPEN, "--topic", OPEN])
+        .await
 }
 
 async fn grant(bed: Secured, rights: &[&str]) -> Result<Secured> {

@@ -18,7 +18,9 @@ fn a_broker_is_shown_a_token() {
         let aws = AwsConfig { region: "eu-west-1".into(), keys: Some(keys) };
         let at = bed.at(OAUTH);
         let connection = Connection::open(&config(at.clone(), trusting(bed), Some(SaslConfig::Aws(aws))))?;
-        let said = format!("AuthenticationFailed: Kafka at {at} refused the AWS identity: {{\"status\":\"invalid_token\"}}. Check sasl.aws, and that its IAM policy allows kafka-cluster:Connect");
+        let said = format!(
+            "AuthenticationFailed: Kafka at {at} refused the AWS identity: {{\"status\":\"invalid_token\"}}. Check sasl.aws, and that its IAM policy allows kafka-cluster:Connect"
+        );
         refused("an AWS identity", &connection, &said).await?;
         ensure!(bed.kafka.logged("Failed authentication with")? > 0);
         Ok(())

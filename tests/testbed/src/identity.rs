@@ -59,7 +59,8 @@ struct Setting {
     clients: BTreeMap<String, String>,
     lifetime: Duration,
     audience: String,
-    keys: Vec<Key>,
+    key: Key,
+    forged: Option<Key>,
     down: bool,
 }
 
@@ -69,12 +70,13 @@ struct Key {
 }
 
 impl Key {
-    fn new(number: usize) -> Result<Self> {
+    fn new(id: &str) -> Result<Self> {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| anyhow!("no key"))?;
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).map_err(|e| anyhow!("{e}"))?;
-        Ok(Self { id: format!("key-{number}"), pair })
+        let pair =
+            EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).map_err(|e| anyhow!("{e}"))?;
+        Ok(Self { id: id.to_owned(), pair })
     }
 
     fn public(&self) -> Value {
@@ -105,14 +107,13 @@ impl IdentityProvider {
             clients: clients.iter().map(|(id, secret)| ((*id).into(), (*secret).into())).collect(),
             lifetime: Duration::from_secs(300),
             audience: AUDIENCE.into(),
-            keys: vec![Key::new(0)?],
+            key: Key::new("key")?,
+            forged: None,
             down: false,
         };
         let shared = Arc::new(Shared { setting: Mutex::new(setting), asked: Mutex::default() });
-        let app = Router::new()
-            .route("/token", post(token))
-            .route("/jwks", get(jwks))
-            .with_state(shared.clone());
+        let app =
+            Router::new().route("/token", post(token)).route("/jwks", get(jwks)).with_state(shared.clone());
         let plain = TcpListener::bind("127.0.0.1:0").await?;
         let keys = plain.local_addr()?;
         tokio::spawn({
@@ -153,14 +154,19 @@ impl IdentityProvider {
         self.setting(|s| audience.clone_into(&mut s.audience));
     }
 
+    /// Whether the next tokens are signed with a key that is not the one shown, under its id.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn forge(&self, forge: bool) -> Result<()> {
+        let key = forge.then(|| Key::new("key")).transpose()?;
+        self.setting(|s| s.forged = key);
+        Ok(())
+    }
+
     /// Whether it answers with an error of its own (503).
     pub fn down(&self, down: bool) {
         self.setting(|s| s.down = down);
-    }
-
-    /// Changes the secret of a client.
-    pub fn secret(&self, client: &str, secret: &str) {
-        self.setting(|s| s.clients.insert(client.into(), secret.into()));
     }
 
     fn setting<T>(&self, change: impl FnOnce(&mut Setting) -> T) {
@@ -205,7 +211,7 @@ async fn token(
         "iss": ISSUER, "aud": setting.audience, "sub": id, "iat": now,
         "exp": now + setting.lifetime.as_secs(), "scope": form.get("scope"),
     });
-    let Some(token) = setting.keys.last().and_then(|key| key.sign(&claims)) else {
+    let Some(token) = setting.forged.as_ref().unwrap_or(&setting.key).sign(&claims) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let given =
@@ -215,7 +221,7 @@ async fn token(
 
 async fn jwks(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let setting = shared.setting.lock().unwrap_or_else(PoisonError::into_inner);
-    Json(json!({"keys": setting.keys.iter().map(Key::public).collect::<Vec<_>>()}))
+    Json(json!({"keys": [setting.key.public()]}))
 }
 
 fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor> {

@@ -80,7 +80,8 @@ impl Secured {
             ("ssl.truststore.location", &trusted),
             ("ssl.principal.mapping.rules", "RULE:^CN=([^,]+).*$/$1/,DEFAULT"),
         ]);
-        let users: String = USERS.iter().map(|(user, password)| format!(" user_{user}=\"{password}\"")).collect();
+        let users: String =
+            USERS.iter().map(|(user, password)| format!(" user_{user}=\"{password}\"")).collect();
         let plain = format!("org.apache.kafka.common.security.plain.PlainLoginModule required{users};");
         let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
         let password = own(&[
@@ -99,14 +100,20 @@ impl Secured {
                 "oauthbearer.sasl.server.callback.handler.class",
                 "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler",
             ),
-            ("oauthbearer.sasl.oauthbearer.jwks.endpoint.url", &keys),
-            ("oauthbearer.sasl.oauthbearer.expected.audience", AUDIENCE),
-            ("oauthbearer.sasl.oauthbearer.expected.issuer", ISSUER),
+            // What Kafka 4.1.1 takes by itself checks neither signature nor audience on a broker.
+            (
+                "sasl.oauthbearer.jwt.validator.class",
+                "org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator",
+            ),
+            ("sasl.oauthbearer.jwks.endpoint.url", &keys),
+            ("sasl.oauthbearer.expected.audience", AUDIENCE),
+            ("sasl.oauthbearer.expected.issuer", ISSUER),
             // A session ends with its token.
             ("oauthbearer.connections.max.reauth.ms", "3600000"),
         ]);
         let past = store("expired", authority.issue("kafka", here, Valid::Past)?)?;
-        let elsewhere = store("misnamed", authority.issue("kafka", &["kafka.elsewhere.example.com"], Valid::Now)?)?;
+        let elsewhere =
+            store("misnamed", authority.issue("kafka", &["kafka.elsewhere.example.com"], Valid::Now)?)?;
         let options = KafkaOptions {
             scram: USERS.map(|(user, password)| (user.into(), password.into())).to_vec(),
             listeners: vec![
