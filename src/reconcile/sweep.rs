@@ -16,7 +16,7 @@ use super::{connect, step};
 use crate::api::KafkaConnection;
 use crate::clock;
 use crate::decide::{GroupObservation, Time};
-use crate::kafka::{ClusterInfo, Connection, ConnectionProblem, GroupRequest};
+use crate::kafka::{ClusterInfo, Connection, ConnectionProblem, GroupRequest, Sweep};
 use crate::report::status::{self, Blocked};
 
 /// Scalers looked at side by side: each look may wait for the API server.
@@ -82,7 +82,9 @@ pub(super) async fn run(
                     if !std::mem::replace(&mut complained, true) {
                         warn!(bootstrap = config.bootstrap.join(","), "{}", why.message);
                     }
-                    finish(&shared, id, &now, unseen(&now, &why.message), Some(why), None, &who).await;
+                    let groups = unseen(&now, &why.message);
+                    let swept = Sweep { groups, cluster: None, problem: Some(why) };
+                    finish(&shared, id, &whole, &now, swept, &who).await;
                     continue;
                 }
             }
@@ -93,8 +95,7 @@ pub(super) async fn run(
         let started = Instant::now();
         let swept = connection.sweep(requests, limit).await;
         let took = started.elapsed();
-        let problem = swept.problem;
-        let outcome = problem.as_ref().map_or(Ok(()), |p| Err(p.reason));
+        let outcome = swept.problem.as_ref().map_or(Ok(()), |p| Err(p.reason));
         for name in &left.names {
             shared.hands.metrics.sweep(name, clock::now(), took.as_secs_f64(), outcome);
         }
@@ -104,7 +105,7 @@ pub(super) async fn run(
             groups = swept.groups.len(),
             "swept"
         );
-        finish(&shared, id, &now, swept.groups, problem, swept.cluster, &who).await;
+        finish(&shared, id, &whole, &now, swept, &who).await;
     }
 }
 
@@ -169,16 +170,17 @@ async fn requests(shared: &Shared, id: ConnectionId, plan: &ConnectionPlan) -> V
     requests
 }
 
-/// Takes in the answers and looks at every scaler of the plan whose home is here.
+/// Takes in the answers and looks at every scaler of the plan whose home is here. The plan may be a part of
+/// the whole.
 async fn finish(
     shared: &Arc<Shared>,
     id: ConnectionId,
+    whole: &ConnectionPlan,
     plan: &ConnectionPlan,
-    groups: Vec<GroupObservation>,
-    problem: Option<ConnectionProblem>,
-    cluster: Option<ClusterInfo>,
+    swept: Sweep,
     who: &str,
 ) {
+    let Sweep { groups, cluster, problem } = swept;
     {
         let answers = plan.questions.iter().map(|(q, _)| q.clone()).zip(groups);
         let mut all = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +198,7 @@ async fn finish(
         .for_each_concurrent(SIDE_BY_SIDE, |work| {
             let problem = problem.as_ref();
             async move {
-                look(shared, work, plan, problem, now).await;
+                look(shared, work, whole, problem, now).await;
                 shared.health.beat(who);
             }
         })
@@ -226,11 +228,11 @@ fn named_by<'a>(work: &Work, plan: &'a ConnectionPlan) -> Option<&'a Arc<KafkaCo
 async fn look(
     shared: &Shared,
     work: &Work,
-    plan: &ConnectionPlan,
+    whole: &ConnectionPlan,
     problem: Option<&ConnectionProblem>,
     now: Time,
 ) {
-    let told = problem.map(|p| match named_by(work, plan) {
+    let told = problem.map(|p| match named_by(work, whole) {
         Some(object) => blocked(p, object),
         None => Blocked { reason: p.reason.to_owned(), message: p.message.clone() },
     });

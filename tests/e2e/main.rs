@@ -24,5 +24,6 @@ mod recovery;
 mod refused;
 mod relapse;
 mod rollout;
+mod secrets;
 mod steady;
 mod zero;

@@ -111,7 +111,7 @@ fn request(group: &str) -> GroupRequest {
 }
 
 async fn sweep(connection: &Connection) -> Sweep {
-    connection.sweep(vec![request(OPEN)], Duration::from_secs(5)).await
+    connection.sweep(vec![request(OPEN)], Duration::from_secs(3)).await
 }
 
 /// Waits until everything is read.

@@ -100,7 +100,7 @@ impl Secured {
                 "oauthbearer.sasl.server.callback.handler.class",
                 "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler",
             ),
-            // What Kafka 4.1.1 takes by itself checks neither signature nor audience on a broker.
+            // What Kafka 4.1.1 takes by itself does not look at the audience on a broker.
             (
                 "sasl.oauthbearer.jwt.validator.class",
                 "org.apache.kafka.common.security.oauthbearer.BrokerJwtValidator",
