@@ -150,7 +150,7 @@ mod tests {
         );
         let policy = policy(&spec, 5.0).unwrap();
         assert_eq!((policy.min_replicas, policy.max_replicas, policy.threads_per_replica), (1, 8, 1));
-        assert_eq!((policy.max_delay, policy.recover_within, policy.down_window), (60.0, 600.0, 180.0));
+        assert_eq!((policy.max_delay, policy.recover_within, policy.down_window), (60.0, 600.0, 60.0));
         assert_eq!((policy.down_max_step, policy.mode, policy.fallback), (1.0, Mode::Active, None));
         assert_eq!(policy.groups, [GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }]);
     }

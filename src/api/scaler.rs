@@ -75,7 +75,7 @@ pub struct ConsumerScalerSpec {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub schedules: Vec<Schedule>,
-    /// How fast to scale. Default: scaleDown with window 3m and maxStepPercent 100.
+    /// How fast to scale. Default: scaleDown with window 1m and maxStepPercent 100.
     #[serde(default)]
     pub behavior: Behavior,
     /// `Active` scales. `DryRun` decides and reports but writes nothing. `Paused` only observes. `PausedScaleDown` scales up only. Default: `Active`.
@@ -238,7 +238,7 @@ fn utc() -> String {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Behavior {
-    /// Scaling down. Default: window 3m, maxStepPercent 100.
+    /// Scaling down. Default: window 1m, maxStepPercent 100.
     #[serde(default)]
     pub scale_down: ScaleDown,
 }
@@ -247,7 +247,7 @@ pub struct Behavior {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleDown {
-    /// How long the group must have kept up before replicas are taken away; the most that was needed in that time is kept. For example `10m`. Default: 3m.
+    /// How long the group must have kept up before replicas are taken away; the most that was needed in that time is kept. For example `10m`. A small step waits for longer: until it would have saved what its rebalance costs. Default: 1m.
     #[serde(default = "default_window")]
     #[x_kube(validation = ("!self.matches('^([0-9]+(h|m|s|ms))+$') || duration(self) <= duration('168h')", "window must be at most 168h"))]
     pub window: Span,
@@ -258,7 +258,7 @@ pub struct ScaleDown {
 }
 
 fn default_window() -> Span {
-    "3m".into()
+    "1m".into()
 }
 
 fn default_max_step() -> i32 {

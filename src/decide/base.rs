@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::rules::levels;
 use super::{News, Policy, State, Time};
 
-/// A relapse is to be late again within so many down windows of a step down.
+/// A relapse is to be late again within so many down windows of a step down, or within the time that a
+/// backlog may take: who is late each time that a backlog might still have been drained is never in time.
 const SOON: f64 = 3.0;
 /// Relapses from which on the base is raised: one may be chance.
 const REPEATED: u32 = 2;
+const HOUR: f64 = 3600.0;
 /// A quiet day, s, after which the base is lowered by a step.
 const QUIET: f64 = 86_400.0;
 /// Longest down window that relapses lead to, s.
@@ -28,7 +30,7 @@ pub struct Base {
     /// How often the group fell behind soon after a step down; one less for each quiet day.
     #[serde(default)]
     pub relapses: u32,
-    /// When that last changed, seconds since the Unix epoch.
+    /// When that last changed, or messages were last late (to the hour), seconds since the Unix epoch.
     #[serde(default)]
     pub changed_at: f64,
 }
@@ -42,7 +44,7 @@ pub(super) fn down_window(policy: &Policy, state: &State) -> f64 {
 /// Messages are late from now on: whether the last step down was one too many.
 pub(super) fn fell_behind(policy: &Policy, state: &mut State, now: Time) {
     let Some((at, left)) = state.stepped_down.take() else { return };
-    if now - at > SOON * down_window(policy, state) {
+    if now - at > (SOON * down_window(policy, state)).max(policy.recover_within) {
         return;
     }
     let before = state.learnt.base.unwrap_or_default();
@@ -58,11 +60,18 @@ pub(super) fn fell_behind(policy: &Policy, state: &mut State, now: Time) {
     state.learnt.base = Some(base);
 }
 
+/// Messages are late: the day without is to begin anew. To the hour, as it is kept in the status.
+pub(super) fn note_late(state: &mut State, now: Time) {
+    if let Some(base) = state.learnt.base.as_mut().filter(|b| now - b.changed_at >= HOUR) {
+        base.changed_at = now.round();
+    }
+}
+
 /// Lowers the base by a step after a quiet day.
 pub(super) fn decay(policy: &Policy, state: &mut State, now: Time) {
     let Some(mut base) = state.learnt.base else { return };
-    let quiet_since = base.changed_at.max(state.late_at.unwrap_or(f64::NEG_INFINITY));
-    if now - quiet_since < QUIET {
+    // What another clock said of a time to come would hold it for good.
+    if (0.0..QUIET).contains(&(now - base.changed_at)) {
         return;
     }
     let before = base.replicas;

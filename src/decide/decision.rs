@@ -231,7 +231,7 @@ pub enum Limit {
     Partitions,
     /// The largest step down.
     DownStep,
-    /// The down window.
+    /// The down window, or that a step down has not yet saved what its rebalance costs.
     DownWindow,
     /// One partition alone needs more than a replica gives.
     HotPartition,

@@ -97,12 +97,17 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     }
     let levels = candidates(loads.len(), plan.threads);
     let (spread, most) = (Spread::new(&rates), consumer * (1.0 + 1e-9));
-    let suffices = |replicas: i32| {
-        let consumers = replicas.saturating_mul(plan.threads.max(1)).max(0) as usize;
-        spread.largest_load(consumers, most) <= most
-    };
+    let consumers = |replicas: i32| replicas.saturating_mul(plan.threads.max(1)).max(0) as usize;
+    let too_few = |replicas: &i32| spread.largest_load(consumers(*replicas), most) > most;
+    // Dealing out thousands takes time. It mostly comes close to the mean: looked for from there upwards.
+    let (mut low, mut step) = (levels.partition_point(|r| spread.above_by_mean(consumers(*r), most)), 1);
+    let mut high = low;
+    while levels.get(high).is_some_and(too_few) {
+        (low, high, step) = (high + 1, high + step, 2 * step);
+    }
+    let high = high.min(levels.len());
     let beyond_partitions = hottest > consumer;
-    match levels.partition_point(|replicas| !suffices(*replicas)) {
+    match low + levels[low..high].partition_point(too_few) {
         i if i < levels.len() => Demand { replicas: levels[i], beyond_partitions, hot_partition },
         _ => Demand { replicas: levels.last().copied().unwrap_or(1), beyond_partitions: true, hot_partition },
     }

@@ -56,14 +56,14 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         }
         (workload, _) => {
             state.up_votes = 0;
-            state.quiet_since = None;
-            state.recommended.clear();
+            state.quiet = None;
             let blind_for = now - state.last_complete.unwrap_or(started);
             if blind_for > policy.tuning.stale_sweeps * policy.sweep_interval {
                 // What comes of an outage does not tell that the last step down was one too many.
                 state.stepped_down = None;
             }
-            rules::blind(policy, workload.as_ref().ok(), state.blind_for(policy, now))
+            let floor = state.stale(policy, now).then(|| rules::floor(policy, &state, seen, now));
+            rules::blind(policy, workload.as_ref().ok(), floor, state.blind_for(policy, now))
         }
     };
 
@@ -72,7 +72,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
     state.state = if policy.mode == Mode::Paused {
         ScalerState::Paused
-    } else if !complete && stale {
+    } else if !complete && (stale || choice.rule == Rule::Fallback) {
         ScalerState::Blind
     } else if complete && !(state.seen < policy.tuning.warm_up && behind(state.state)) {
         classify(policy, &state, &numbers)
@@ -91,7 +91,8 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
     if policy.mode == Mode::DryRun && choice.to != from {
         limits.push(Limit::DryRun);
     }
-    state.asked_down = choice.to.filter(|to| write && Some(*to) < from);
+    // Whoever goes back from replicas that did not help, or to the owner's bounds, tells nothing of the base.
+    state.asked_down = choice.to.filter(|_| write && choice.rule == Rule::ScaleDown);
     let decision = Decision {
         at: now,
         from,
@@ -167,8 +168,7 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
             state.stepped_down = Some((now, workload.replicas));
         }
         state.scaling = Some(Scaling { at: now, up: workload.replicas > before, done: false });
-        state.quiet_since = None;
-        state.recommended.clear();
+        state.quiet = None;
         state.up_votes = 0;
         // Done, by us or by somebody else.
         state.ceiling.go_back = None;
@@ -265,7 +265,7 @@ fn note_lateness(policy: &Policy, state: &mut State, look: &Look<'_>, now: Time)
     let late = state.groups.iter().any(|g| g.delay > policy.max_delay);
     let recovered = state.groups.iter().all(|g| g.delay <= g.recovered_delay(policy));
     if late {
-        state.late_at = Some(now);
+        base::note_late(state, now);
     }
     if look.stuck && !look.settling && state.rebalancing_since.is_none() {
         // The consumers stood still, and that explains what comes of it.
@@ -329,8 +329,8 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
         && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
     // A group that was idle when another process last looked stays so until something arrives.
     let known = now - state.started.unwrap_or(now) - 2.0 * policy.sweep_interval;
-    let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.down_window };
-    let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.down_window)));
+    let quiet = if state.state == ScalerState::Idle { known.max(0.0) } else { policy.idle_after() };
+    let idle = state.groups.iter().all(|g| g.idle(quiet.min(policy.idle_after())));
     let alone = !numbers.stuck_partitions.is_empty();
     if late && state.groups.iter().any(|g| g.delay > policy.max_delay && g.stuck(policy, now)) {
         ScalerState::Stuck

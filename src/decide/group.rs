@@ -4,15 +4,16 @@
 //! had work throughout the window, of a group that did not change meanwhile.
 
 mod lanes;
+mod loads;
 mod sampling;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use self::loads::Shares;
 use super::capacity::Capacity;
-use super::demand::Load;
 use super::order::ordered;
-use super::partitions::{Entry, FAST_SWEEPS, Partitions, Reading};
+use super::partitions::{Entry, FAST_SWEEPS, Partitions, Reading, Still};
 use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Policy, Time};
 
 /// Readings closer than this are one, s: no rate is to be made of nothing.
@@ -38,7 +39,9 @@ pub(super) struct GroupState {
     pub oldest: f64,
     /// Over the rate window, msg/s.
     pub arrival: Option<f64>,
-    /// The larger of short and long, for sizing up, msg/s.
+    /// Over the rate window, or what may come of a rise: whether the replicas there suffice is judged by it, msg/s.
+    pub arrival_now: f64,
+    /// The larger of that and of what arrived over a longer time, for sizing up, msg/s.
     pub arrival_up: f64,
     pub service: Option<f64>,
     /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
@@ -55,6 +58,10 @@ pub(super) struct GroupState {
     /// The places of each member's partitions among them; what is not read has none.
     places: Vec<Vec<usize>>,
     partitions: Partitions,
+    /// What each of them is of the whole.
+    shares: Shares,
+    /// How many of them stand still while others are processed.
+    standing: usize,
     /// Whether they are others than at the last look.
     realigned: bool,
     delays: VecDeque<(Time, f64)>,
@@ -101,6 +108,7 @@ impl GroupState {
             delay: 0.0,
             oldest: 0.0,
             arrival: None,
+            arrival_now: 0.0,
             arrival_up: 0.0,
             service: None,
             expected: None,
@@ -111,6 +119,8 @@ impl GroupState {
             members: Vec::new(),
             places: Vec::new(),
             partitions: Partitions::default(),
+            shares: Shares::default(),
+            standing: 0,
             realigned: false,
             delays: VecDeque::new(),
             same_members_since: None,
@@ -207,32 +217,39 @@ impl GroupState {
         let reading = self.partitions.take_in(policy, seen, self.policy.start_from, at);
         self.realigned = reading.realigned;
         self.pressed = reading.pressed;
+        if reading.resumed {
+            // What it waited is in the delay from now on: that is no growth.
+            self.delays.clear();
+        }
         if reading.arrived {
             self.last_arrival = Some(at);
         }
         self.arrives = reading.arrived;
-        self.expired = self.partitions.iter().fold(0, |sum: i64, e| sum.saturating_add(e.expired));
+        self.expired = reading.behind_retention;
         (self.lag, self.all_committed) = (reading.lag, reading.all_committed);
         // A gap that a rebalance or an outage made is none between commits.
         if !stuck && !self.unseen && self.same_members_since.is_some() && reading.gap <= LONGEST_GAP {
             self.commit_gap = reading.gap.max(self.commit_gap * 0.98);
         }
-        if reading.progressed {
-            let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
-            self.partitions.note_standing(at, sweeps.max(3.0 * self.commit_gap));
-        }
-        if seen.phase == GroupPhase::Stable && !reading.arrived {
-            let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
-            self.partitions.note_residue(at, sweeps.max(3.0 * self.commit_gap));
-        }
-        self.waiting = self.partitions.waiting();
-        (self.delay, self.oldest) = (0.0, 0.0);
-        for entry in self.partitions.iter() {
+        let sweeps = policy.tuning.stuck_sweeps * policy.sweep_interval;
+        let limit = sweeps.max(3.0 * self.commit_gap);
+        let still = Still {
+            alone: reading.progressed.then_some(limit),
+            residue: (seen.phase == GroupPhase::Stable && !reading.arrived).then_some(limit),
+        };
+        // One walk: they are thousands, in no cache.
+        (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
+        self.shares.clear();
+        for entry in self.partitions.note_still(at, still) {
             let delay = entry.delay();
+            self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
             self.oldest = self.oldest.max(delay);
-            if !entry.standing {
+            if entry.standing {
+                self.standing += 1;
+            } else {
                 self.delay = self.delay.max(delay);
             }
+            self.shares.push(entry);
         }
         reading
     }
@@ -272,6 +289,7 @@ impl GroupState {
         let (seen, rising) = (short.unwrap_or(0.0).max(long.unwrap_or(0.0)), self.rising(policy, lead));
         // What may come needs no headroom of its own: it has not come to stay.
         let headroom = policy.tuning.steady_utilisation / policy.tuning.drain_utilisation;
+        self.arrival_now = short.unwrap_or(0.0).max(rising * headroom);
         self.arrival_up = seen.max(rising * headroom);
         self.expected = (rising * headroom > seen).then_some(rising);
         self.service = service;
@@ -306,6 +324,9 @@ impl GroupState {
 
     /// Names of the partitions that are late and stand still while others are processed.
     pub fn stuck_partitions(&self, policy: &Policy) -> Vec<String> {
+        if self.standing == 0 {
+            return Vec::new();
+        }
         let late = |e: &&Entry| e.standing && e.delay() > policy.max_delay;
         self.partitions.iter().filter(late).map(Entry::name).collect()
     }
@@ -341,58 +362,11 @@ impl GroupState {
         (policy.max_delay / 2.0).max(2.0 * policy.sweep_interval + self.progress_gap)
     }
 
-    /// What each partition asks for, when new replicas start to work after `start_up` and a
-    /// pause of `pause` seconds: what waits now, what the present replicas do not keep up with
-    /// until then, and what arrives in the pause.
-    pub fn loads(&self, start_up: f64, pause: f64) -> Vec<Load> {
-        let growth =
-            (self.arrival_up - self.service.unwrap_or(0.0)).max(0.0) * start_up + self.arrival_up * pause;
-        self.spread(self.arrival_up, growth)
-    }
-
-    /// What each partition asks for once nothing waits, at the rate at which messages arrive now. For sizing
-    /// down: the largest of it over the down window counts, so that it need not allow for a rise.
-    pub fn quiet_loads(&self) -> Vec<Load> {
-        let loads = self.spread(self.arrival.unwrap_or(self.arrival_up), 0.0);
-        loads.into_iter().map(|l| Load { backlog: 0.0, ..l }).collect()
-    }
-
-    fn spread(&self, rate: f64, growth: f64) -> Vec<Load> {
-        let known: f64 = self.partitions.iter().filter_map(|e| e.arrival).sum();
-        let even = rate / self.partitions.len().max(1) as f64;
-        self.partitions
-            .iter()
-            .map(|entry| {
-                // The partitions' own short-window rates give the shares; the sum is the group's.
-                let arrival = match entry.arrival {
-                    Some(own) if known > 0.0 => own.max(0.0) / known * rate,
-                    _ => even,
-                };
-                let share = if rate > 0.0 { arrival / rate } else { 0.0 };
-                // What stands still alone no replica count clears.
-                let waits = if entry.standing { 0.0 } else { entry.lag as f64 };
-                Load { arrival, backlog: waits + growth * share }
-            })
-            .collect()
-    }
-
-    /// The loads summed by member, as partitions are dealt out now; `None` when that is not known,
-    /// or not all partitions have a member.
-    pub fn by_member(&self, loads: &[Load]) -> Option<Vec<Load>> {
-        if self.phase != GroupPhase::Stable || self.members.is_empty() {
-            return None;
-        }
-        let mut dealt = 0;
-        let all = self.members.iter().zip(&self.places);
-        let sums = all.filter(|(m, _)| !m.assignment.is_empty()).map(|(_, places)| {
-            places.iter().fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, place| {
-                dealt += 1;
-                let of = loads.get(*place).copied().unwrap_or(Load { arrival: 0.0, backlog: 0.0 });
-                Load { arrival: sum.arrival + of.arrival, backlog: sum.backlog + of.backlog }
-            })
-        });
-        let sums: Vec<Load> = sums.collect();
-        (dealt == loads.len()).then_some(sums)
+    /// Delay up to which nothing speaks against fewer replicas, s: a message that waits longer shows that its
+    /// consumer is busy, and however late it may be, what waits would be left to fewer.
+    pub fn calm_delay(&self, policy: &Policy) -> f64 {
+        let apart = 2.0 * policy.sweep_interval + self.progress_gap;
+        policy.saturated_delay().max(apart).min(self.recovered_delay(policy))
     }
 
     /// The group's own numbers, without its demand.

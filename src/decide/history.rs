@@ -53,14 +53,15 @@ impl History {
             self.points[n - 1] = point;
             return progressed;
         }
-        self.points.push_back(point);
-        if self.points.len() > POINTS {
+        // Before, not after: a buffer for one more would be twice as large, and there are thousands.
+        if n == POINTS {
             let mut index = 0;
             self.points.retain(|_| {
                 index += 1;
                 index == 1 || index > POINTS / 2 || index % 2 == 0
             });
         }
+        self.points.push_back(point);
         progressed
     }
 
@@ -74,6 +75,11 @@ impl History {
         } else {
             self.saturated_since = None;
         }
+    }
+
+    /// What waited until now kept nobody busy: to be saturated begins anew.
+    pub fn resume(&mut self) {
+        self.saturated_since = None;
     }
 
     /// Whether its consumer had work throughout the last `window` seconds.
@@ -155,8 +161,10 @@ impl History {
         if until - from <= 0.0 {
             return None;
         }
+        // Where an end of the history is asked for, nothing has to be looked for.
         let reached = if ago == 0.0 { value(last) as f64 } else { self.at(until, &value)? };
-        Some((reached - self.at(from, &value)?) / (until - from))
+        let left = if from <= first.at { value(first) as f64 } else { self.at(from, &value)? };
+        Some((reached - left) / (until - from))
     }
 
     /// The first point at or after a time. Points mostly come at even intervals: looking where it
@@ -264,7 +272,7 @@ mod tests {
                 end += arrived;
                 position = (position + served).min(end);
                 h.record(at, end, position);
-                prop_assert!(h.points.len() <= POINTS + 1);
+                prop_assert!(h.points.len() <= POINTS);
                 let delay = h.delay().unwrap();
                 prop_assert!(delay.is_finite() && delay >= 0.0);
                 prop_assert!(delay <= at + 1e-6 || end > position);

@@ -7,6 +7,7 @@ mod base;
 mod capacity;
 mod decision;
 mod demand;
+mod down;
 mod engine;
 mod group;
 mod history;

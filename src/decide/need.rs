@@ -5,7 +5,7 @@
 use super::State;
 use super::demand::{Load, Plan, clears, demand, drain_time, usable_replicas};
 use super::group::GroupState;
-use super::rules::{Look, rebalance_pause, start_up};
+use super::rules::{Look, levels, rebalance_pause, start_up};
 
 /// Share of the time until the first message is deleted within which the backlog is to be gone.
 const SAFE: f64 = 0.5;
@@ -69,12 +69,12 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     // Do the replicas asked for suffice, with what is still to come of them?
     let coming =
         state.scaling.filter(|_| look.settling).map_or(0.0, |s| (start_up - (look.now - s.at)).max(0.0));
-    let present = group.loads(coming, 0.0);
+    let present = group.present_loads(coming);
     let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
     // Who has what is known once all are there; until then it is taken as dealt out evenly.
-    let dealt = group.by_member(&present).filter(|_| !look.settling);
+    let dealt = group.by_member(&present).filter(|_| look.dealt_for_good());
     let usable = usable_replicas(current, group.lane_count(), policy.threads_per_replica) * capacity;
-    let busiest = dealt.as_ref().map_or(group.arrival_up / usable.max(f64::MIN_POSITIVE), |members| {
+    let busiest = dealt.as_ref().map_or(group.arrival_now / usable.max(f64::MIN_POSITIVE), |members| {
         members.iter().map(|m| m.arrival / consumer).fold(0.0, f64::max)
     });
     let carried = busiest <= policy.tuning.steady_trigger;
@@ -84,7 +84,8 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     };
     let waits = group.delay > group.recovered_delay(policy);
     // Of the time until the first message is deleted half is for what cannot be foreseen.
-    let loss = group.time_to_loss(policy).filter(|_| waits).map_or(f64::INFINITY, |ttl| ttl * SAFE);
+    let lost = if waits { group.time_to_loss(policy) } else { None };
+    let loss = lost.map_or(f64::INFINITY, |ttl| ttl * SAFE);
     let remaining = look.remaining().min(loss);
     let drained = drains.is_some_and(|t| t <= remaining * policy.tuning.drain_trigger);
     let deadline = !drained && loss < look.remaining();
@@ -141,7 +142,7 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
             policy.warm() + group.capacity_window(policy) + 2.0 * policy.sweep_interval + group.progress_gap;
         let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
         if group.growing && !tried && silent && group.processing(policy, look.now) {
-            return Need { enough: false, probe: true, ..Need::keep(current.saturating_mul(2).max(1)) };
+            return Need { enough: false, probe: true, ..Need::keep(twice(look, state, current)) };
         }
         return Need::keep(current);
     }
@@ -158,6 +159,14 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
         ..plan(look, group.at_least(), policy.recover_within)
     };
     Need::keep(demand(&group.by_lane(loads), &proven).replicas.min(current))
+}
+
+/// Twice as many, or rather the fewest that can carry as much as twice as many.
+fn twice(look: &Look<'_>, state: &State, current: i32) -> i32 {
+    let levels = levels(look.policy, state);
+    let most = current.saturating_mul(2).max(1);
+    let within = levels.iter().rev().find(|level| **level > current && **level <= most);
+    within.or_else(|| levels.iter().find(|level| **level > current)).copied().unwrap_or(most)
 }
 
 /// Until the backlog is gone with `replicas`, s: planned from the capacity where it is
@@ -181,7 +190,7 @@ pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> 
                 let loads = group.loads(coming, 0.0);
                 let dealt = group.by_member(&loads).filter(|_| replicas == look.workload.replicas);
                 let consumer = capacity / f64::from(policy.threads_per_replica.max(1));
-                match dealt.filter(|_| !look.settling) {
+                match dealt.filter(|_| look.dealt_for_good()) {
                     Some(members) => slowest(&members, consumer)?,
                     None => {
                         drain_time(&group.by_lane(loads), replicas, capacity, policy.threads_per_replica)?

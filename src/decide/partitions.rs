@@ -54,11 +54,25 @@ impl Entry {
     }
 }
 
+/// For how long a partition must have stood still to be told apart, s; `None` where it cannot be told now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Still {
+    /// To stand still alone: only of a group that processes others meanwhile, else the group as a whole
+    /// stands still.
+    pub alone: Option<f64>,
+    /// To have nothing left but the mark at the end of a transaction: one record, of which nothing has come
+    /// though somebody reads. Consumers that commit the offset after their last message never get past it
+    /// (KAFKA-6607). A message that came by itself is told from it: nobody stepped forward to it.
+    pub residue: Option<f64>,
+}
+
 /// What a reading of all partitions told.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Reading {
     /// Whether any got further.
     pub progressed: bool,
+    /// Whether any got further that had stood still alone.
+    pub resumed: bool,
     /// Whether any has new messages.
     pub arrived: bool,
     /// Messages behind, over all.
@@ -73,6 +87,8 @@ pub(super) struct Reading {
     pub gap: f64,
     /// Messages deleted unread since the last reading, over all.
     pub expired: i64,
+    /// Messages deleted unread as far as nobody has read on since, over all.
+    pub behind_retention: i64,
 }
 
 /// The partitions of a group, in the order of the observation.
@@ -107,6 +123,7 @@ impl Partitions {
         for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
+            reading.behind_retention = reading.behind_retention.saturating_add(expired);
             (entry.expired, entry.retention) = (expired, p.retention);
             let arrived = entry.history.end().is_some_and(|before| before != end);
             reading.arrived |= arrived;
@@ -120,6 +137,11 @@ impl Partitions {
             // Read from the history while it is at hand: thousands of them are in no cache.
             entry.waited = entry.history.delay().unwrap_or(0.0);
             entry.arrival = entry.history.arrival(window);
+            if further && entry.standing {
+                // While it stood still it kept nobody busy, however much waited.
+                entry.history.resume();
+                reading.resumed = true;
+            }
             entry.history.note_saturation(entry.waited, policy.saturated_delay());
             reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
             if further && entry.lag > 0 && !entry.standing {
@@ -144,28 +166,18 @@ impl Partitions {
         reading
     }
 
-    /// Tells apart the partitions that have stood still for `limit` seconds. Only of a group that
-    /// processes others meanwhile: else the group as a whole stands still.
-    pub fn note_standing(&mut self, at: Time, limit: f64) {
-        for entry in &mut self.entries {
-            entry.standing = entry.lag > 0 && at - entry.moved_at > limit;
-        }
-    }
-
-    /// Finds the partitions whose only record left is the mark at the end of a transaction: one, of
-    /// which nothing has come of for `limit` seconds though somebody reads. Consumers that commit the
-    /// offset after their last message never get past it (KAFKA-6607). A message that came by itself is
-    /// told from it: nobody stepped forward to it.
-    pub fn note_residue(&mut self, at: Time, limit: f64) {
-        for entry in &mut self.entries {
-            entry.residue = entry.left_one && entry.lag == 1 && at - entry.moved_at > limit;
-        }
-    }
-
-    /// Messages that wait, without the marks at the end of transactions.
-    pub fn waiting(&self) -> i64 {
-        let each = self.entries.iter().map(|e| if e.residue { 0 } else { e.lag });
-        each.fold(0, |sum: i64, lag| sum.saturating_add(lag))
+    /// Tells apart the partitions that stand still, and those of which no more will come. All of them.
+    pub fn note_still(&mut self, at: Time, still: Still) -> impl Iterator<Item = &Entry> {
+        self.entries.iter_mut().map(move |entry| {
+            let since = at - entry.moved_at;
+            if let Some(limit) = still.alone {
+                entry.standing = entry.lag > 0 && since > limit;
+            }
+            if let Some(limit) = still.residue {
+                entry.residue = entry.left_one && entry.lag == 1 && since > limit;
+            }
+            &*entry
+        })
     }
 
     fn same<'a>(&self, mut keys: impl Iterator<Item = (&'a Arc<str>, i32)>) -> bool {

@@ -107,12 +107,16 @@ pub struct Tuning {
     pub panic: f64,
     /// Complete observations before the first action after a start.
     pub warm_up: u32,
+    /// How many rebalance pauses of the work a step down must have saved before it is taken.
+    pub payback: f64,
     /// Observations older than this many sweeps are stale.
     pub stale_sweeps: f64,
     /// Longest hold of a step up for a rebalance, as a multiple of the rebalance pause.
     pub rebalance_hold: f64,
     /// Sweeps without progress after which more replicas are not expected to help.
     pub stuck_sweeps: f64,
+    /// How long nothing must have come before a group counts as idle, s.
+    pub idle: f64,
     /// How long a group may be at zero replicas before one is woken for its offsets' sake, s: a day
     /// less than the seven for which brokers keep them unless told otherwise.
     pub unread_for: f64,
@@ -138,9 +142,11 @@ impl Default for Tuning {
             confirm: 2,
             panic: 2.0,
             warm_up: 3,
+            payback: 10.0,
             stale_sweeps: 3.0,
             rebalance_hold: 3.0,
             stuck_sweeps: 3.0,
+            idle: 300.0,
             unread_for: 6.0 * 86_400.0,
             settling_excess: 1.5,
         }
@@ -168,6 +174,11 @@ impl Policy {
     /// How long members must have been the same before a capacity sample, s.
     pub(super) fn warm(&self) -> f64 {
         self.share(self.tuning.warm, 0.1, 2.0)
+    }
+
+    /// How long nothing must have come before a group counts as idle, s: to wake it costs a start-up.
+    pub(super) fn idle_after(&self) -> f64 {
+        self.share(self.tuning.idle, 0.5, 2.0).max(self.down_window)
     }
 
     /// Delay that shows a busy consumer, s.

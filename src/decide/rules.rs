@@ -1,17 +1,14 @@
-//! The rules, in their order: blind, bounds, warm-up, up, down.
+//! The rules, in their order: blind, bounds, warm-up, up, down (of which `down` has the conditions).
 //!
 //! Each gives a [`Choice`]; the first that speaks binds. Whether a choice is written, and
 //! what people read of it, is not decided here.
 
-use super::base;
 use super::demand::candidates;
+use super::down;
 use super::group::GroupState;
 use super::need::{Need, eta, lasting, need};
-use super::{GroupPhase, Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
+use super::{Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
 use super::{trial, zero};
-
-/// Rate windows for which a step down waits for a larger one.
-const FALLING: f64 = 2.0;
 
 /// What a rule chose, with what it computed on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,10 +91,16 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// Whether who has what now will have it in a moment, too.
+    pub fn dealt_for_good(&self) -> bool {
+        !self.settling && !self.workload.rolling_out
+    }
+
     /// Time left to drain, s, were the replicas there now.
     pub fn remaining(&self) -> f64 {
         let total = self.policy.recover_within;
-        self.late_since.map_or(total, |since| (since + total - self.now).max(total / 4.0))
+        // A clock that another process had may have been ahead of this one.
+        self.late_since.map_or(total, |since| (since + total - self.now).clamp(total / 4.0, total))
     }
 }
 
@@ -139,22 +142,25 @@ pub(super) fn floor(policy: &Policy, state: &State, seen: &Observation, now: Tim
     Floor { replicas: floor.replicas.min(policy.max_replicas), ..floor }
 }
 
-/// Nothing complete was seen: keep what is, or the owner's fallback.
-pub(super) fn blind(policy: &Policy, workload: Option<&Workload>, blind_for: f64) -> Choice {
-    let Some(workload) = workload else {
+/// Nothing complete was seen: keep what is, or as many as the owner asks for whatever is seen: the floor, and
+/// the fallback. It takes nothing away. `floor` is none while a look may yet follow that sees everything.
+pub(super) fn blind(
+    policy: &Policy,
+    workload: Option<&Workload>,
+    floor: Option<Floor>,
+    blind_for: f64,
+) -> Choice {
+    let Some(current) = workload.map(|w| w.replicas) else {
         return Choice::keep(None, Rule::Blind);
     };
-    match policy.fallback {
-        Some(fallback) if blind_for >= fallback.after && workload.replicas < fallback.replicas => {
-            let asked = fallback.replicas.max(policy.min_replicas).min(policy.max_replicas);
-            let to = asked.max(workload.replicas);
-            Choice::keep(Some(to), Rule::Fallback)
-        }
-        Some(fallback) if blind_for >= fallback.after => {
-            Choice::keep(Some(workload.replicas), Rule::Fallback)
-        }
-        _ => Choice::keep(Some(workload.replicas), Rule::Blind),
+    let fallback = policy.fallback.filter(|f| blind_for >= f.after);
+    let fallen_back =
+        fallback.map_or(i32::MIN, |f| f.replicas.max(policy.min_replicas).min(policy.max_replicas));
+    if let Some(floor) = floor.filter(|f| f.replicas > current.max(fallen_back)) {
+        return Choice { limits: vec![floor.limit], ..Choice::keep(Some(floor.replicas), floor.rule) };
     }
+    let rule = if fallback.is_some() { Rule::Fallback } else { Rule::Blind };
+    Choice::keep(Some(current.max(fallen_back)), rule)
 }
 
 /// Everything was seen: how many replicas.
@@ -184,7 +190,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     let floor = if demanded <= 0
         && current > 0
         && look.floor.replicas == 0
-        && !state.groups.iter().all(|g| g.idle(look.policy.down_window))
+        && !state.groups.iter().all(|g| g.idle(look.policy.idle_after()))
     {
         1
     } else {
@@ -197,13 +203,14 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     if demanded > look.policy.max_replicas {
         choice.limits.push(Limit::MaxReplicas);
     }
-    note_quiet(look, state, wanted);
+    down::note_quiet(look, state, wanted);
 
     if state.seen < look.policy.tuning.warm_up {
         choice.rule = Rule::WarmingUp;
         return choice;
     }
     let still = state.rebalancing_since.is_none();
+    let lost = needs.iter().any(|n| n.deadline);
     let bounded = current.clamp(look.floor.replicas, look.policy.max_replicas);
     if bounded < current && look.policy.mode == Mode::PausedScaleDown {
         choice.limits.extend([Limit::MaxReplicas, Limit::PausedScaleDown]);
@@ -217,7 +224,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     } else if current == 0 && zero::about_to_be_forgotten(look.policy, state, look.now) {
         choice.to = Some(1);
         choice.rule = Rule::KeepOffsets;
-    } else if let Some(back) = state.ceiling.back(look.now).filter(|back| *back < current && still) {
+    } else if let Some(back) = state.ceiling.back(look.now).filter(|back| *back < current && still && !lost) {
         go_back(look, back, &mut choice);
     } else if wanted > current {
         up(look, state, &needs, wanted, &mut choice);
@@ -228,7 +235,7 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
         } else if look.settling {
             choice.rule = Rule::Settling;
         } else if wanted < current {
-            down(look, state, &mut choice);
+            down::down(look, state, &mut choice);
         }
     }
     if choice.to > Some(current) {
@@ -320,60 +327,4 @@ pub(super) fn levels(policy: &Policy, state: &State) -> Vec<i32> {
 /// The next replica count above that changes anything.
 fn next_level(state: &State, policy: &Policy, current: i32) -> i32 {
     levels(policy, state).into_iter().find(|level| *level > current).unwrap_or(current)
-}
-
-fn down(look: &Look<'_>, state: &State, choice: &mut Choice) {
-    let (policy, current) = (look.policy, look.workload.replicas);
-    if policy.mode == Mode::PausedScaleDown {
-        choice.limits.push(Limit::PausedScaleDown);
-        return;
-    }
-    let window = base::down_window(policy, state);
-    let kept = state.quiet_since.is_some_and(|since| look.now - since >= window);
-    let Some((_, largest)) = state.recommended.front().copied().filter(|_| kept) else {
-        choice.limits.push(Limit::DownWindow);
-        return;
-    };
-    // One step instead of two, where fewer still will do in a moment.
-    let soon = look.now - window + FALLING * policy.rate_window();
-    let later = state.recommended.iter().find(|(at, _)| *at >= soon).map_or(largest, |(_, most)| *most);
-    if later.max(look.floor.replicas) < largest.max(look.floor.replicas) {
-        choice.limits.push(Limit::DownWindow);
-        return;
-    }
-    let step = ((f64::from(current) * policy.down_max_step).floor() as i32).max(1);
-    let target = largest.max(look.floor.replicas);
-    if target < current - step {
-        choice.limits.push(Limit::DownStep);
-    }
-    let to = target.max(current - step);
-    if to < current {
-        choice.to = Some(to);
-        choice.rule = Rule::ScaleDown;
-    }
-}
-
-/// Keeps the largest recommendation since everything has been quiet.
-fn note_quiet(look: &Look<'_>, state: &mut State, wanted: i32) {
-    let settled = state.groups.iter().all(|g| {
-        let stable = g.phase == GroupPhase::Stable
-            || look.workload.replicas == 0
-            || (g.partition_count() == 0 && g.phase != GroupPhase::Rebalancing);
-        stable && g.delay <= g.recovered_delay(look.policy)
-    });
-    let moving = state.rebalancing_since.is_some();
-    if !settled || moving || look.stuck || look.settling || look.workload.rolling_out {
-        state.quiet_since = None;
-        state.recommended.clear();
-        return;
-    }
-    state.quiet_since.get_or_insert(look.now);
-    while state.recommended.back().is_some_and(|(_, r)| *r <= wanted) {
-        state.recommended.pop_back();
-    }
-    state.recommended.push_back((look.now, wanted));
-    let from = look.now - base::down_window(look.policy, state);
-    while state.recommended.front().is_some_and(|(at, _)| *at < from) {
-        state.recommended.pop_front();
-    }
 }

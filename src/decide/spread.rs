@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 /// Relative standard deviation of the partitions' loads from which on they count as uneven.
 const UNEVEN: f64 = 0.2;
@@ -13,8 +14,8 @@ const BLIND: f64 = 1.1;
 
 /// What partitions ask for, ready to be dealt out in many ways.
 pub(super) struct Spread {
-    /// Largest first; only of uneven ones.
-    sorted: Vec<f64>,
+    /// Largest first, as ordered integers: millionths of a message per second. Only of uneven ones.
+    sorted: Vec<u64>,
     count: usize,
     mean: f64,
     hottest: f64,
@@ -29,8 +30,8 @@ impl Spread {
         let variance = rates.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
         let mut sorted = Vec::new();
         if variance.sqrt() > UNEVEN * mean {
-            sorted = rates.to_vec();
-            sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+            sorted = rates.iter().map(|rate| (rate * 1e6).clamp(0.0, 1e18) as u64).collect();
+            sorted.sort_unstable_by_key(|rate| Reverse(*rate));
         }
         Self { sorted, count, mean, hottest }
     }
@@ -52,26 +53,35 @@ impl Spread {
         if self.sorted.is_empty() {
             return (each as f64 * self.mean).max(self.hottest);
         }
-        // The largest is no less than the mean: most counts need no dealing out.
-        if self.mean * self.count as f64 / consumers as f64 * BLIND > limit * 1.001 {
+        if self.above_by_mean(consumers, limit) {
             return f64::INFINITY;
         }
-        // Loads as ordered integers: millionths of a message per second.
-        let whole = |rate: f64| (rate * 1e6).clamp(0.0, 1e18) as u64;
-        let mut open: BinaryHeap<Reverse<(u64, usize)>> = (0..consumers).map(|_| Reverse((0, 0))).collect();
-        let mut most = 0;
-        for rate in &self.sorted {
-            let Some(Reverse((load, held))) = open.pop() else { break };
-            let load = load.saturating_add(whole(*rate));
-            most = most.max(load);
+        // The first of each consumer; whoever has least gets the next, in place.
+        let (firsts, others) = self.sorted.split_at(consumers);
+        let mut open: BinaryHeap<Reverse<(u64, usize)>> = firsts.iter().map(|r| Reverse((*r, 1))).collect();
+        let mut most = firsts[0];
+        for rate in others {
             if most as f64 / 1e6 * BLIND > limit {
                 return f64::INFINITY;
             }
-            if held + 1 < each {
-                open.push(Reverse((load, held + 1)));
+            let Some(mut least) = open.peek_mut() else { break };
+            let Reverse((load, held)) = &mut *least;
+            *load = load.saturating_add(*rate);
+            *held += 1;
+            most = most.max(*load);
+            if *held == each {
+                PeekMut::pop(least);
             }
         }
-        (most as f64 / 1e6 * BLIND).max(self.hottest)
+        let most = most as f64 / 1e6 * BLIND;
+        if most > limit { f64::INFINITY } else { most.max(self.hottest) }
+    }
+
+    /// Whether the mean of uneven ones alone is above `limit`, as the largest is no less: most counts need
+    /// no dealing out.
+    pub fn above_by_mean(&self, consumers: usize, limit: f64) -> bool {
+        !self.sorted.is_empty()
+            && self.mean * self.count as f64 / consumers.clamp(1, self.count) as f64 * BLIND > limit * 1.001
     }
 }
 

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::group::GroupState;
 use super::{Base, News, Observation, Policy, ScalerState, Time};
 
+/// Longest start-up or pause in a status that is believed, s.
+const LONGEST: f64 = 86_400.0;
+
 /// What was learnt of a workload, kept in the status across restarts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -67,12 +70,8 @@ pub struct State {
     pub(super) fresh: bool,
     /// Evaluations in a row that asked for more.
     pub(super) up_votes: u32,
-    /// Since when nothing has spoken against fewer replicas.
-    pub(super) quiet_since: Option<Time>,
-    /// The largest recommendations since then: times and counts, both falling counts in time.
-    pub(super) recommended: VecDeque<(Time, i32)>,
-    /// When messages were last seen to be late.
-    pub(super) late_at: Option<Time>,
+    /// While nothing speaks against fewer replicas.
+    pub(super) quiet: Option<super::down::Quiet>,
     /// The replicas of a step down that was to be written.
     pub(super) asked_down: Option<i32>,
     /// Our last step down: when, and how many replicas it left. None once something else explains lateness.
@@ -97,7 +96,10 @@ pub(super) struct Scaling {
 impl State {
     /// Memory of a scaler that was observed before (by another process), or never.
     pub fn restored(learnt: Learnt, state: Option<ScalerState>) -> Self {
-        Self { learnt, state: state.unwrap_or_default(), ..Self::default() }
+        // The longest seen counts until so many others were.
+        let sane = |learnt: Option<f64>| learnt.into_iter().filter(|s| (0.0..=LONGEST).contains(s)).collect();
+        let (start_ups, pauses) = (sane(learnt.start_up_seconds), sane(learnt.rebalance_pause_seconds));
+        Self { learnt, state: state.unwrap_or_default(), start_ups, pauses, ..Self::default() }
     }
 
     /// The same, of one that was blind before this process was there.

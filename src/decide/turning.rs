@@ -4,7 +4,7 @@
 
 use super::demand::usable_replicas;
 use super::rules::{Choice, floor, levels};
-use super::{Mode, Observation, Policy, State, Time, Turning, base};
+use super::{Mode, Observation, Policy, State, Time, Turning};
 
 /// What would change the choice.
 pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, now: Time) -> Turning {
@@ -36,11 +36,8 @@ pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Ch
     let below = levels.iter().rev().find(|level| **level < replicas);
     if let Some(below) = below.filter(|_| replicas > lowest && policy.mode != Mode::PausedScaleDown) {
         turning.down_below = Some(carries((*below).max(lowest)) * policy.tuning.steady_utilisation);
-        let largest = state.recommended.front().map(|(_, most)| *most);
-        if largest.is_some_and(|most| most < replicas) {
-            let window = base::down_window(policy, state);
-            turning.down_in = state.quiet_since.map(|since| (since + window - now).max(0.0));
-        }
+        let quiet = state.quiet.as_ref().filter(|q| q.largest().is_some_and(|most| most < replicas));
+        turning.down_in = quiet.map(|q| q.down_in(policy, state, replicas, now));
     }
     turning
 }

@@ -2,6 +2,7 @@
 //! engine does in the named cases.
 
 use proptest::prelude::*;
+use rstest::rstest;
 
 use super::*;
 use crate::decide::{GroupPolicy, Mode, Policy, StartFrom, Tuning};
@@ -162,12 +163,35 @@ proptest! {
     }
 }
 
-#[test]
-fn the_table_of_an_outage() {
-    let case = named("outage", &fixed(12), 1).unwrap();
-    let scenario = Scenario { duration: 6000.0, ..case.scenario };
-    let run = run(&case.plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
-    insta::assert_snapshot!(format!("{}\n{}", table::decisions(&run), table::summary(&run, 600.0)));
+/// What a person reads of each case that is over within hours, as it is by default: a change of the rules shows here.
+#[rstest]
+fn the_table_of(
+    #[values(
+        "constant",
+        "step",
+        "drain",
+        "rise",
+        "flash-crowd",
+        "outage",
+        "crash-loop",
+        "crash",
+        "hot-partition",
+        "poison",
+        "slow-downstream",
+        "slow-messages",
+        "broker-loss",
+        "partial-metadata",
+        "rollout",
+        "retention",
+        "prime",
+        "idle-burst"
+    )]
+    name: &str,
+) {
+    let case = named(name, &PlantConfig { initial_replicas: 8, ..PlantConfig::default() }, 1).unwrap();
+    let policy = Policy { down_window: 60.0, down_max_step: 1.0, ..policy(24) };
+    let run = run(&case.plant, &case.scenario, 30.0, &mut Engine::new(policy), 1);
+    insta::assert_snapshot!(name, format!("{}\n{}", table::decisions(&run), table::summary(&run, 600.0)));
 }
 
 #[test]
@@ -264,4 +288,18 @@ fn partitions_that_move_together_keep_no_more_consumers_busy_than_there_are_numb
     let run = run(&plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
     let most = run.writes.iter().map(|w| w.to).max().unwrap();
     assert_eq!(most, 12, "{:?}", run.writes);
+}
+
+#[test]
+fn what_arrived_before_a_step_down_is_no_reason_to_go_up_again() {
+    // Ten times the load for two hours, and a window shorter than what arrivals are averaged over for sizing up.
+    for seed in 1..=4 {
+        let case = named("step", &fixed(3), seed).unwrap();
+        let policy = Policy { down_window: 60.0, down_max_step: 1.0, ..policy(24) };
+        let done = run(&case.plant, &case.scenario, 30.0, &mut Engine::new(policy), seed);
+        let path: Vec<(f64, i32)> = done.writes.iter().map(|w| (w.at, w.to)).collect();
+        let turns = path.windows(2).filter(|w| w[1].1 > w[0].1 && w[1].0 > 3.0 * 3600.0).count();
+        assert_eq!(turns, 0, "seed {seed}: {path:?}");
+        assert!(path.last().is_some_and(|(at, _)| *at > 3.0 * 3600.0), "seed {seed}: it went back: {path:?}");
+    }
 }

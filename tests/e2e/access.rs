@@ -19,10 +19,11 @@ use super::given::SECRET;
 use super::harness::{CALM, Case, LOGIN, case};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// The release that is given one namespace only: its name, its own namespace, and that one.
+/// The release that is given two namespaces only: its name, its own namespace, and those.
 const NARROW: &str = "narrow";
 const NARROW_OWN: &str = "narrow-operator";
 const NARROW_WATCHED: &str = "narrow-watched";
+const NARROW_EMPTY: &str = "narrow-empty";
 
 /// Rights that the run of this case need not use, and why they are granted.
 const UNUSED: [&str; 0] = [];
@@ -159,12 +160,12 @@ fn with_namespaces_named_it_works_there_and_reaches_nothing_else() {
         let values = format!(
             "
 crds: {{enabled: false}}
-watchNamespaces: [{NARROW_WATCHED}]
+watchNamespaces: [{NARROW_WATCHED}, {NARROW_EMPTY}]
 rbac: {{extraScaleTargets: [{{apiGroup: test.example.com, resource: gadgets}}]}}
 "
         );
         case.quiet_group("access-narrow").await?;
-        case.bed.apply(&sample::namespace(NARROW_OWN)).await?;
+        case.bed.apply(&(sample::namespace(NARROW_OWN) + &sample::namespace(NARROW_EMPTY))).await?;
         operator::install_as(case.bed, NARROW, NARROW_OWN, &values).await?;
         let target = "apiVersion: test.example.com/v1, kind: Gadget, name: gadget";
         let fields = format!("scaleTargetRef: {{{target}}}, minReplicas: 1, maxReplicas: 2");
@@ -186,6 +187,14 @@ rbac: {{extraScaleTargets: [{{apiGroup: test.example.com, resource: gadgets}}]}}
                 let done = calls.iter().any(|c| used(c) == wanted && c.response_status.code < 300);
                 ensure!(done, "it has not done this: {wanted}");
             }
+            for (kind, namespace) in ["consumerscalers", "kafkaconnections"]
+                .into_iter()
+                .flat_map(|kind| [(kind, NARROW_WATCHED), (kind, NARROW_EMPTY)])
+            {
+                let of = |c: &&Call| c.object_ref.resource == kind && c.object_ref.namespace == namespace;
+                let watches = calls.iter().filter(of).any(|c| c.verb == "watch");
+                ensure!(watches, "it does not watch {kind} in {namespace}");
+            }
             Ok::<_, anyhow::Error>(())
         })
         .await?;
@@ -199,7 +208,7 @@ rbac: {{extraScaleTargets: [{{apiGroup: test.example.com, resource: gadgets}}]}}
         for call in calls(&case, NARROW_OWN, &account)? {
             let at = call.object_ref.namespace.as_str();
             ensure!(
-                [NARROW_WATCHED, NARROW_OWN].contains(&at),
+                [NARROW_WATCHED, NARROW_EMPTY, NARROW_OWN].contains(&at),
                 "it looks elsewhere: {} {}",
                 call.verb,
                 call.uri

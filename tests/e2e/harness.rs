@@ -37,18 +37,26 @@ pub struct SharedBed {
     /// Values of the chart (YAML).
     values: &'static str,
     brokers: usize,
+    /// Without Kafka, and with nothing installed.
+    bare: bool,
     /// Or why there is none: whoever comes next is told the same.
     bed: OnceCell<Result<Bed, String>>,
 }
 
 impl SharedBed {
     pub const fn new(name: &'static str, values: &'static str) -> Self {
-        Self { name, values, brokers: 1, bed: OnceCell::const_new() }
+        Self { name, values, brokers: 1, bare: false, bed: OnceCell::const_new() }
     }
 
     /// The same with this many Kafka brokers.
     pub const fn brokers(mut self, brokers: usize) -> Self {
         self.brokers = brokers;
+        self
+    }
+
+    /// The same with a control plane only, for a case that installs by itself.
+    pub const fn bare(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -67,8 +75,12 @@ impl SharedBed {
         let images = Images::new()
             .map("spillway", env!("CARGO_BIN_EXE_spillway"))
             .map(sample::IMAGE, operator::binary("sample")?);
-        let options = BedOptions { kafka: Some(kafka), images, start_delay: Duration::from_secs(2) };
+        let kafka = (!self.bare).then_some(kafka);
+        let options = BedOptions { kafka, images, start_delay: Duration::from_secs(2) };
         let bed = Bed::start(self.name, options).await?;
+        if self.bare {
+            return Ok(bed);
+        }
         let installed = async {
             bed.apply(given::DEFINITIONS).await?;
             operator::install(&bed, self.values).await?;

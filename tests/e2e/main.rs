@@ -7,6 +7,7 @@
 mod access;
 mod backlog;
 mod broken;
+mod chart;
 mod conflict;
 mod downstream;
 mod failover;

@@ -20,7 +20,7 @@ fn a_partition_that_stands_still_is_named_and_left_out_of_scaling() {
         let args = ["--standstill", &poison.to_string_lossy()];
         let backlog = Backlog::start_with(&case, "poison", "", &args, &[]).await?;
         backlog.flood(400.0)?;
-        backlog.grown(1500).await?;
+        backlog.grown(3000).await?;
         backlog.ebb()?;
         let most = backlog.scaled_up().await?;
         // The next message of the partition, whichever it is, cannot be processed, nor any after it.

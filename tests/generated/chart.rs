@@ -1,26 +1,9 @@
 //! The chart as Helm renders it: its values, its definitions, its roles.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use spillway::crd;
 
-use super::{CHART, documents, helm, lost, read, run_helm, yaml};
-
-#[test]
-fn every_value_is_documented_and_in_the_schema() {
-    let values: Value = yaml(&read(&format!("{CHART}/values.yaml")));
-    let schema: Value =
-        serde_json::from_str(&read(&format!("{CHART}/values.schema.json"))).expect("a schema");
-    let mut used = BTreeSet::new();
-    leaves_of_values(&values, "", &schema, &mut used);
-    let mut known = BTreeSet::new();
-    leaves_of_schema(&schema, "", &mut known);
-    known.remove("global");
-    assert_eq!(used, known, "left: values.yaml, right: values.schema.json");
-    let documented: BTreeSet<String> = documented_values().into_iter().map(|(k, ..)| k).collect();
-    assert_eq!(used, documented, "left: values.yaml, right: keys with a `# --` comment above");
-}
+use super::{CHART, documents, examples, helm, lost, read, run_helm, values, yaml};
 
 #[test]
 fn the_chart_has_the_version_of_the_crate() {
@@ -30,10 +13,51 @@ fn the_chart_has_the_version_of_the_crate() {
 }
 
 #[test]
+fn what_artifact_hub_shows_is_true() {
+    let chart: Value = yaml(&read(&format!("{CHART}/Chart.yaml")));
+    let told = |name: &str| -> Vec<Value> {
+        let text = chart["annotations"][format!("artifacthub.io/{name}")].as_str();
+        let told = yaml(text.unwrap_or_else(|| panic!("no {name}")));
+        told.as_array().unwrap_or_else(|| panic!("{name} is no list")).clone()
+    };
+    let images: Vec<Value> = told("images").into_iter().map(|image| image["image"].clone()).collect();
+    let deployment = helm(&["template", "x", CHART, "--show-only", "templates/deployment.yaml"]);
+    assert_eq!(
+        images,
+        [documents(&deployment)[0]["spec"]["template"]["spec"]["containers"][0]["image"].clone()]
+    );
+
+    let definitions = crd::definitions();
+    let kinds: Vec<(&str, Option<&str>)> =
+        definitions.iter().map(|d| (d.spec.names.kind.as_str(), d.metadata.name.as_deref())).collect();
+    let crds = told("crds");
+    let shown: Vec<(&str, Option<&str>)> =
+        crds.iter().map(|c| (c["kind"].as_str().expect("a kind"), c["name"].as_str())).collect();
+    assert_eq!(shown, kinds);
+    let examples = told("crdsExamples");
+    assert_eq!(
+        examples.iter().map(|e| e["kind"].as_str().expect("a kind")).collect::<Vec<_>>(),
+        ["ConsumerScaler", "KafkaConnection"]
+    );
+    examples.iter().for_each(examples::is_as_the_types_are);
+
+    // Each change is one of the changelog.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let changelog = words(&read("CHANGELOG.md"));
+    let changes = told("changes");
+    assert!(!changes.is_empty());
+    for change in changes {
+        let description = words(change["description"].as_str().expect("a description"));
+        assert!(changelog.contains(&format!("- {description}")), "not in CHANGELOG.md: {description}");
+    }
+}
+
+#[test]
 fn helm_finds_no_fault_with_the_chart() {
     helm(&["lint", "--strict", CHART]);
-    let all_on = format!("{CHART}/ci/all-on-values.yaml");
-    helm(&["lint", "--strict", CHART, "--values", &all_on]);
+    for file in ON {
+        helm(&["lint", "--strict", CHART, "--values", &format!("{CHART}/ci/{file}")]);
+    }
 }
 
 #[test]
@@ -102,25 +126,33 @@ fn a_strategy_of_recreate_has_no_rolling_update() {
 
 #[test]
 fn every_value_reaches_a_template() {
-    let all_on = format!("{CHART}/ci/all-on-values.yaml");
-    let values: Value = yaml(&read(&all_on));
-    for (key, ..) in documented_values() {
-        let set = key.split('.').fold(&values, |at, key| &at[key]);
-        assert!(!set.is_null(), "{key} is not in {all_on}");
+    let mut missing: Vec<String> = values::documented().into_iter().map(|d| d.key).collect();
+    for file in ON {
+        let file = format!("{CHART}/ci/{file}");
+        let values: Value = yaml(&read(&file));
+        missing.retain(|key| key.split('.').fold(&values, |at, key| &at[key]).is_null());
+        let args = ["template", "x", CHART, "--api-versions", "monitoring.coreos.com/v1", "--values", &file];
+        let rendered = helm(&args).replace(['"', '\''], "");
+        let mut texts = Vec::new();
+        scalars(&values, "", &mut texts);
+        for (key, text) in texts {
+            let absent = REPLACED.contains(&key.as_str()) || text.contains("{{");
+            assert_eq!(
+                rendered.contains(&text),
+                !absent,
+                "{file}: {key}: {text}: left: whether it is in the rendered chart"
+            );
+        }
     }
-    let rendered = helm(&["template", "x", CHART, "--values", &all_on]).replace(['"', '\''], "");
-    let mut texts = Vec::new();
-    scalars(&values, "", &mut texts);
-    for (key, text) in texts {
-        // The digest replaces the tag; with every Secret allowed there is no list of names.
-        let replaced = key == "image.tag" || key == "rbac.secretNames";
-        assert_eq!(
-            rendered.contains(&text),
-            !replaced,
-            "{key}: {text}: left: whether it is in the rendered chart"
-        );
-    }
+    assert!(missing.is_empty(), "in none of {ON:?}: {missing:?}");
 }
+
+/// Values files that set everything between them.
+const ON: [&str; 2] = ["all-on-values.yaml", "service-monitor-values.yaml"];
+
+/// What is not to be in the rendered chart: the digest replaces the tag; with every Secret allowed there is
+/// no list of names; an alert left out; a choice between two behaviours.
+const REPLACED: [&str; 4] = ["image.tag", "rbac.secretNames", "prometheusRule.skip", "metrics.ifKindMissing"];
 
 #[test]
 fn the_charts_definitions_are_kept_and_say_the_same() {
@@ -165,62 +197,6 @@ fn the_operator_may_not_read_or_change_more_than_it_must() {
             if text.contains(workload) {
                 assert_eq!(rule["verbs"], serde_json::json!(["get"]), "{text}");
             }
-        }
-    }
-}
-
-/// The values with a `# --` comment above them: key, default, meaning.
-pub fn documented_values() -> Vec<(String, String, String)> {
-    let text = read(&format!("{CHART}/values.yaml"));
-    let defaults: Value = yaml(&text);
-    let (mut found, mut path, mut comment) = (Vec::new(), Vec::<(usize, String)>::new(), None);
-    for line in text.lines() {
-        let trimmed = line.trim_start();
-        let indent = line.len() - trimmed.len();
-        if let Some(said) = trimmed.strip_prefix("# -- ") {
-            comment = Some(said.replace('|', "\\|"));
-        } else if let Some(more) = trimmed.strip_prefix("# ") {
-            comment = comment.map(|said| format!("{said} {more}"));
-        } else if let Some((key, _)) = trimmed.split_once(':')
-            && !trimmed.starts_with('-')
-        {
-            path.retain(|(i, _)| *i < indent);
-            path.push((indent, key.to_owned()));
-            if let Some(said) = comment.take() {
-                let keys: Vec<&str> = path.iter().map(|(_, k)| k.as_str()).collect();
-                let default = keys.iter().fold(&defaults, |at, key| &at[*key]);
-                found.push((keys.join("."), default.to_string(), said));
-            }
-        }
-    }
-    found
-}
-
-/// The keys of values.yaml as deep as the schema describes them key by key.
-fn leaves_of_values(value: &Value, at: &str, schema: &Value, into: &mut BTreeSet<String>) {
-    let closed = schema["additionalProperties"] == Value::Bool(false);
-    match value.as_object() {
-        Some(map) if closed => {
-            for (key, value) in map {
-                leaves_of_values(value, &join(at, key), &schema["properties"][key], into);
-            }
-        }
-        _ => {
-            into.insert(at.to_owned());
-        }
-    }
-}
-
-fn leaves_of_schema(schema: &Value, at: &str, into: &mut BTreeSet<String>) {
-    let closed = schema["additionalProperties"] == Value::Bool(false);
-    match schema["properties"].as_object() {
-        Some(map) if closed => {
-            for (key, schema) in map {
-                leaves_of_schema(schema, &join(at, key), into);
-            }
-        }
-        _ => {
-            into.insert(at.to_owned());
         }
     }
 }

@@ -4,8 +4,7 @@ use std::{env, fs};
 
 use spillway::crd;
 
-use super::chart::documented_values;
-use super::{CHART, helm, read, root};
+use super::{CHART, alerts, helm, read, root, values};
 
 #[test]
 fn the_definitions_are_those_of_the_types() {
@@ -15,8 +14,9 @@ fn the_definitions_are_those_of_the_types() {
 #[test]
 fn the_manifest_is_the_chart_with_its_defaults() {
     if regenerating() {
-        // The chart holds the definitions, so these come first.
+        // The chart holds these, so they come first.
         generate_definitions();
+        generate_schema();
     }
     let rendered = helm(&[
         "template",
@@ -54,21 +54,49 @@ metadata:
 ";
 
 #[test]
-fn the_charts_readme_lists_the_values() {
+fn the_charts_readme_lists_the_values_and_the_alerts() {
     let path = format!("{CHART}/README.md");
-    let readme = read(&path);
-    let (before, rest) = readme.split_once("<!-- values -->\n").expect("a place for the table");
-    let (_, after) = rest.split_once("<!-- /values -->").expect("an end of the table");
-    let table: String = documented_values()
-        .iter()
-        .map(|(key, default, text)| format!("| `{key}` | `{default}` | {text} |\n"))
-        .collect();
-    current(
-        &path,
-        &format!(
-            "{before}<!-- values -->\n| Value | Default | Meaning |\n|---|---|---|\n{table}<!-- /values -->{after}"
-        ),
+    let cell = |text: &str| text.replace('|', "\\|");
+    let row = |v: &values::Documented| {
+        format!("| `{}` | `{}` | {} |\n", v.key, cell(&v.default.to_string()), cell(&v.meaning))
+    };
+    let table: String = values::documented().iter().map(row).collect();
+    let readme =
+        between(&read(&path), "values", &format!("| Value | Default | Meaning |\n|---|---|---|\n{table}"));
+    let row = |(name, rule): &(String, serde_json::Value)| {
+        let text = |at: &str| rule.pointer(at).and_then(|v| v.as_str()).unwrap_or("at once").to_owned();
+        // Which namespace, name and partition is for whoever is alerted.
+        let summary = text("/annotations/summary");
+        let summary = summary.replace("{{ $labels.namespace }}/{{ $labels.name }}", "*scaler*");
+        let summary = summary.replace("{{ $labels.partition }}", "*partition*");
+        format!("| `{name}` | {} | {} | {} |\n", text("/labels/severity"), text("/for"), cell(&summary))
+    };
+    let table: String = alerts::alerts().iter().map(row).collect();
+    let readme = between(
+        &readme,
+        "alerts",
+        &format!("| Alert | Severity | After | Meaning |\n|---|---|---|---|\n{table}"),
     );
+    current(&path, &readme);
+}
+
+/// The text with this between the two marks of that name.
+fn between(text: &str, mark: &str, new: &str) -> String {
+    let (begin, end) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("no {begin}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no {end}"));
+    format!("{before}{begin}{new}{end}{after}")
+}
+
+#[test]
+fn the_schema_is_that_of_the_values() {
+    generate_schema();
+}
+
+fn generate_schema() {
+    let schema = values::schema(&values::documented());
+    let text = serde_json::to_string_pretty(&schema).expect("a schema");
+    current(&format!("{CHART}/values.schema.json"), &format!("{text}\n"));
 }
 
 fn generate_definitions() {

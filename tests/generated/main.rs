@@ -5,9 +5,12 @@
 //! Whether an API server accepts them is for the end-to-end suite.
 #![allow(missing_docs)]
 
+mod alerts;
 mod chart;
 mod current;
 mod examples;
+mod templates;
+mod values;
 
 use std::env;
 use std::fs;
@@ -56,14 +59,17 @@ fn helm(args: &[&str]) -> String {
 }
 
 fn run_helm(args: &[&str]) -> std::process::Output {
-    let cache =
-        env::var_os("SPILLWAY_TESTBED_CACHE").map_or_else(|| root().join("target/testbed"), PathBuf::from);
-    let helm = cache.join("bin/helm");
+    let helm = cache().join("bin/helm");
     Command::new(&helm)
         .args(args)
         .current_dir(root())
         .output()
         .unwrap_or_else(|e| panic!("{}: {e}: `make build` builds it", helm.display()))
+}
+
+/// Where the test bed's tools are.
+fn cache() -> PathBuf {
+    env::var_os("SPILLWAY_TESTBED_CACHE").map_or_else(|| root().join("target/testbed"), PathBuf::from)
 }
 
 fn documents(text: &str) -> Vec<Value> {

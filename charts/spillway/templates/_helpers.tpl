@@ -25,12 +25,27 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "spillway.labels" -}}
-{{ include "spillway.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $own := fromYaml (include "spillway.selectorLabels" .) }}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") }}
+{{- toYaml (merge (dict) $own .Values.commonLabels) }}
+{{- end }}
+
+{{/*
+The metadata of an object, of a dict: root (the chart's context), name, and where there are any namespace,
+labels (beside the chart's) and annotations (beside the common ones).
+*/}}
+{{- define "spillway.metadata" -}}
+name: {{ .name | quote }}
+{{- with .namespace }}
+namespace: {{ . | quote }}
+{{- end }}
+labels:
+  {{- toYaml (merge (dict) (default (dict) .labels) (fromYaml (include "spillway.labels" .root))) | nindent 2 }}
+{{- with merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -96,4 +111,49 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   resourceNames: {{ toJson .Values.rbac.secretNames }}
   verbs: [get]
 {{- end }}
+{{- end }}
+
+{{/* The operator, as the subject of a binding. */}}
+{{- define "spillway.subjects" -}}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "spillway.serviceAccountName" . | quote }}
+    namespace: {{ .Release.Namespace | quote }}
+{{- end }}
+
+{{/*
+Whether to make an object of the Prometheus Operator: "true" or nothing. Of a dict: root, kind, and the
+value that asks for it.
+*/}}
+{{- define "spillway.monitoring" -}}
+{{- $known := .root.Capabilities.APIVersions }}
+{{- if or ($known.Has "monitoring.coreos.com/v1") ($known.Has (printf "monitoring.coreos.com/v1/%s" .kind)) -}}
+true
+{{- else if ne .root.Values.metrics.ifKindMissing "Skip" }}
+{{- fail (printf "%s asks for a %s, a kind that the cluster does not know: install the definitions of the Prometheus Operator, or set metrics.ifKindMissing=Skip to go without. Rendering without a cluster: add --api-versions monitoring.coreos.com/v1" .asks .kind) }}
+{{- end }}
+{{- end }}
+
+{{/*
+How to scrape, for a PodMonitor as for a ServiceMonitor. The labels of the series win over those of the
+target: `namespace` is the scaler's, not the operator's.
+*/}}
+{{- define "spillway.endpoint" -}}
+- port: http
+  path: /metrics
+  honorLabels: true
+  {{- with .interval }}
+  interval: {{ . }}
+  {{- end }}
+  {{- with .scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  {{- with .relabelings }}
+  relabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .metricRelabelings }}
+  metricRelabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end }}

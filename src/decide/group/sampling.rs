@@ -129,9 +129,9 @@ impl GroupState {
         self.capacity.another_template();
     }
 
-    /// The capacity worth remembering: what another template could do is not.
+    /// The capacity worth remembering: what another template could do is not, nor a guess.
     pub fn measured_capacity(&self) -> Option<f64> {
-        self.capacity.get().filter(|_| self.capacity.measured() || !self.capacity.known())
+        self.capacity.get().filter(|_| self.capacity.measured())
     }
 
     /// Messages processed per second over the capacity window; `None` unless at least a share

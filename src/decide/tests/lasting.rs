@@ -176,7 +176,7 @@ fn what_would_change_it_is_told() {
     let policy = policy();
     let mut state = knows(50.0);
     let mut plant = Plant::new(4, |_| 100.0, |_| true);
-    let all = plant.run(&policy, &mut state, 60.0);
+    let all = plant.run(&policy, &mut state, 150.0);
     let last = all.last().unwrap();
     // Three carry 100/s at 80 %, so that one is taken away; then 138 of 150 ask for one more, and what two
     // carry at 80 % for one less.
@@ -185,4 +185,24 @@ fn what_would_change_it_is_told() {
     assert!((turning.up_above.unwrap() - 138.0).abs() < 8.0, "{turning:?}");
     assert!((turning.down_below.unwrap() - 80.0).abs() < 5.0, "{turning:?}");
     assert_eq!(turning.down_in, None, "nothing says that fewer would do");
+}
+
+#[test]
+fn a_small_step_down_waits_until_it_has_saved_what_its_rebalance_costs() {
+    let policy = policy();
+    // Two replicas' work arrives. Ten pauses of it, of 4.5 s each, are 90 replica-seconds: one replica too many
+    // has cost that after 90 s, ten after 9 s, and then the window of 20 s is what is waited for.
+    for (replicas, to, after) in [(4, 3, 90.0), (12, 3, 20.0)] {
+        let mut state = knows(50.0);
+        state.learnt.rebalance_pause_seconds = Some(4.5);
+        let mut plant = Plant::new(replicas, |_| 100.0, |_| true);
+        let all = plant.run(&policy, &mut state, 15.0);
+        let last = all.last().unwrap();
+        let told = last.turning.down_in.unwrap_or_else(|| panic!("{last:?}"));
+        plant.run(&policy, &mut state, 150.0);
+        let [(at, from, left)] = plant.writes[..] else { panic!("one step, not {:?}", plant.writes) };
+        assert_eq!((from, left), (replicas, to));
+        assert!((at - after).abs() <= 5.0, "after {at} s, not {after}");
+        assert!((15.0 + told - at).abs() <= 5.0, "told {told} s before, at 15 s; came at {at} s");
+    }
 }

@@ -104,7 +104,7 @@ fn policy(plant: &PlantConfig) -> Policy {
         max_delay: 60.0,
         recover_within: 600.0,
         fallback: None,
-        down_window: 180.0,
+        down_window: 60.0,
         down_max_step: 1.0,
         mode: Mode::Active,
         sweep_interval: 5.0,

@@ -23,8 +23,9 @@ pub const RELEASE: &str = "spillway";
 /// Port of `/metrics` and the probes.
 const PORT: u16 = 8080;
 
-/// Pods share the machine's network: each listens on its own address.
-const VALUES: &str = "\
+/// Values that every release on a bed needs: pods share the machine's network, and each listens on its own
+/// address.
+pub const VALUES: &str = "\
 extraEnv:
 - {name: SPILLWAY_LISTEN_ADDRESS, value: '$(POD_IP):8080'}
 log: {format: text}

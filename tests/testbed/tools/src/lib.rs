@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::fs::{FlockOperation, flock};
 
+mod monitoring;
 mod prometheus;
 mod run;
 
@@ -78,6 +79,20 @@ impl Tools {
     pub fn prepare_prometheus(&self) -> Result<()> {
         let _lock = locked(&self.cache)?;
         prometheus::prepare(&self.cache)
+    }
+
+    /// Makes sure that the definitions of the Prometheus Operator are there too.
+    ///
+    /// # Errors
+    /// As [`Tools::prepare`].
+    pub fn prepare_monitoring(&self) -> Result<()> {
+        let _lock = locked(&self.cache)?;
+        monitoring::prepare(&self.cache)
+    }
+
+    /// The folder of the definitions of PodMonitor, ServiceMonitor and PrometheusRule.
+    pub fn monitoring(&self) -> PathBuf {
+        monitoring::folder(&self.cache)
     }
 
     /// etcd.

@@ -11,7 +11,9 @@ fn main() -> ExitCode {
         ["check"] => none(&Tools::missing()),
         ["check", "compile"] => none(&Tools::missing_to_compile()),
         [] => Tools::prepare().map(drop),
-        ["--all"] => Tools::prepare().and_then(|tools| tools.prepare_prometheus()),
+        ["--all"] => {
+            Tools::prepare().and_then(|tools| tools.prepare_prometheus().and(tools.prepare_monitoring()))
+        }
         _ => {
             eprintln!("usage: testbed-tools [check [compile] | --all]");
             return ExitCode::from(2);
