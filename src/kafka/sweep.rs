@@ -29,7 +29,7 @@ const DOUBT_AGE: Duration = Duration::from_secs(5);
 /// Time to find out more about a broker's certificate.
 const EXPLAIN: Duration = Duration::from_secs(2);
 /// Time for the brokers to let us in after they did not.
-const ANOTHER_TRY: Duration = Duration::from_secs(3);
+const ANOTHER_TRY: Duration = Duration::from_secs(2);
 
 /// What one sweep read.
 #[derive(Clone, Debug)]
