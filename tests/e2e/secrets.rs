@@ -59,7 +59,7 @@ fn a_changed_password_is_taken_up_and_nothing_is_decided_blindly() {
         let given = case.secret(SECRET, CHANGING.1) + &main + &readers.replicas(2).yaml() + &spec(2);
         case.bed.apply(&given).await?;
         case.until("the group to be seen", "secrets", LIMIT, |s| {
-            s.state.as_deref() == Some("Idle") && s.current_replicas == Some(2)
+            matches!(s.state.as_deref(), Some("Idle" | "KeepingUp")) && s.current_replicas == Some(2)
         })
         .await?;
         let before = pods(&case).await?;
