@@ -1,7 +1,8 @@
 //! A connection to Kafka leaves nothing behind, whatever it was doing when it was dropped.
 //!
 //! Its calls go past Rust's own checks (`src/kafka/admin.rs`), so what is left of it is counted: its
-//! threads. Run under valgrind this file shows what else could be left. What it reads is in `e2e/lag`.
+//! threads. Run under valgrind this file shows what else could be left. What it reads is in `e2e/lag`,
+//! how it is let in is in `security`.
 #![allow(missing_docs)]
 
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
-use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation, SaslConfig};
+use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation};
 use spillway_testbed::kafka::{Kafka, KafkaOptions};
 use spillway_testbed::tools::Tools;
 use spillway_testbed::wait::eventually;
@@ -171,50 +172,6 @@ async fn groups_are_read_again_when_their_coordinators_have_moved() -> Result<()
     .await?;
     read("with broker 1 back").await?;
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn describe_on_groups_and_topics_is_all_it_needs() -> Result<()> {
-    let _alone = ALONE.lock().await;
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("connection-rights");
-    let _ = std::fs::remove_dir_all(&dir);
-    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
-    let authorizer = [
-        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-        ("super.users", "User:ANONYMOUS"),
-    ];
-    let options = KafkaOptions {
-        sasl: vec![("alice".into(), "alice-secret".into())],
-        properties: authorizer.map(|(k, v)| (k.into(), v.into())).to_vec(),
-        ..KafkaOptions::default()
-    };
-    let kafka = Kafka::start(&tools.kafka_libs(), &dir, options).await?;
-    kafka.create_topic("connection", 3).await?;
-    let sasl =
-        SaslConfig { mechanism: "PLAIN".into(), username: "alice".into(), password: "alice-secret".into() };
-    let connection = Connection::open(&ConnectionConfig {
-        bootstrap: vec![kafka.sasl_bootstrap()],
-        tls: None,
-        sasl: Some(sasl),
-    })?;
-    let requests = vec![request("connection", Isolation::ReadCommitted)];
-    let servers = kafka.bootstrap();
-    let swept = connection.sweep(requests.clone(), LIMIT).await;
-    ensure!(swept.problem.is_none(), "Kafka answers, and {:?}", swept.problem);
-    for wanted in ["grant DESCRIBE on the group", "or grant DESCRIBE on it"] {
-        let problems = &swept.groups[0].problems;
-        ensure!(problems.iter().any(|p| p.contains(wanted)), "no {wanted:?} in {problems:?}");
-    }
-    let mut grant = vec!["--bootstrap-server", &servers, "--add", "--allow-principal", "User:alice"];
-    grant.extend(["--operation", "Describe", "--group", "connection", "--topic", "connection"]);
-    kafka.run_tool("org.apache.kafka.tools.AclCommand", &grant).await?;
-    eventually("the group to be read", Duration::from_secs(60), || async {
-        let swept = connection.sweep(requests.clone(), LIMIT).await;
-        ensure!(swept.problem.is_none(), "{:?}", swept.problem);
-        ensure!(swept.groups[0].complete() && swept.groups[0].partitions.len() == 3, "{:?}", swept.groups);
-        Ok(())
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

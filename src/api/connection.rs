@@ -1,5 +1,7 @@
 //! `KafkaConnection`: how to reach one Kafka cluster, shared by every scaler that names it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -39,6 +41,7 @@ use super::Span;
         priority = "1"
     )
 )]
+#[x_kube(validation = ("!has(self.sasl) || self.sasl.mechanism in ['SCRAM-SHA-256', 'SCRAM-SHA-512', 'PLAIN'] || has(self.tls)", "OAUTHBEARER and AWS_MSK_IAM need tls: whoever reads a token on the way can use it"))]
 #[serde(rename_all = "camelCase")]
 pub struct KafkaConnectionSpec {
     /// Addresses to start from, each as `host:port`. The other brokers are learnt from these.
@@ -132,14 +135,73 @@ pub struct Tls {
 
 /// SASL login.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(
+    validation = ("!(self.mechanism in ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) || (has(self.username) && has(self.password))", "PLAIN and SCRAM need username and password"),
+    validation = ("(self.mechanism in ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']) || (!has(self.username) && !has(self.password))", "username and password are for PLAIN and SCRAM: remove them, or correct mechanism"),
+    validation = ("(self.mechanism == 'OAUTHBEARER') == has(self.oauth)", "oauth and mechanism OAUTHBEARER go together"),
+    validation = ("(self.mechanism == 'AWS_MSK_IAM') == has(self.aws)", "aws and mechanism AWS_MSK_IAM go together")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Sasl {
-    /// Mechanism the listener asks for: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    /// Mechanism the listener asks for: `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER` (with `oauth`) or `AWS_MSK_IAM` (with `aws`).
     pub mechanism: SaslMechanism,
-    /// User name.
-    pub username: SecretValue,
-    /// Password.
-    pub password: SecretValue,
+    /// User name, for PLAIN and SCRAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<SecretValue>,
+    /// Password, for PLAIN and SCRAM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretValue>,
+    /// Where to get tokens, for OAUTHBEARER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuth>,
+    /// Whose identity, for AWS_MSK_IAM (Amazon MSK).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<Aws>,
+}
+
+/// Tokens of an identity provider: OAuth 2.0, client credentials.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OAuth {
+    /// URL of the provider's token endpoint.
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = ("self.matches('^https://[^/ ]+(/[^ ]*)?$')", "not the URL of a token endpoint: write https://host/path (the client's secret is sent there)"))]
+    pub token_endpoint: String,
+    /// Id of the client.
+    pub client_id: SecretValue,
+    /// Its secret.
+    pub client_secret: SecretValue,
+    /// Scope to ask for; several are separated by spaces. Omitted: what the provider gives by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub scope: Option<String>,
+    /// SASL extensions sent with the token, such as `logicalCluster` and `identityPoolId` for Confluent Cloud.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[x_kube(validation = ("self.all(name, name.matches('^[A-Za-z]+$') && name != 'auth')", "the name of an extension is letters only, and not auth"))]
+    #[schemars(extend("maxProperties" = 16))]
+    pub extensions: BTreeMap<String, String>,
+    /// Certificate authorities that the token endpoint is checked against (PEM). Omitted: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_cert: Option<SecretValue>,
+}
+
+/// An AWS identity. Omit all but the region for Spillway's own (IRSA, EKS Pod Identity): then only brokers of AWS are reached.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = ("has(self.accessKeyId) == has(self.secretAccessKey) && (has(self.accessKeyId) || !has(self.sessionToken))", "accessKeyId and secretAccessKey go together, and sessionToken with both; or omit all three for Spillway's own identity"))]
+#[serde(rename_all = "camelCase")]
+pub struct Aws {
+    /// Region of the cluster, such as `eu-west-1`.
+    #[schemars(length(max = 64), regex(pattern = "^[a-z0-9-]+$"))]
+    pub region: String,
+    /// Id of an access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<SecretValue>,
+    /// Its secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_access_key: Option<SecretValue>,
+    /// The token that belongs to a temporary access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<SecretValue>,
 }
 
 /// SASL mechanism.
@@ -152,15 +214,21 @@ pub enum SaslMechanism {
     ScramSha256,
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
+    #[serde(rename = "OAUTHBEARER")]
+    OAuthBearer,
+    #[serde(rename = "AWS_MSK_IAM")]
+    AwsMskIam,
 }
 
 impl SaslMechanism {
-    /// The name on the wire.
+    /// Its name here. On the wire AWS_MSK_IAM is OAUTHBEARER, too.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::OAuthBearer => "OAUTHBEARER",
+            Self::AwsMskIam => "AWS_MSK_IAM",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The three admin calls of librdkafka that the `rdkafka` crate does not wrap.
+//! The three admin calls of librdkafka that the `rdkafka` crate does not wrap, and the one that takes a
+//! token with all that belongs to it.
 //!
 //! The only unsafe code: every C object has one owner here that frees it, and everything is
 //! copied out before it is freed. Answers come on one queue, polled by one thread. It judges
@@ -7,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use tokio::sync::oneshot;
 
 use super::connection::Context;
 use super::error::CallFailed;
+use super::token::Token;
 
 /// An offset or why there is none, by topic and partition.
 pub(super) type Offsets = HashMap<(Arc<str>, i32), Result<i64, CallFailed>>;
@@ -157,6 +160,8 @@ const AT_ONCE: usize = 2000;
 /// take time, which is not to be the caller's.
 pub(super) struct Admin {
     shared: Arc<Shared>,
+    /// Number of the token that the client has; 0: none.
+    token: AtomicU64,
 }
 
 impl Admin {
@@ -171,7 +176,19 @@ impl Admin {
         let shared = Arc::new(Shared { queue, client, waiting: Mutex::default() });
         let polled = shared.clone();
         std::thread::Builder::new().name("kafka-admin".into()).spawn(move || poll(&polled))?;
-        Ok(Self { shared })
+        Ok(Self { shared, token: AtomicU64::new(0) })
+    }
+
+    /// Gives the client a token to log in with, unless it has this one.
+    ///
+    /// # Errors
+    /// What librdkafka has against it.
+    pub fn give_token(&self, token: &Token) -> Result<(), String> {
+        if self.token.load(Ordering::Relaxed) != token.number {
+            give_token(self.client(), token)?;
+            self.token.store(token.number, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// The client.
@@ -329,6 +346,42 @@ impl Admin {
         // SAFETY: the options are alive. librdkafka brings the number back and never looks behind it.
         unsafe { c::rd_kafka_AdminOptions_set_opaque(options.0, std::ptr::without_provenance_mut(number)) };
         receiver
+    }
+}
+
+/// Gives a client a token to log in with. The crate's own way has no extensions, and for clients that
+/// make admin calls it does not exist.
+///
+/// # Errors
+/// What librdkafka has against it.
+pub(super) fn give_token(client: &Client<Context>, token: &Token) -> Result<(), String> {
+    let text = |text: &str| CString::new(text).map_err(|_| "it holds a zero byte".to_owned());
+    let (value, principal) = (text(&token.value)?, text(&token.principal)?);
+    let extensions = token
+        .extensions
+        .iter()
+        .flat_map(|(name, value)| [text(name), text(value)])
+        .collect::<Result<Vec<CString>, String>>()?;
+    let mut pointers: Vec<*const c_char> = extensions.iter().map(|text| text.as_ptr()).collect();
+    let mut said = [0 as c_char; 512];
+    // SAFETY: the client is alive; all texts and the list of them live until the call returns, which
+    // copies them; the buffer is as long as said, and ends with a zero byte whatever is written to it.
+    unsafe {
+        let code = c::rd_kafka_oauthbearer_set_token(
+            client.native_ptr(),
+            value.as_ptr(),
+            token.ends,
+            principal.as_ptr(),
+            pointers.as_mut_ptr(),
+            pointers.len(),
+            said.as_mut_ptr(),
+            said.len(),
+        );
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            Ok(())
+        } else {
+            Err(CStr::from_ptr(said.as_ptr()).to_string_lossy().into_owned())
+        }
     }
 }
 

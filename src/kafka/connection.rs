@@ -13,7 +13,10 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::{ConnectionProblem, KafkaError};
-use super::trouble::{Asked, Troubles};
+use super::http::why_untrusted;
+use super::msk::AwsConfig;
+use super::oauth::OAuthConfig;
+use super::trouble::{Asked, Login, Troubles};
 
 /// How to reach a Kafka cluster. Equal settings are one connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,15 +42,22 @@ pub struct TlsConfig {
     pub skip_verify: bool,
 }
 
-/// SASL settings.
+/// How to log in.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SaslConfig {
-    /// Mechanism, as Kafka names it.
-    pub mechanism: String,
-    /// User name.
-    pub username: String,
-    /// Password.
-    pub password: String,
+pub enum SaslConfig {
+    /// With a password.
+    Password {
+        /// Mechanism, as Kafka names it.
+        mechanism: String,
+        /// User name.
+        username: String,
+        /// Password.
+        password: String,
+    },
+    /// With a token of an identity provider (OAUTHBEARER).
+    OAuth(OAuthConfig),
+    /// With a token signed by an AWS identity (OAUTHBEARER on the wire, too).
+    Aws(AwsConfig),
 }
 
 impl fmt::Debug for TlsConfig {
@@ -62,10 +72,15 @@ impl fmt::Debug for TlsConfig {
 
 impl fmt::Debug for SaslConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SaslConfig")
-            .field("mechanism", &self.mechanism)
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        match self {
+            Self::Password { mechanism, username, .. } => f
+                .debug_struct("Password")
+                .field("mechanism", mechanism)
+                .field("username", username)
+                .finish_non_exhaustive(),
+            Self::OAuth(oauth) => oauth.fmt(f),
+            Self::Aws(aws) => aws.fmt(f),
+        }
     }
 }
 
@@ -81,7 +96,16 @@ impl Context {
     pub(super) fn of(config: &ConnectionConfig) -> Self {
         Self {
             bootstrap: config.bootstrap.clone(),
-            asked: Asked { tls: config.tls.is_some(), login: config.sasl.is_some() },
+            asked: Asked {
+                tls: config.tls.is_some(),
+                certificate: config.tls.as_ref().is_some_and(|t| t.client_cert_pem.is_some()),
+                login: match &config.sasl {
+                    None => Login::None,
+                    Some(SaslConfig::Password { .. }) => Login::Password,
+                    Some(SaslConfig::OAuth(_)) => Login::OAuth,
+                    Some(SaslConfig::Aws(_)) => Login::Aws,
+                },
+            },
             troubles: Mutex::default(),
         }
     }
@@ -93,6 +117,17 @@ impl Context {
     /// It works again.
     pub fn clear(&self) {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Finds out why a broker's certificate cannot be trusted, where that is what is wrong.
+    pub async fn explain(&self, tls: Option<&TlsConfig>, limit: Duration) {
+        let broker = {
+            let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+            troubles.unexplained(&self.bootstrap).map(str::to_owned)
+        };
+        let Some(broker) = broker else { return };
+        let why = why_untrusted(&broker, tls.and_then(|t| t.ca_pem.as_deref()), limit).await;
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).explain(why);
     }
 
     /// Why nothing was answered.
@@ -135,8 +170,10 @@ pub(super) fn client(config: &ConnectionConfig) -> Result<BaseConsumer<Context>,
     settings(config).create_with_context(Context::of(config)).map_err(|error| {
         let mut why = error.to_string();
         // librdkafka's own text may quote a setting.
-        if let Some(sasl) = config.sasl.as_ref().filter(|s| !s.password.is_empty()) {
-            why = why.replace(&sasl.password, "…");
+        if let Some(SaslConfig::Password { password, .. }) = &config.sasl
+            && !password.is_empty()
+        {
+            why = why.replace(password, "…");
         }
         KafkaError { bootstrap: config.bootstrap.join(","), why }
     })
@@ -183,11 +220,18 @@ pub(super) fn settings(config: &ConnectionConfig) -> ClientConfig {
             settings.set("enable.ssl.certificate.verification", "false");
         }
     }
-    if let Some(sasl) = &config.sasl {
-        settings
-            .set("sasl.mechanism", &sasl.mechanism)
-            .set("sasl.username", &sasl.username)
-            .set("sasl.password", &sasl.password);
+    match &config.sasl {
+        None => {}
+        Some(SaslConfig::Password { mechanism, username, password }) => {
+            settings
+                .set("sasl.mechanism", mechanism)
+                .set("sasl.username", username)
+                .set("sasl.password", password);
+        }
+        // The token is given to the client later, and again and again.
+        Some(SaslConfig::OAuth(_) | SaslConfig::Aws(_)) => {
+            settings.set("sasl.mechanism", "OAUTHBEARER");
+        }
     }
     settings.set_log_level(RDKafkaLogLevel::Info);
     settings
@@ -200,6 +244,7 @@ pub(super) fn left(deadline: std::time::Instant) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::msk::AwsKeys;
     use super::*;
 
     #[test]
@@ -207,20 +252,38 @@ mod tests {
         let config = ConnectionConfig {
             bootstrap: vec!["k:9092".into()],
             tls: Some(TlsConfig { client_key_pem: Some("KEYKEY".into()), ..TlsConfig::default() }),
-            sasl: Some(SaslConfig {
+            sasl: Some(SaslConfig::Password {
                 mechanism: "PLAIN".into(),
                 username: "ann".into(),
                 password: "hunter2".into(),
             }),
         };
-        let shown = format!("{config:?}");
+        let oauth = OAuthConfig {
+            token_endpoint: "https://id.example.com/token".into(),
+            client_id: "ann".into(),
+            client_secret: "hunter2".into(),
+            scope: None,
+            extensions: Vec::new(),
+            ca_pem: None,
+        };
+        let keys = AwsKeys {
+            access_key_id: "AKIA".into(),
+            secret_access_key: "hunter2".into(),
+            session_token: Some("hunter2".into()),
+        };
+        let aws = AwsConfig { region: "eu-west-1".into(), keys: Some(keys) };
+        let shown = format!("{config:?} {:?} {:?}", SaslConfig::OAuth(oauth), SaslConfig::Aws(aws));
         assert!(!shown.contains("hunter2") && !shown.contains("KEYKEY"), "{shown}");
+        assert!(shown.contains("id.example.com") && shown.contains("eu-west-1"), "{shown}");
     }
 
     #[test]
     fn unusable_settings_are_told_without_the_password() {
-        let sasl =
-            SaslConfig { mechanism: "TELEPATHY".into(), username: "ann".into(), password: "hunter2".into() };
+        let sasl = SaslConfig::Password {
+            mechanism: "TELEPATHY".into(),
+            username: "ann".into(),
+            password: "hunter2".into(),
+        };
         let config = ConnectionConfig { bootstrap: vec!["k:9092".into()], tls: None, sasl: Some(sasl) };
         let error = client(&config).map(|_| ()).unwrap_err().to_string();
         assert!(error.starts_with("the settings for Kafka at k:9092 cannot be used: "), "{error}");

@@ -23,6 +23,8 @@ pub struct ConnectionProblem {
     pub reason: &'static str,
     /// What, where, and what to do.
     pub message: String,
+    /// The settings whose values may be at fault, as the fields of a `KafkaConnection`.
+    pub fields: &'static [&'static str],
 }
 
 /// Why one call failed.

@@ -4,16 +4,24 @@
 //! Kubernetes.
 
 mod admin;
+mod aws;
 mod connection;
 mod error;
+mod http;
+mod msk;
+mod oauth;
 mod observe;
+mod refusal;
 mod retention;
 mod sweep;
+mod token;
 mod topics;
 mod trouble;
 
 pub use connection::{ConnectionConfig, SaslConfig, TlsConfig};
 pub use error::{ConnectionProblem, KafkaError};
+pub use msk::{AwsConfig, AwsKeys};
+pub use oauth::OAuthConfig;
 pub use sweep::{Connection, Sweep};
 
 /// What is read of transactions.

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 
+use super::admin::give_token;
 use super::connection::{ConnectionConfig, Context, settings};
+use super::token::Token;
 
 /// How long an answer is believed.
 const AGE: Duration = Duration::from_secs(600);
@@ -36,6 +38,7 @@ pub(super) fn of(retention: &Mutex<Retention>, topic: &str) -> Option<f64> {
 pub(super) fn refresh(
     retention: &Arc<Mutex<Retention>>,
     config: &ConnectionConfig,
+    token: Option<&Token>,
     topics: impl Iterator<Item = String>,
 ) {
     let topics: BTreeSet<String> = topics.collect();
@@ -48,9 +51,9 @@ pub(super) fn refresh(
         }
         (state.asking, state.asked_at) = (true, Some(Instant::now()));
     }
-    let (retention, config) = (retention.clone(), config.clone());
+    let (retention, config, token) = (retention.clone(), config.clone(), token.cloned());
     tokio::spawn(async move {
-        let answers = ask(&config, &topics).await;
+        let answers = ask(&config, token.as_ref(), &topics).await;
         let mut state = retention.lock().unwrap_or_else(PoisonError::into_inner);
         // A topic without an answer is known to have none, until it is time again.
         state.known = topics.into_iter().map(|t| (t.clone(), answers.get(&t).copied())).collect();
@@ -59,7 +62,11 @@ pub(super) fn refresh(
 }
 
 /// Milliseconds kept become seconds; what is kept for ever is left out.
-async fn ask(config: &ConnectionConfig, topics: &BTreeSet<String>) -> HashMap<String, f64> {
+async fn ask(
+    config: &ConnectionConfig,
+    token: Option<&Token>,
+    topics: &BTreeSet<String>,
+) -> HashMap<String, f64> {
     // A client of its own, for moments: the one for sweeps has no safe call for this.
     let client: Arc<AdminClient<Context>> = match settings(config).create_with_context(Context::of(config)) {
         Ok(client) => Arc::new(client),
@@ -68,6 +75,9 @@ async fn ask(config: &ConnectionConfig, topics: &BTreeSet<String>) -> HashMap<St
             return HashMap::new();
         }
     };
+    if let Some(Err(why)) = token.map(|token| give_token(client.inner(), token)) {
+        tracing::debug!("no token to ask for retention with: {why}");
+    }
     let mut kept = HashMap::new();
     let all: Vec<&String> = topics.iter().collect();
     for some in all.chunks(AT_ONCE) {

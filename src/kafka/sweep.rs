@@ -13,7 +13,9 @@ use super::admin::{Admin, Offsets, Which};
 use super::connection::{ConnectionConfig, client, left};
 use super::error::{CallFailed, ConnectionProblem, KafkaError};
 use super::observe::{Read, Seen, observation};
+use super::refusal::{Ask, Refusal};
 use super::retention::{self, Retention};
+use super::token::{Token, Tokens};
 use super::topics::{Topics, counting};
 use super::{ClusterInfo, GroupRequest, Isolation};
 use crate::clock;
@@ -24,6 +26,10 @@ const METADATA_AGE: Duration = Duration::from_secs(30);
 /// And how long where something about it is doubtful: it is asked of the whole cluster, and a topic
 /// that somebody misspelt must not have it read at every sweep.
 const DOUBT_AGE: Duration = Duration::from_secs(5);
+/// Time to find out more about a broker's certificate.
+const EXPLAIN: Duration = Duration::from_secs(2);
+/// Time for the brokers to let us in after they did not.
+const ANOTHER_TRY: Duration = Duration::from_secs(2);
 
 /// What one sweep read.
 #[derive(Clone, Debug)]
@@ -39,7 +45,10 @@ pub struct Sweep {
 /// A client of one Kafka cluster, kept between sweeps.
 pub struct Connection {
     config: ConnectionConfig,
-    admin: Mutex<Arc<Admin>>,
+    tokens: Option<Tokens>,
+    refusal: Refusal,
+    /// None while nobody is asked: a client goes on trying by itself.
+    admin: Mutex<Option<Arc<Admin>>>,
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
     retention: Arc<Mutex<Retention>>,
     /// The cluster's id, asked for once: the crate's call never frees its copy.
@@ -52,41 +61,60 @@ impl Connection {
     /// # Errors
     /// When the settings cannot be used at all.
     pub fn open(config: &ConnectionConfig) -> Result<Self, KafkaError> {
+        let tokens =
+            Tokens::of(config).map_err(|why| KafkaError { bootstrap: config.bootstrap.join(","), why })?;
         let admin = admin(config)?;
         Ok(Self {
             config: config.clone(),
-            admin: Mutex::new(admin),
+            tokens,
+            refusal: Refusal::default(),
+            admin: Mutex::new(Some(admin)),
             topics: Mutex::new(None),
             retention: Arc::default(),
             cluster_id: OnceLock::new(),
         })
     }
 
-    /// Reads every group asked for, within the limit.
+    /// Reads every group asked for, within the limit. After a refused login it says for a while what was
+    /// said of it, and asks nobody.
     pub async fn sweep(&self, requests: Vec<GroupRequest>, limit: Duration) -> Sweep {
+        let limit = match self.refusal.now() {
+            Ask::Freely => limit,
+            Ask::Again => limit.min(ANOTHER_TRY),
+            Ask::Not(problem) => return self.unseen(&requests, problem),
+        };
         let deadline = Instant::now() + limit;
-        let topics = match self.topics(deadline, false).await {
+        let (admin, token) = match self.ready(deadline).await {
+            Ok(ready) => ready,
+            Err(problem) => return self.unseen(&requests, problem),
+        };
+        let topics = match self.topics(&admin, deadline, false).await {
             Ok(topics) => topics,
-            Err(_) => return self.nothing(&requests),
+            Err(_) => return self.nothing(&admin, &requests).await,
         };
         // A coordinator that does not answer leaves time for the leaders of partitions.
-        let reads = self.groups(&requests, deadline - limit / 4).await;
+        let reads = self.groups(&admin, &requests, deadline - limit / 4).await;
         let silent = reads.values().all(|r| r.errors().filter(|e| e.unanswered()).count() == 2);
         let sweep = if silent && !reads.is_empty() {
-            self.nothing(&requests)
+            self.nothing(&admin, &requests).await
         } else {
-            self.partitions(&requests, &reads, topics, deadline).await
+            self.partitions(&admin, &requests, &reads, topics, token.as_ref(), deadline).await
         };
         if reads.values().flat_map(Read::errors).any(CallFailed::spent) {
-            self.renew();
+            // Another client from the next sweep on, see `CallFailed::spent`.
+            self.forget_admin();
         }
         sweep
     }
 
     /// Members and committed offsets of each group, all at once. One call a group: one that does not
     /// end holds up no other.
-    async fn groups(&self, requests: &[GroupRequest], deadline: Instant) -> HashMap<String, Read> {
-        let admin = &self.admin();
+    async fn groups(
+        &self,
+        admin: &Admin,
+        requests: &[GroupRequest],
+        deadline: Instant,
+    ) -> HashMap<String, Read> {
         let names: BTreeSet<&String> = requests.iter().map(|r| &r.group).collect();
         let reads = names.into_iter().map(|group| async move {
             let committed = async {
@@ -102,9 +130,11 @@ impl Connection {
     /// Ends and starts of the partitions that count for each group, and what follows for it.
     async fn partitions(
         &self,
+        admin: &Arc<Admin>,
         requests: &[GroupRequest],
         reads: &HashMap<String, Read>,
         topics: Arc<Topics>,
+        token: Option<&Token>,
         deadline: Instant,
     ) -> Sweep {
         let counting: Vec<BTreeSet<String>> = requests
@@ -120,12 +150,14 @@ impl Connection {
             || requests.iter().zip(&counting).any(|(request, counting)| {
                 reads[&request.group].described.as_ref().is_ok_and(|d| topics.outgrown(d, counting))
             });
-        let topics = if doubtful { self.topics(deadline, true).await.unwrap_or(topics) } else { topics };
+        let topics =
+            if doubtful { self.topics(admin, deadline, true).await.unwrap_or(topics) } else { topics };
 
-        retention::refresh(&self.retention, &self.config, counting.iter().flatten().cloned());
-        let (latest, earliest) = self.ends(requests, &counting, &topics, deadline).await;
-        let high = self.past_stable(requests, reads, &latest, deadline).await;
-        self.admin().client().context().clear();
+        retention::refresh(&self.retention, &self.config, token, counting.iter().flatten().cloned());
+        let (latest, earliest) = self.ends(admin, requests, &counting, &topics, deadline).await;
+        let high = self.past_stable(admin, requests, reads, &latest, deadline).await;
+        admin.client().context().clear();
+        self.refusal.over();
         let groups: Vec<GroupObservation> = requests
             .iter()
             .zip(&counting)
@@ -148,8 +180,34 @@ impl Connection {
         Sweep { groups, cluster: Some(topics.cluster.clone()), problem: None }
     }
 
-    fn nothing(&self, requests: &[GroupRequest]) -> Sweep {
-        let problem = self.admin().client().context().problem();
+    /// The client, and the token that it has to log in with if one is needed.
+    async fn ready(&self, deadline: Instant) -> Result<(Arc<Admin>, Option<Token>), ConnectionProblem> {
+        let admin = self.admin()?;
+        let Some(tokens) = &self.tokens else { return Ok((admin, None)) };
+        let token = tokens.current(left(deadline)).await?;
+        admin.give_token(&token).map_err(|why| ConnectionProblem {
+            reason: "AuthenticationFailed",
+            message: format!("the token cannot be used to log in to Kafka: {why}"),
+            fields: &[],
+        })?;
+        Ok((admin, Some(token)))
+    }
+
+    /// Kafka did not answer, or let nobody in.
+    async fn nothing(&self, admin: &Admin, requests: &[GroupRequest]) -> Sweep {
+        let context = admin.client().context();
+        context.explain(self.config.tls.as_ref(), EXPLAIN).await;
+        let problem = context.problem();
+        if self.refusal.note(&problem) {
+            self.forget_admin();
+        }
+        if let Some(tokens) = self.tokens.as_ref().filter(|_| problem.reason == "AuthenticationFailed") {
+            tokens.doubt().await;
+        }
+        self.unseen(requests, problem)
+    }
+
+    fn unseen(&self, requests: &[GroupRequest], problem: ConnectionProblem) -> Sweep {
         self.forget_topics();
         Sweep {
             groups: requests.iter().map(|r| GroupObservation::unseen(&r.group, &problem.message)).collect(),
@@ -158,30 +216,41 @@ impl Connection {
         }
     }
 
-    fn admin(&self) -> Arc<Admin> {
-        self.admin.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn admin(&self) -> Result<Arc<Admin>, ConnectionProblem> {
+        let mut kept = self.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(admin) = &*kept {
+            return Ok(admin.clone());
+        }
+        let fresh = admin(&self.config).map_err(|error| ConnectionProblem {
+            reason: "Unreachable",
+            message: error.to_string(),
+            fields: &[],
+        })?;
+        *kept = Some(fresh.clone());
+        Ok(fresh)
     }
 
-    /// Another client from the next sweep on, see [`CallFailed::spent`].
-    fn renew(&self) {
-        match admin(&self.config) {
-            Ok(fresh) => *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = fresh,
-            Err(error) => tracing::warn!("no new client for Kafka: {error}"),
-        }
+    fn forget_admin(&self) {
+        *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn forget_topics(&self) {
         *self.topics.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    async fn topics(&self, deadline: Instant, fresh: bool) -> Result<Arc<Topics>, CallFailed> {
+    async fn topics(
+        &self,
+        admin: &Arc<Admin>,
+        deadline: Instant,
+        fresh: bool,
+    ) -> Result<Arc<Topics>, CallFailed> {
         let kept = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, topics)) = kept
             && at.elapsed() < if fresh { DOUBT_AGE } else { METADATA_AGE }
         {
             return Ok(topics);
         }
-        let admin = self.admin();
+        let admin = admin.clone();
         let cluster_id = self.cluster_id.get().cloned();
         let limit = left(deadline);
         // The crate's call blocks.
@@ -209,6 +278,7 @@ impl Connection {
     /// Latest offsets by isolation, and earliest ones: one call each.
     async fn ends(
         &self,
+        admin: &Admin,
         requests: &[GroupRequest],
         counting: &[BTreeSet<String>],
         topics: &Topics,
@@ -227,7 +297,6 @@ impl Connection {
         }
         let all: BTreeSet<(Arc<str>, i32)> = wanted.values().flatten().cloned().collect();
         let all: Vec<(Arc<str>, i32)> = all.into_iter().collect();
-        let admin = &self.admin();
         let latest = join_all(wanted.iter().map(|(committed, partitions)| {
             let partitions: Vec<(Arc<str>, i32)> = partitions.iter().cloned().collect();
             async move {
@@ -243,6 +312,7 @@ impl Connection {
     /// a commit past the last stable offset: it may have read further, or the topic is a new one.
     async fn past_stable(
         &self,
+        admin: &Admin,
         requests: &[GroupRequest],
         reads: &HashMap<String, Read>,
         latest: &BTreeMap<bool, Result<Offsets, CallFailed>>,
@@ -260,7 +330,7 @@ impl Connection {
             }
         }
         let past: Vec<(Arc<str>, i32)> = past.into_iter().collect();
-        self.admin().list_offsets(&past, Which::Latest, false, left(deadline)).await
+        admin.list_offsets(&past, Which::Latest, false, left(deadline)).await
     }
 }
 

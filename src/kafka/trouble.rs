@@ -9,16 +9,33 @@ use std::collections::BTreeMap;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::ConnectionProblem;
+use super::http::Untrusted;
 
 /// Everything complained of since it last worked, the latest of each broker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Troubles(BTreeMap<String, Trouble>);
+pub(super) struct Troubles {
+    of: BTreeMap<String, Trouble>,
+    /// Why a certificate cannot be trusted, once it is known.
+    untrusted: Option<Untrusted>,
+}
 
 /// What the owner set, for hints that fit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Asked {
     pub tls: bool,
-    pub login: bool,
+    /// With a certificate of our own.
+    pub certificate: bool,
+    pub login: Login,
+}
+
+/// How to log in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Login {
+    #[default]
+    None,
+    Password,
+    OAuth,
+    Aws,
 }
 
 /// In the order in which they are told: what an owner can mend first.
@@ -29,6 +46,8 @@ enum Trouble {
     WrongMechanism(String),
     NoLoginAsked,
     Untrusted,
+    /// Our certificate, or that there is none.
+    CertificateRefused(String),
     Tls(String),
     NotTls,
     NoHost(String),
@@ -45,29 +64,64 @@ impl Troubles {
             return;
         }
         let (broker, said) = split(text);
-        self.0.insert(broker.to_owned(), trouble(code, said, asked));
+        self.of.insert(broker.to_owned(), trouble(code, said, asked));
     }
 
     /// It works again.
     pub fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
+    }
+
+    /// The broker whose certificate is what is told of, where it is not known why it cannot be trusted.
+    pub fn unexplained(&self, bootstrap: &[String]) -> Option<&str> {
+        let (broker, trouble) = self.worst(bootstrap)?;
+        (*trouble == Trouble::Untrusted && self.untrusted.is_none() && !broker.is_empty()).then_some(broker)
+    }
+
+    /// Why its certificate cannot be trusted.
+    pub fn explain(&mut self, why: Untrusted) {
+        self.untrusted = Some(why);
+    }
+
+    /// The worst first; of equals one that the owner named, then by name: always the same.
+    fn worst(&self, bootstrap: &[String]) -> Option<(&String, &Trouble)> {
+        let known = |broker: &String| bootstrap.contains(broker) || broker.is_empty();
+        self.of.iter().min_by_key(|(broker, trouble)| (*trouble, !known(broker), *broker))
     }
 
     /// Why nothing was answered by the cluster that is reached through `bootstrap`.
     pub fn problem(&self, bootstrap: &[String], asked: Asked) -> ConnectionProblem {
         let kafka = format!("Kafka at {}", bootstrap.join(","));
         let known = |broker: &String| bootstrap.contains(broker) || broker.is_empty();
-        // The worst first; of equals one that the owner named, then by name: always the same.
-        let worst = self.0.iter().min_by_key(|(broker, trouble)| (*trouble, !known(broker), *broker));
-        let Some((broker, trouble)) = worst else {
+        let Some((broker, trouble)) = self.worst(bootstrap) else {
             return silent(&kafka);
         };
         let (reason, message) = match trouble {
             Trouble::LoginRefused(said) => (
                 "AuthenticationFailed",
-                format!(
-                    "{kafka} refused the login: {said}. Check sasl.username, sasl.password and sasl.mechanism"
-                ),
+                match asked.login {
+                    Login::None | Login::Password => format!(
+                        "{kafka} refused the login: {said}. Check sasl.username, sasl.password and sasl.mechanism"
+                    ),
+                    Login::OAuth => format!(
+                        "{kafka} refused the token: {said}. Check sasl.oauth.scope, and the issuer and the audience that the brokers ask for"
+                    ),
+                    Login::Aws => format!(
+                        "{kafka} refused the AWS identity: {said}. Check sasl.aws, and that its IAM policy allows kafka-cluster:Connect"
+                    ),
+                },
+            ),
+            Trouble::CertificateRefused(said) => (
+                "TlsFailed",
+                if asked.certificate {
+                    format!(
+                        "{kafka} refused the client certificate: {said}. Check tls.clientCert and tls.clientKey: expired, or not signed by an authority that the brokers trust"
+                    )
+                } else {
+                    format!(
+                        "{kafka} asks for a client certificate. Set tls.clientCert and tls.clientKey, or name another listener"
+                    )
+                },
             ),
             Trouble::WrongMechanism(offered) => (
                 "AuthenticationFailed",
@@ -84,7 +138,8 @@ impl Troubles {
             Trouble::Untrusted => (
                 "TlsFailed",
                 format!(
-                    "{kafka} shows a certificate that cannot be trusted. Set tls.caCert to the authority that signed it, and use a host name that is in it"
+                    "{kafka} shows a certificate {}",
+                    self.untrusted.unwrap_or(Untrusted::Otherwise).rest("tls.caCert")
                 ),
             ),
             Trouble::Tls(said) => (
@@ -101,7 +156,7 @@ impl Troubles {
                 "Unreachable",
                 format!(
                     "{kafka} closed the connection: the listener may ask for {}. Set it in a KafkaConnection, or name another listener",
-                    if asked.login { "TLS (tls)" } else { "TLS (tls) or a login (sasl)" }
+                    if asked.login == Login::None { "TLS (tls) or a login (sasl)" } else { "TLS (tls)" }
                 ),
             ),
             Trouble::NoHost(said) if known(broker) => (
@@ -124,7 +179,22 @@ impl Troubles {
             ),
             Trouble::Silent => return silent(&kafka),
         };
-        ConnectionProblem { reason, message }
+        ConnectionProblem { reason, message, fields: fields(trouble, asked) }
+    }
+}
+
+/// The settings whose values may be at fault.
+fn fields(trouble: &Trouble, asked: Asked) -> &'static [&'static str] {
+    match (trouble, asked.login) {
+        (Trouble::LoginRefused(_), Login::Password) => &["sasl.username", "sasl.password"],
+        (Trouble::LoginRefused(_), Login::OAuth) => &["sasl.oauth.clientId", "sasl.oauth.clientSecret"],
+        (Trouble::LoginRefused(_), Login::Aws) => {
+            &["sasl.aws.accessKeyId", "sasl.aws.secretAccessKey", "sasl.aws.sessionToken"]
+        }
+        (Trouble::CertificateRefused(_), _) => &["tls.clientCert", "tls.clientKey"],
+        (Trouble::Untrusted, _) => &["tls.caCert"],
+        (Trouble::Tls(_), _) => &["tls.caCert", "tls.clientCert", "tls.clientKey"],
+        _ => &[],
     }
 }
 
@@ -134,6 +204,7 @@ fn silent(kafka: &str) -> ConnectionProblem {
         message: format!(
             "{kafka} does not answer in time. Check bootstrapServers, the network, and that Kafka is well"
         ),
+        fields: &[],
     }
 }
 
@@ -166,6 +237,8 @@ fn trouble(code: RDKafkaErrorCode, said: &str, asked: Asked) -> Trouble {
         Trouble::LoginRefused(said.trim_start_matches("Authentication failed: ").to_owned())
     } else if has("certificate verify failed") {
         Trouble::Untrusted
+    } else if let Some(why) = refused_certificate(said) {
+        Trouble::CertificateRefused(why.to_owned())
     } else if code == E::Resolve || has("Failed to resolve") {
         Trouble::NoHost(said.rsplit(": ").next().unwrap_or(said).to_owned())
     } else if asked.tls && (has("PLAINTEXT broker listener") || has("wrong version number") || closed(said)) {
@@ -188,6 +261,20 @@ fn closed(said: &str) -> bool {
     ["Disconnected", "Broken pipe", "Connection reset", "closed by peer"].iter().any(|w| said.contains(w))
 }
 
+/// Why the other side refused our certificate: by the alerts that speak of it (RFC 8446, 6.2).
+fn refused_certificate(said: &str) -> Option<&'static str> {
+    let alerts = [
+        ("alert certificate expired", "it has expired"),
+        ("alert certificate required", "there is none"),
+        ("alert certificate revoked", "it has been revoked"),
+        ("alert unknown ca", "it is signed by an authority that is not known there"),
+        ("alert certificate unknown", "it is not accepted there"),
+        ("alert bad certificate", "it is not accepted there"),
+        ("alert unsupported certificate", "its kind is not supported there"),
+    ];
+    alerts.into_iter().find(|(alert, _)| said.contains(alert)).map(|(_, why)| why)
+}
+
 /// What OpenSSL says, without its numbers: `error:0A000086:SSL routines::bad certificate`.
 fn openssl(said: &str) -> String {
     let said = said.trim_start_matches("SSL handshake failed: ");
@@ -201,9 +288,10 @@ mod tests {
 
     use super::*;
 
-    const TLS: Asked = Asked { tls: true, login: false };
-    const LOGIN: Asked = Asked { tls: false, login: true };
-    const PLAIN: Asked = Asked { tls: false, login: false };
+    const PLAIN: Asked = Asked { tls: false, certificate: false, login: Login::None };
+    const TLS: Asked = Asked { tls: true, ..PLAIN };
+    const MUTUAL: Asked = Asked { certificate: true, ..TLS };
+    const LOGIN: Asked = Asked { login: Login::Password, ..PLAIN };
 
     fn told(asked: Asked, code: E, texts: &[&str]) -> String {
         let mut troubles = Troubles::default();
@@ -246,8 +334,14 @@ mod tests {
     #[case(
         TLS,
         E::SSL,
+        "ssl://k:1/bootstrap: SSL handshake failed: error:0A000410:SSL routines::sslv3 alert handshake failure: SSL alert number 40 (after 9ms in state SSL_HANDSHAKE)",
+        "TlsFailed: no TLS connection to Kafka at k:1,k:2: sslv3 alert handshake failure: SSL alert number 40. Check tls.caCert and the client certificate"
+    )]
+    #[case(
+        MUTUAL,
+        E::SSL,
         "ssl://k:1/bootstrap: SSL handshake failed: error:0A000412:SSL routines::sslv3 alert bad certificate: SSL alert number 42 (after 9ms in state SSL_HANDSHAKE)",
-        "TlsFailed: no TLS connection to Kafka at k:1,k:2: sslv3 alert bad certificate: SSL alert number 42. Check tls.caCert and the client certificate"
+        "TlsFailed: Kafka at k:1,k:2 refused the client certificate: it is not accepted there. Check tls.clientCert and tls.clientKey: expired, or not signed by an authority that the brokers trust"
     )]
     #[case(
         LOGIN,

@@ -7,73 +7,196 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::plan::Resolved;
-use crate::api::{KafkaConnection, SecretValue};
+use crate::api::{Aws, KafkaConnection, KafkaConnectionSpec, Sasl, SaslMechanism, SecretValue};
 use crate::cluster::secrets::Secrets;
-use crate::kafka::{ConnectionConfig, SaslConfig, TlsConfig};
+use crate::kafka::{
+    AwsConfig, AwsKeys, ConnectionConfig, ConnectionProblem, OAuthConfig, SaslConfig, TlsConfig,
+};
 use crate::report::status::Blocked;
 
 /// Reads the secrets that a connection names.
 pub(super) async fn resolve(object: Arc<KafkaConnection>, secrets: &Secrets) -> Resolved {
-    let settings = settings(&object, secrets).await;
+    let settings = Reader { object: &object, secrets }.settings().await;
     Resolved { object, settings }
 }
 
-async fn settings(object: &KafkaConnection, secrets: &Secrets) -> Result<(ConnectionConfig, f64), Blocked> {
-    let namespace = object.namespace().unwrap_or_default();
-    let spec = &object.spec;
-    let named = |field: &str, why: String| Blocked {
-        reason: "Invalid".into(),
-        message: format!("KafkaConnection {}: {field}: {why}", object.name_any()),
+/// What is wrong with Kafka, with where the values that may be at fault come from.
+pub(super) fn located(problem: &ConnectionProblem, object: &KafkaConnection) -> String {
+    let named = secret_values(&object.spec);
+    let of = |field: &&'static str| {
+        let key = named.iter().find(|(name, _)| name == field)?.1.secret_key_ref.as_ref()?;
+        Some(format!("{field} is key {:?} of Secret {:?}", key.key, key.name))
     };
-    let interval = spec.sweep_interval.seconds().map_err(|why| named("sweepInterval", why))?;
-    if !(1.0..=300.0).contains(&interval) {
-        return Err(named("sweepInterval", "must be between 1s and 5m".into()));
+    let places: Vec<String> = problem.fields.iter().filter_map(of).collect();
+    if places.is_empty() {
+        return problem.message.clone();
     }
-    let read = async |field: &str, value: &SecretValue| -> Result<String, Blocked> {
-        match (&value.value, &value.secret_key_ref) {
-            (Some(plain), None) => Ok(plain.clone()),
-            (None, Some(key)) => {
-                secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| Blocked {
-                    reason: error.reason().to_owned(),
-                    message: format!("KafkaConnection {}: {field}: {error}", object.name_any()),
+    format!("{} ({})", problem.message, places.join(", "))
+}
+
+/// Every field that may come from a Secret.
+fn secret_values(spec: &KafkaConnectionSpec) -> Vec<(&'static str, &SecretValue)> {
+    let mut all = Vec::new();
+    if let Some(tls) = &spec.tls {
+        all.push(("tls.caCert", tls.ca_cert.as_ref()));
+        all.push(("tls.clientCert", tls.client_cert.as_ref()));
+        all.push(("tls.clientKey", tls.client_key.as_ref()));
+    }
+    if let Some(sasl) = &spec.sasl {
+        all.push(("sasl.username", sasl.username.as_ref()));
+        all.push(("sasl.password", sasl.password.as_ref()));
+        if let Some(oauth) = &sasl.oauth {
+            all.push(("sasl.oauth.clientId", Some(&oauth.client_id)));
+            all.push(("sasl.oauth.clientSecret", Some(&oauth.client_secret)));
+            all.push(("sasl.oauth.caCert", oauth.ca_cert.as_ref()));
+        }
+        if let Some(aws) = &sasl.aws {
+            all.push(("sasl.aws.accessKeyId", aws.access_key_id.as_ref()));
+            all.push(("sasl.aws.secretAccessKey", aws.secret_access_key.as_ref()));
+            all.push(("sasl.aws.sessionToken", aws.session_token.as_ref()));
+        }
+    }
+    all.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()
+}
+
+struct Reader<'a> {
+    object: &'a KafkaConnection,
+    secrets: &'a Secrets,
+}
+
+impl Reader<'_> {
+    fn named(&self, field: &str, why: impl std::fmt::Display) -> Blocked {
+        let message = format!("KafkaConnection {}: {field}: {why}", self.object.name_any());
+        Blocked { reason: "Invalid".into(), message }
+    }
+
+    async fn settings(&self) -> Result<(ConnectionConfig, f64), Blocked> {
+        let spec = &self.object.spec;
+        let interval = spec.sweep_interval.seconds().map_err(|why| self.named("sweepInterval", why))?;
+        if !(1.0..=300.0).contains(&interval) {
+            return Err(self.named("sweepInterval", "must be between 1s and 5m"));
+        }
+        let tls = match &spec.tls {
+            None => None,
+            Some(tls) => Some(TlsConfig {
+                skip_verify: tls.insecure_skip_verify,
+                ca_pem: self.pem("tls.caCert", tls.ca_cert.as_ref()).await?,
+                client_cert_pem: self.pem("tls.clientCert", tls.client_cert.as_ref()).await?,
+                client_key_pem: self.pem("tls.clientKey", tls.client_key.as_ref()).await?,
+            }),
+        };
+        let sasl = match &spec.sasl {
+            None => None,
+            Some(sasl) => Some(self.login(sasl).await?),
+        };
+        let bootstrap = spec.bootstrap_servers.iter().map(|a| a.0.clone()).collect();
+        Ok((ConnectionConfig { bootstrap, tls, sasl }, interval))
+    }
+
+    async fn login(&self, sasl: &Sasl) -> Result<SaslConfig, Blocked> {
+        if matches!(sasl.mechanism, SaslMechanism::OAuthBearer | SaslMechanism::AwsMskIam)
+            && self.object.spec.tls.is_none()
+        {
+            return Err(self.named("tls", "OAUTHBEARER and AWS_MSK_IAM need it"));
+        }
+        match sasl.mechanism {
+            SaslMechanism::Plain | SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 => {
+                Ok(SaslConfig::Password {
+                    mechanism: sasl.mechanism.as_str().to_owned(),
+                    username: self.needed("sasl.username", sasl.username.as_ref()).await?,
+                    password: self.needed("sasl.password", sasl.password.as_ref()).await?,
                 })
             }
-            _ => Err(named(field, "give exactly one of value and secretKeyRef".into())),
+            SaslMechanism::OAuthBearer => {
+                let oauth = sasl.oauth.as_ref().ok_or_else(|| {
+                    self.named("sasl.oauth", "mechanism OAUTHBEARER needs it: where to get tokens")
+                })?;
+                if !oauth.token_endpoint.starts_with("https://") {
+                    return Err(self.named("sasl.oauth.tokenEndpoint", "write https://host/path"));
+                }
+                Ok(SaslConfig::OAuth(OAuthConfig {
+                    token_endpoint: oauth.token_endpoint.clone(),
+                    client_id: self.read("sasl.oauth.clientId", &oauth.client_id).await?,
+                    client_secret: self.read("sasl.oauth.clientSecret", &oauth.client_secret).await?,
+                    scope: oauth.scope.clone(),
+                    extensions: oauth.extensions.clone().into_iter().collect(),
+                    ca_pem: self.pem("sasl.oauth.caCert", oauth.ca_cert.as_ref()).await?,
+                }))
+            }
+            SaslMechanism::AwsMskIam => {
+                let aws = sasl.aws.as_ref().ok_or_else(|| {
+                    self.named("sasl.aws", "mechanism AWS_MSK_IAM needs it: at least region")
+                })?;
+                Ok(SaslConfig::Aws(self.aws(aws).await?))
+            }
         }
-    };
-    // What OpenSSL would say of it names neither the object nor the field.
-    let pem = async |field: &str, value: &SecretValue| -> Result<String, Blocked> {
-        let text = read(field, value).await?;
+    }
+
+    async fn aws(&self, aws: &Aws) -> Result<AwsConfig, Blocked> {
+        let keys = match (&aws.access_key_id, &aws.secret_access_key) {
+            (None, None) => {
+                self.only_aws()?;
+                None
+            }
+            (id, secret) => Some(AwsKeys {
+                access_key_id: self.needed("sasl.aws.accessKeyId", id.as_ref()).await?,
+                secret_access_key: self.needed("sasl.aws.secretAccessKey", secret.as_ref()).await?,
+                session_token: match &aws.session_token {
+                    Some(token) => Some(self.read("sasl.aws.sessionToken", token).await?),
+                    None => None,
+                },
+            }),
+        };
+        Ok(AwsConfig { region: aws.region.clone(), keys })
+    }
+
+    /// Spillway's own identity is shown to AWS alone: else whoever may create a connection could have it
+    /// sent to a server of theirs, and use it.
+    fn only_aws(&self) -> Result<(), Blocked> {
+        let spec = &self.object.spec;
+        let own = "Spillway's own AWS identity is shown to brokers of AWS only";
+        for server in &spec.bootstrap_servers {
+            let host = server.0.rsplit_once(':').map_or(server.0.as_str(), |(host, _)| host);
+            if ![".amazonaws.com", ".amazonaws.com.cn"].iter().any(|end| host.ends_with(end)) {
+                let why = format!(
+                    "{own}, and {host} is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey"
+                );
+                return Err(self.named("bootstrapServers", why));
+            }
+        }
+        if spec.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify || tls.ca_cert.is_some()) {
+            let why = format!("{own}, whose certificates the system's authorities sign: write tls: {{}}");
+            return Err(self.named("tls", why));
+        }
+        Ok(())
+    }
+
+    async fn read(&self, field: &str, value: &SecretValue) -> Result<String, Blocked> {
+        let namespace = self.object.namespace().unwrap_or_default();
+        match (&value.value, &value.secret_key_ref) {
+            (Some(plain), None) => Ok(plain.clone()),
+            (None, Some(key)) => self.secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| {
+                Blocked { reason: error.reason().to_owned(), message: self.named(field, error).message }
+            }),
+            _ => Err(self.named(field, "give exactly one of value and secretKeyRef")),
+        }
+    }
+
+    async fn needed(&self, field: &str, value: Option<&SecretValue>) -> Result<String, Blocked> {
+        match value {
+            Some(value) => self.read(field, value).await,
+            None => Err(self.named(field, "the mechanism needs it")),
+        }
+    }
+
+    /// What OpenSSL would say of it names neither the object nor the field.
+    async fn pem(&self, field: &str, value: Option<&SecretValue>) -> Result<Option<String>, Blocked> {
+        let Some(value) = value else { return Ok(None) };
+        let text = self.read(field, value).await?;
         if text.contains("-----BEGIN ") {
-            Ok(text)
+            Ok(Some(text))
         } else {
-            Err(named(field, "it is not PEM: it must hold a part that begins with -----BEGIN".into()))
+            Err(self.named(field, "it is not PEM: it must hold a part that begins with -----BEGIN"))
         }
-    };
-    let tls = match &spec.tls {
-        None => None,
-        Some(tls) => {
-            let mut config = TlsConfig { skip_verify: tls.insecure_skip_verify, ..TlsConfig::default() };
-            if let Some(ca) = &tls.ca_cert {
-                config.ca_pem = Some(pem("tls.caCert", ca).await?);
-            }
-            if let Some(cert) = &tls.client_cert {
-                config.client_cert_pem = Some(pem("tls.clientCert", cert).await?);
-            }
-            if let Some(key) = &tls.client_key {
-                config.client_key_pem = Some(pem("tls.clientKey", key).await?);
-            }
-            Some(config)
-        }
-    };
-    let sasl = match &spec.sasl {
-        None => None,
-        Some(sasl) => Some(SaslConfig {
-            mechanism: sasl.mechanism.as_str().to_owned(),
-            username: read("sasl.username", &sasl.username).await?,
-            password: read("sasl.password", &sasl.password).await?,
-        }),
-    };
-    let bootstrap = spec.bootstrap_servers.iter().map(|a| a.0.clone()).collect();
-    Ok((ConnectionConfig { bootstrap, tls, sasl }, interval))
+    }
 }

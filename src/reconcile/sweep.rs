@@ -11,12 +11,12 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use super::manager::Shared;
-use super::step;
 use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
+use super::{connect, step};
 use crate::api::KafkaConnection;
 use crate::clock;
 use crate::decide::{GroupObservation, Time};
-use crate::kafka::{ClusterInfo, Connection, GroupRequest};
+use crate::kafka::{ClusterInfo, Connection, ConnectionProblem, GroupRequest, Sweep};
 use crate::report::status::{self, Blocked};
 
 /// Scalers looked at side by side: each look may wait for the API server.
@@ -76,12 +76,15 @@ pub(super) async fn run(
             match Connection::open(&config) {
                 Ok(opened) => connection = Some(opened),
                 Err(error) => {
-                    let why = Blocked { reason: "Invalid".into(), message: error.to_string() };
+                    let why =
+                        ConnectionProblem { reason: "Invalid", message: error.to_string(), fields: &[] };
                     // Once: the settings of a loop never change, and it looks every few seconds.
                     if !std::mem::replace(&mut complained, true) {
                         warn!(bootstrap = config.bootstrap.join(","), "{}", why.message);
                     }
-                    finish(&shared, id, &now, unseen(&now, &why.message), Some(why), None, &who).await;
+                    let groups = unseen(&now, &why.message);
+                    let swept = Sweep { groups, cluster: None, problem: Some(why) };
+                    finish(&shared, id, &whole, &now, swept, &who).await;
                     continue;
                 }
             }
@@ -92,8 +95,7 @@ pub(super) async fn run(
         let started = Instant::now();
         let swept = connection.sweep(requests, limit).await;
         let took = started.elapsed();
-        let problem = swept.problem.map(|p| Blocked { reason: p.reason.to_owned(), message: p.message });
-        let outcome = problem.as_ref().map_or(Ok(()), |p| Err(p.reason.as_str()));
+        let outcome = swept.problem.as_ref().map_or(Ok(()), |p| Err(p.reason));
         for name in &left.names {
             shared.hands.metrics.sweep(name, clock::now(), took.as_secs_f64(), outcome);
         }
@@ -103,7 +105,7 @@ pub(super) async fn run(
             groups = swept.groups.len(),
             "swept"
         );
-        finish(&shared, id, &now, swept.groups, problem, swept.cluster, &who).await;
+        finish(&shared, id, &whole, &now, swept, &who).await;
     }
 }
 
@@ -168,16 +170,17 @@ async fn requests(shared: &Shared, id: ConnectionId, plan: &ConnectionPlan) -> V
     requests
 }
 
-/// Takes in the answers and looks at every scaler of the plan whose home is here.
+/// Takes in the answers and looks at every scaler of the plan whose home is here. The plan may be a part of
+/// the whole.
 async fn finish(
     shared: &Arc<Shared>,
     id: ConnectionId,
+    whole: &ConnectionPlan,
     plan: &ConnectionPlan,
-    groups: Vec<GroupObservation>,
-    problem: Option<Blocked>,
-    cluster: Option<ClusterInfo>,
+    swept: Sweep,
     who: &str,
 ) {
+    let Sweep { groups, cluster, problem } = swept;
     {
         let answers = plan.questions.iter().map(|(q, _)| q.clone()).zip(groups);
         let mut all = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,23 +189,54 @@ async fn finish(
         all.entry(id).or_default().extend(answers);
     }
     for object in &plan.objects {
-        let outcome = problem.as_ref().map_or(Ok(()), Err);
+        let blocked = problem.as_ref().map(|p| blocked(p, object));
+        let outcome = blocked.as_ref().map_or(Ok(()), Err);
         tell_connection(shared, object, outcome, cluster.as_ref()).await;
     }
     let now = clock::now();
     futures::stream::iter(&plan.scalers)
         .for_each_concurrent(SIDE_BY_SIDE, |work| {
-            let problem = problem.clone();
+            let problem = problem.as_ref();
             async move {
-                look(shared, work, problem, now).await;
+                look(shared, work, whole, problem, now).await;
                 shared.health.beat(who);
             }
         })
         .await;
 }
 
-async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>, now: Time) {
-    let groups = {
+/// A problem as the owner of a connection is told of it.
+fn blocked(problem: &ConnectionProblem, object: &KafkaConnection) -> Blocked {
+    Blocked { reason: problem.reason.to_owned(), message: connect::located(problem, object) }
+}
+
+/// The connection by which a scaler reaches what the plan reads; none where it names servers.
+fn named_by<'a>(work: &Work, plan: &'a ConnectionPlan) -> Option<&'a Arc<KafkaConnection>> {
+    let names = |object: &KafkaConnection| {
+        object.namespace() == work.object.namespace()
+            && work
+                .object
+                .spec
+                .consumer_groups
+                .iter()
+                .filter_map(|g| g.connection.as_ref())
+                .any(|c| Some(&c.name) == object.metadata.name.as_ref())
+    };
+    plan.objects.iter().find(|object| names(object))
+}
+
+async fn look(
+    shared: &Shared,
+    work: &Work,
+    whole: &ConnectionPlan,
+    problem: Option<&ConnectionProblem>,
+    now: Time,
+) {
+    let told = problem.map(|p| match named_by(work, whole) {
+        Some(object) => blocked(p, object),
+        None => Blocked { reason: p.reason.to_owned(), message: p.message.clone() },
+    });
+    let mut groups: Vec<GroupObservation> = {
         let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
         work.groups
             .iter()
@@ -215,12 +249,18 @@ async fn look(shared: &Shared, work: &Work, problem: Option<Blocked>, now: Time)
             })
             .collect()
     };
+    // What is wrong with Kafka is what was not seen: in the same words.
+    if let (Some(problem), Some(told)) = (problem, &told) {
+        for said in groups.iter_mut().flat_map(|g| &mut g.problems).filter(|p| **p == problem.message) {
+            said.clone_from(&told.message);
+        }
+    }
     let memory = shared.memory(&work.key, &work.object);
     let mut memory = memory.lock().await;
     if memory.gone {
         return;
     }
-    step::look(&shared.hands, work, &mut memory, groups, problem, now).await;
+    step::look(&shared.hands, work, &mut memory, groups, told, now).await;
 }
 
 /// Says in a `KafkaConnection` whether it works, when that changed.

@@ -15,9 +15,9 @@ use spillway_testbed::operator;
 use spillway_testbed::sample::Workload;
 use spillway_testbed::wait::eventually;
 
-use super::given::{OTHER_SECRET, SECRET};
+use super::given::{OTHER_SECRET, SECRET, WRONG_PASSWORD};
 use super::harness::{CALM, Case, LOGIN, case};
-use super::mistakes::{Broken, WRONG_PASSWORD, logins, networks, targets};
+use super::mistakes::{Broken, logins, networks, targets};
 use super::modes::observed;
 
 /// Namespace of this case: here the operator may be refused what it asks for.
@@ -165,7 +165,7 @@ fn a_mistake_is_told_and_breaks_itself_only() {
             "nothing changed, and was written, so often by now: {:?}",
             status_writes(&case)?.into_iter().filter(|(of, n)| writes.get(of) != Some(n)).collect::<Vec<_>>()
         );
-        // Three connections with a login that is refused, and one that speaks TLS to a plain listener.
+        // Four connections with a login that is refused, and one that speaks TLS to a plain listener.
         let (logins, closed) = (refused()? - logins, kafka.logged("Unexpected error from")? - closed);
         ensure!((3..=36).contains(&logins), "{logins} refused logins in {STEADY}s");
         ensure!((1..=120).contains(&closed), "{closed} connections without sense in {STEADY}s");

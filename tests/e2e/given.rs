@@ -60,6 +60,9 @@ spec:
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 ";
 
+/// A password that is none.
+pub const WRONG_PASSWORD: &str = "wrong-secret";
+
 /// Name of the Secret that the operator may read by default.
 pub const SECRET: &str = "spillway-kafka";
 /// Name of another that it may read on the calm bed.
@@ -114,7 +117,7 @@ spec: {{{spec}}}
             .connection(name, &format!("bootstrapServers: ['{servers}'], sweepInterval: 1s, sasl: {sasl}")))
     }
 
-    /// A Secret with one key, `password`.
+    /// A Secret with two keys: the `password`, and one that is `wrong`.
     pub fn secret(&self, name: &str, password: &str) -> String {
         let ns = &self.namespace;
         format!(
@@ -122,7 +125,7 @@ spec: {{{spec}}}
 apiVersion: v1
 kind: Secret
 metadata: {{name: {name}, namespace: {ns}}}
-stringData: {{password: {password}}}
+stringData: {{password: {password}, wrong: {WRONG_PASSWORD}}}
 "
         )
     }

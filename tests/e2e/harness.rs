@@ -21,6 +21,9 @@ use super::given;
 /// User and password of Kafka's listener with a login.
 pub const LOGIN: (&str, &str) = ("alice", "alice-secret");
 
+/// A user of that listener whose password is changed.
+pub const CHANGING: (&str, &str) = ("carol", "carol-secret");
+
 /// How long a group must have kept up before a step down, s.
 pub const DOWN_WINDOW: u32 = 15;
 
@@ -65,7 +68,7 @@ impl SharedBed {
 
     async fn start(&self) -> Result<Bed> {
         let kafka = KafkaOptions {
-            sasl: vec![(LOGIN.0.into(), LOGIN.1.into())],
+            sasl: [LOGIN, CHANGING].map(|(user, password)| (user.into(), password.into())).to_vec(),
             brokers: self.brokers,
             ..KafkaOptions::default()
         };

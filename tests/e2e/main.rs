@@ -29,5 +29,6 @@ mod refused;
 mod relapse;
 mod rollout;
 mod runbooks;
+mod secrets;
 mod steady;
 mod zero;

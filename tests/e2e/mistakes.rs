@@ -7,11 +7,8 @@ use std::net::ToSocketAddrs as _;
 use anyhow::{Result, bail};
 use spillway_testbed::operator;
 
-use super::given::{OTHER_SECRET, SECRET};
+use super::given::{OTHER_SECRET, SECRET, WRONG_PASSWORD};
 use super::harness::Case;
-
-/// A password that is none.
-pub const WRONG_PASSWORD: &str = "wrong-secret";
 
 /// A scaler that cannot work, and what is to be said of it.
 pub struct Broken {
@@ -85,6 +82,15 @@ pub fn logins(case: &Case) -> Result<Vec<Broken>> {
             ),
         )?,
         of(
+            "wrong-key",
+            "PLAIN",
+            &key(SECRET, "wrong"),
+            "AuthenticationFailed",
+            format!(
+                "Kafka at {login} refused the login: Invalid username or password. {check} (sasl.password is key \"wrong\" of Secret \"{SECRET}\")"
+            ),
+        )?,
+        of(
             "wrong-mechanism",
             "SCRAM-SHA-256",
             &wrong,
@@ -118,7 +124,7 @@ pub fn logins(case: &Case) -> Result<Vec<Broken>> {
             &key(SECRET, "passwort"),
             "SecretKeyNotFound",
             format!(
-                "{} Secret \"{SECRET}\" in namespace broken has no key \"passwort\": correct secretKeyRef.key, or add it; the Secret has password",
+                "{} Secret \"{SECRET}\" in namespace broken has no key \"passwort\": correct secretKeyRef.key, or add it; the Secret has password, wrong",
                 at("secret-key")
             ),
         )?,
@@ -195,6 +201,13 @@ pub fn networks(case: &Case, silent: &str) -> Result<Vec<Broken>> {
                 "Kafka at {plain} closed the connection at the TLS handshake: the listener may have no TLS. Remove tls, or name the listener that has it"
             ),
         ),
+        of(
+            "own-identity",
+            "'kafka.example.com:9098'",
+            ", tls: {}, sasl: {mechanism: AWS_MSK_IAM, aws: {region: eu-west-1}}",
+            "Invalid",
+            "KafkaConnection own-identity: bootstrapServers: Spillway's own AWS identity is shown to brokers of AWS only, and kafka.example.com is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey".into(),
+        ),
         // The API server's port has TLS, by an authority that nobody told of.
         of(
             "untrusted",
@@ -202,7 +215,7 @@ pub fn networks(case: &Case, silent: &str) -> Result<Vec<Broken>> {
             ", tls: {}",
             "TlsFailed",
             format!(
-                "Kafka at {tls} shows a certificate that cannot be trusted. Set tls.caCert to the authority that signed it, and use a host name that is in it"
+                "Kafka at {tls} shows a certificate signed by an authority that is not known here. Set tls.caCert to the authority that signed it"
             ),
         ),
         of(

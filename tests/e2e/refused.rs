@@ -11,6 +11,8 @@ const ONE_OF_TWO: &str = "give exactly one of connection (a KafkaConnection, for
 const NOT_AN_ADDRESS: &str =
     "not a broker address: write host:port, for instance kafka-0:9092, one list entry a broker";
 const ONE_OF_VALUES: &str = "give exactly one of value and secretKeyRef";
+const OAUTH: &str =
+    "oauth: {tokenEndpoint: 'https://id/token', clientId: {value: a}, clientSecret: {value: s}}";
 /// Kubernetes adds it when a rule could not be tried.
 const NOT_ALL: &str = "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
@@ -177,7 +179,67 @@ fn connections(case: &Case) -> Vec<Refused> {
             "mechanism",
             "sasl: {mechanism: GSSAPI, username: {value: a}, password: {value: p}}",
             format!(
-                "[spec.sasl.mechanism: Unsupported value: \"GSSAPI\": supported values: \"PLAIN\", \"SCRAM-SHA-256\", \"SCRAM-SHA-512\", {NOT_ALL}]"
+                "[spec.sasl.mechanism: Unsupported value: \"GSSAPI\": supported values: \"PLAIN\", \"SCRAM-SHA-256\", \"SCRAM-SHA-512\", \"OAUTHBEARER\", \"AWS_MSK_IAM\", {NOT_ALL}]"
+            ),
+        ),
+        connection(
+            case,
+            "no-password",
+            "sasl: {mechanism: PLAIN, username: {value: a}}",
+            at("spec.sasl", "PLAIN and SCRAM need username and password"),
+        ),
+        connection(
+            case,
+            "password-unasked",
+            &format!("tls: {{}}, sasl: {{mechanism: OAUTHBEARER, {OAUTH}, password: {{value: p}}}}"),
+            at(
+                "spec.sasl",
+                "username and password are for PLAIN and SCRAM: remove them, or correct mechanism",
+            ),
+        ),
+        connection(
+            case,
+            "no-oauth",
+            "tls: {}, sasl: {mechanism: OAUTHBEARER}",
+            at("spec.sasl", "oauth and mechanism OAUTHBEARER go together"),
+        ),
+        connection(
+            case,
+            "no-aws",
+            "tls: {}, sasl: {mechanism: AWS_MSK_IAM}",
+            at("spec.sasl", "aws and mechanism AWS_MSK_IAM go together"),
+        ),
+        connection(
+            case,
+            "token-in-the-clear",
+            &format!("sasl: {{mechanism: OAUTHBEARER, {OAUTH}}}"),
+            at("spec", "OAUTHBEARER and AWS_MSK_IAM need tls: whoever reads a token on the way can use it"),
+        ),
+        connection(
+            case,
+            "endpoint-in-the-clear",
+            &format!("tls: {{}}, sasl: {{mechanism: OAUTHBEARER, {}}}", OAUTH.replace("https", "http")),
+            at(
+                "spec.sasl.oauth.tokenEndpoint",
+                "\"http://id/token\": not the URL of a token endpoint: write https://host/path (the client's secret is sent there)",
+            ),
+        ),
+        connection(
+            case,
+            "extension",
+            &format!(
+                "tls: {{}}, sasl: {{mechanism: OAUTHBEARER, {}}}",
+                OAUTH.replace("}}", "}, extensions: {auth: a}}")
+            ),
+            at("spec.sasl.oauth.extensions", "the name of an extension is letters only, and not auth"),
+        ),
+        connection(
+            case,
+            "half-a-key",
+            "tls: {}, sasl: {mechanism: AWS_MSK_IAM, aws: {region: eu-west-1, accessKeyId: {value: a}}}",
+            at(
+                "spec.sasl.aws",
+                "accessKeyId and secretAccessKey go together, and sessionToken with both; or omit all three for Spillway's own identity",
             ),
         ),
     ]

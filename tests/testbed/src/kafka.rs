@@ -21,7 +21,7 @@ mod admin;
 mod config;
 
 pub use admin::{ResetTo, ToolRow};
-pub use config::KafkaOptions;
+pub use config::{KafkaOptions, Listener};
 
 /// A node needs 7 s alone on two cores; several at once, beside a compiler, far more.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -90,9 +90,10 @@ impl Kafka {
         let dir = dir.canonicalize()?;
         std::fs::write(dir.join("broker-log4j2.properties"), config::BROKER_LOG4J)?;
         std::fs::write(dir.join("tool-log4j2.properties"), config::TOOL_LOG4J)?;
-        let ports: Vec<config::Ports> = config::free_ports(options.brokers * 3)?
-            .chunks(3)
-            .map(|p| config::Ports { plain: p[0], sasl: p[1], controller: p[2] })
+        let each = 3 + options.listeners.len();
+        let ports: Vec<config::Ports> = config::free_ports(options.brokers * each)?
+            .chunks(each)
+            .map(|p| config::Ports { plain: p[0], sasl: p[1], controller: p[2], more: p[3..].to_vec() })
             .collect();
         let mut nodes = Vec::new();
         for id in 1..=options.brokers {
@@ -102,7 +103,7 @@ impl Kafka {
             std::fs::write(node.join("server.properties"), text)?;
             nodes.push(Node {
                 id: i32::try_from(id)?,
-                ports: ports[id - 1],
+                ports: ports[id - 1].clone(),
                 dir: node,
                 child: Mutex::new(None),
             });
@@ -115,9 +116,11 @@ impl Kafka {
 
     async fn format(&self) -> Result<()> {
         let cluster = "c3BpbGx3YXktYmVkLTAwMQ";
-        let scram: Vec<String> = (self.options.sasl.iter())
-            .map(|(user, password)| format!("SCRAM-SHA-512=[name={user},password={password}]"))
-            .collect();
+        let of = |kind, (user, password): &(String, String)| {
+            format!("SCRAM-SHA-{kind}=[name={user},password={password}]")
+        };
+        let mut scram: Vec<String> = self.options.sasl.iter().map(|user| of(512, user)).collect();
+        scram.extend(self.options.scram.iter().flat_map(|user| [of(256, user), of(512, user)]));
         try_join_all(self.nodes.iter().map(|node| {
             let config = node.dir.join("server.properties").display().to_string();
             let mut args = vec!["format", "-t", cluster, "-c"];
@@ -144,6 +147,15 @@ impl Kafka {
     /// Bootstrap servers of the listener with SASL (see [`KafkaOptions::sasl`]).
     pub fn sasl_bootstrap(&self) -> String {
         self.addresses(|ports| ports.sasl)
+    }
+
+    /// Bootstrap servers of a further listener (see [`KafkaOptions::listeners`]); none: there is no such
+    /// listener.
+    pub fn listener(&self, name: &str) -> String {
+        match self.options.listeners.iter().position(|l| l.name == name) {
+            Some(i) => self.addresses(|ports| ports.more[i]),
+            None => String::new(),
+        }
     }
 
     fn addresses(&self, port: impl Fn(&config::Ports) -> u16) -> String {
@@ -238,18 +250,22 @@ impl Kafka {
             return Ok(());
         }
         let log4j = self.dir.join("broker-log4j2.properties");
+        let mut args = vec![
+            "-Xmx384m".into(),
+            "-XX:TieredStopAtLevel=1".into(),
+            "-XX:+UseSerialGC".into(),
+            format!("-Dlog4j2.configurationFile={}", log4j.display()),
+        ];
+        args.extend(self.options.jvm.iter().cloned());
+        args.extend([
+            "-cp".into(),
+            format!("{}/*", self.libs.display()),
+            "kafka.Kafka".into(),
+            node.dir.join("server.properties").display().to_string(),
+        ]);
         *child = Some(spawn(&Spec {
             program: java(),
-            args: vec![
-                "-Xmx384m".into(),
-                "-XX:TieredStopAtLevel=1".into(),
-                "-XX:+UseSerialGC".into(),
-                format!("-Dlog4j2.configurationFile={}", log4j.display()),
-                "-cp".into(),
-                format!("{}/*", self.libs.display()),
-                "kafka.Kafka".into(),
-                node.dir.join("server.properties").display().to_string(),
-            ],
+            args,
             cwd: Some(node.dir.clone()),
             log: node.dir.join("server.log"),
             ..Spec::default()

@@ -9,14 +9,17 @@ pub mod browser;
 pub mod controlplane;
 pub mod demo;
 pub mod http_client;
+pub mod identity;
 pub mod kafka;
 pub mod kubelet;
 pub mod operator;
+pub mod pki;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
 pub mod replicas;
 pub mod sample;
+pub mod secured;
 pub mod wait;
 
 pub use spillway_testbed_tools as tools;

@@ -284,6 +284,18 @@ impl Kafka {
         Ok(count)
     }
 
+    /// Gives a user another password, for SCRAM-SHA-512.
+    ///
+    /// # Errors
+    /// When the tool fails.
+    pub async fn set_password(&self, user: &str, password: &str) -> Result<()> {
+        let servers = self.bootstrap();
+        let credentials = format!("SCRAM-SHA-512=[password={password}]");
+        let mut args = vec!["--bootstrap-server", &servers, "--alter", "--add-config", &credentials];
+        args.extend(["--entity-type", "users", "--entity-name", user]);
+        self.run_tool("kafka.admin.ConfigCommand", &args).await.map(drop)
+    }
+
     async fn group_tool(&self, args: &[&str]) -> Result<String> {
         let bootstrap = self.bootstrap();
         let mut all = vec!["--bootstrap-server", &bootstrap, "--timeout", "20000"];

@@ -17,6 +17,12 @@ pub struct KafkaOptions {
     /// Users (name, password) of a second listener, `SASL_PLAINTEXT` with PLAIN
     /// and SCRAM-SHA-512. Empty: no such listener.
     pub sasl: Vec<(String, String)>,
+    /// Users (name, password) with SCRAM credentials of both kinds, beside those of `sasl`.
+    pub scram: Vec<(String, String)>,
+    /// Further listeners.
+    pub listeners: Vec<Listener>,
+    /// Further arguments of the brokers' JVM.
+    pub jvm: Vec<String>,
     /// How long a new classic group waits for more members before its first
     /// assignment (`group.initial.rebalance.delay.ms`; Kafka's own default is 3 s).
     pub rebalance_delay: Duration,
@@ -32,6 +38,9 @@ impl Default for KafkaOptions {
         Self {
             brokers: 1,
             sasl: Vec::new(),
+            scram: Vec::new(),
+            listeners: Vec::new(),
+            jvm: Vec::new(),
             rebalance_delay: Duration::ZERO,
             consumer_session: Duration::from_secs(6),
             properties: Vec::new(),
@@ -39,12 +48,25 @@ impl Default for KafkaOptions {
     }
 }
 
+/// A listener beside those that every node has.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name, in capitals.
+    pub name: &'static str,
+    /// `SSL`, `SASL_SSL`, …
+    pub protocol: &'static str,
+    /// Broker properties, without their prefix `listener.name.….`.
+    pub properties: Vec<(String, String)>,
+}
+
 /// The ports of one node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ports {
     pub plain: u16,
     pub sasl: u16,
     pub controller: u16,
+    /// Of the further listeners, in their order.
+    pub more: Vec<u16>,
 }
 
 /// Ports nobody listens on now. They are taken from below the range the kernel
@@ -70,7 +92,7 @@ pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
 
 /// The text of `server.properties` of node `id` (from 1).
 pub(super) fn properties(options: &KafkaOptions, all: &[Ports], id: usize, data: &std::path::Path) -> String {
-    let ports = all[id - 1];
+    let ports = &all[id - 1];
     let replicas = options.brokers.min(3);
     let voters: Vec<String> =
         all.iter().enumerate().map(|(i, p)| format!("{}@127.0.0.1:{}", i + 1, p.controller)).collect();
@@ -97,12 +119,22 @@ pub(super) fn properties(options: &KafkaOptions, all: &[Ports], id: usize, data:
             &"org.apache.kafka.common.security.scram.ScramLoginModule required;",
         );
     }
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT".to_owned();
+    for (listener, port) in options.listeners.iter().zip(&ports.more) {
+        let at = format!(",{}://127.0.0.1:{port}", listener.name);
+        listeners.push_str(&at);
+        advertised.push_str(&at);
+        protocols.push_str(&format!(",{}:{}", listener.name, listener.protocol));
+        for (key, value) in &listener.properties {
+            put(&format!("listener.name.{}.{key}", listener.name.to_lowercase()), value);
+        }
+    }
     put("process.roles", &"broker,controller");
     put("node.id", &id);
     put("controller.quorum.voters", &voters.join(","));
     put("controller.listener.names", &"CONTROLLER");
     put("inter.broker.listener.name", &"PLAINTEXT");
-    put("listener.security.protocol.map", &"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT");
+    put("listener.security.protocol.map", &protocols);
     put("listeners", &listeners);
     put("advertised.listeners", &advertised);
     put("log.dirs", &data.display());

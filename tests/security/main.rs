@@ -1,0 +1,139 @@
+//! Kafka's doors, one by one: who is let in, who is not and what is said of it, which rights are needed.
+//!
+//! One real broker with a listener for each way, shared by all tests of this process. That a
+//! `KafkaConnection` becomes such settings, and a changed Secret a new login, is in `e2e/secrets`.
+#![allow(missing_docs)]
+
+mod doors;
+mod msk;
+mod oauth;
+mod refused;
+mod rights;
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, ensure};
+use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation, SaslConfig, Sweep, TlsConfig};
+use spillway_testbed::pki::Certificate;
+use spillway_testbed::secured::Secured;
+use spillway_testbed::tools::Tools;
+use spillway_testbed::wait::eventually;
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+/// The bed outlives the test that started it: so does what drives it.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime"));
+static BED: OnceCell<Result<Secured, String>> = OnceCell::const_new();
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// The topic and the group that whoever is let in may read.
+const OPEN: &str = "open";
+
+/// Runs a test on the bed; when it fails, says what the broker wrote last.
+fn test(test: impl AsyncFnOnce(&'static Secured) -> Result<()>) {
+    RUNTIME.block_on(async {
+        let bed = BED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
+        let bed =
+            bed.as_ref().map_err(|error| anyhow!("{error}")).unwrap_or_else(|e| panic!("no bed: {e:#}"));
+        if let Err(error) = test(bed).await {
+            let log = std::fs::read_to_string(&bed.kafka.logs()[0]).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            panic!(
+                "{error:#}\nThe broker's log ends with:\n{}",
+                lines[lines.len().saturating_sub(25)..].join("\n")
+            );
+        }
+    });
+}
+
+async fn start() -> Result<Secured> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("security");
+    let _ = std::fs::remove_dir_all(&dir);
+    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
+    let bed = Secured::start(&tools.kafka_libs(), &dir).await?;
+    bed.kafka.create_topic(OPEN, 2).await?;
+    bed.kafka.commit(OPEN, OPEN, 0, 0).await?;
+    bed.kafka.commit(OPEN, OPEN, 1, 0).await?;
+    grant(bed, &["--allow-principal", "User:*", "--operation", "Describe", "--group", OPEN, "--topic", OPEN])
+        .await
+}
+
+async fn grant(bed: Secured, rights: &[&str]) -> Result<Secured> {
+    acl(&bed, "--add", rights).await?;
+    Ok(bed)
+}
+
+/// Runs Kafka's own tool for rights.
+async fn acl(bed: &Secured, what: &str, rights: &[&str]) -> Result<()> {
+    let servers = bed.kafka.bootstrap();
+    let mut args = vec!["--bootstrap-server", &servers, what];
+    args.extend(rights);
+    bed.kafka.run_tool("org.apache.kafka.tools.AclCommand", &args).await?;
+    Ok(())
+}
+
+fn config(at: String, tls: TlsConfig, sasl: Option<SaslConfig>) -> ConnectionConfig {
+    ConnectionConfig { bootstrap: vec![at], tls: Some(tls), sasl }
+}
+
+/// TLS that trusts the authority of the bed.
+fn trusting(bed: &Secured) -> TlsConfig {
+    TlsConfig { ca_pem: Some(bed.authority.pem().to_owned()), ..TlsConfig::default() }
+}
+
+/// The same with a certificate of our own.
+fn showing(bed: &Secured, certificate: Certificate) -> TlsConfig {
+    TlsConfig {
+        client_cert_pem: Some(certificate.cert),
+        client_key_pem: Some(certificate.key),
+        ..trusting(bed)
+    }
+}
+
+fn password(mechanism: &str, username: &str, password: &str) -> Option<SaslConfig> {
+    Some(SaslConfig::Password {
+        mechanism: mechanism.to_owned(),
+        username: username.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
+fn request(group: &str) -> GroupRequest {
+    GroupRequest {
+        group: group.to_owned(),
+        topics: Some(vec![group.to_owned()]),
+        remembered: Vec::new(),
+        isolation: Isolation::ReadCommitted,
+    }
+}
+
+async fn sweep(connection: &Connection) -> Sweep {
+    connection.sweep(vec![request(OPEN)], Duration::from_secs(3)).await
+}
+
+/// Waits until everything is read.
+async fn let_in(who: &str, connection: &Connection) -> Result<()> {
+    eventually(&format!("{who} to be let in"), LIMIT, || async {
+        let swept = sweep(connection).await;
+        ensure!(swept.problem.is_none(), "{:?}", swept.problem);
+        ensure!(swept.groups[0].complete() && swept.groups[0].partitions.len() == 2, "{:?}", swept.groups);
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until exactly this is said, and that it stays so.
+async fn refused(who: &str, connection: &Connection, expected: &str) -> Result<()> {
+    let said = || async {
+        let swept = sweep(connection).await;
+        ensure!(swept.groups.iter().all(|g| g.taken_at.is_none()), "{who} was let in: {:?}", swept.groups);
+        let problem = swept.problem.map(|p| format!("{}: {}", p.reason, p.message));
+        ensure!(problem.as_deref() == Some(expected), "{problem:?}\nexpected: {expected:?}");
+        Ok(())
+    };
+    eventually(&format!("{who} to be refused"), LIMIT, said).await?;
+    said().await
+}
