@@ -7,6 +7,7 @@ pub mod conflict;
 pub mod events;
 pub mod http;
 pub mod lease;
+pub mod look;
 pub mod scale;
 pub mod secrets;
 pub mod status;

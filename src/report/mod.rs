@@ -7,5 +7,6 @@ pub mod sentence;
 #[cfg(test)]
 mod sentences;
 pub mod status;
+pub mod words;
 
 pub use metrics::{Look, Metrics, ScalerKey};

@@ -7,8 +7,10 @@
 mod access;
 mod backlog;
 mod broken;
+mod checked;
 mod conflict;
 mod downstream;
+mod explained;
 mod failover;
 mod given;
 mod harness;

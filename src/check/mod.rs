@@ -1,0 +1,275 @@
+//! `spillway check`: what the cluster would say of resources, before they are in it.
+//!
+//! First what the API server says (`schema`, `rules`: the words of its answer to `kubectl apply`), then
+//! what the operator says of a resource that the API server has taken (`validate`). It reads no files and
+//! asks nobody; what Kafka says is asked for by the command.
+
+mod rules;
+mod schema;
+
+use std::sync::LazyLock;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::{ConsumerScaler, GROUP, KafkaConnection, VERSION};
+use crate::validate;
+use crate::yaml::{self, Document};
+use schema::Fault;
+
+/// Said when the rules could not be tried.
+const NOT_ALL: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+
+/// What was found in a text.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// What is wrong, in the order of lines.
+    pub problems: Vec<Problem>,
+    /// What can be worked with.
+    pub resources: Vec<Located>,
+    /// Documents of other kinds, which were not looked at.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Something that the cluster would not take, or not act on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// Line, from 1.
+    pub line: usize,
+    /// What it is wrong with: `ConsumerScaler "orders"`; empty: the file.
+    pub what: String,
+    /// The field, as `spec.consumerGroups[0].group`; empty: the whole.
+    pub field: String,
+    /// What the cluster would say of it.
+    pub message: String,
+}
+
+/// A resource, and the line at which it begins.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// Line, from 1.
+    pub line: usize,
+    /// The resource.
+    pub resource: Resource,
+}
+
+/// A resource that says something of a connection to Kafka.
+#[derive(Clone, Debug)]
+pub enum Resource {
+    /// What to scale.
+    Scaler(Box<ConsumerScaler>),
+    /// How to reach Kafka.
+    Connection(Box<KafkaConnection>),
+    /// What a connection may name.
+    Secret(Box<Secret>),
+}
+
+/// A document that was not looked at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Skipped {
+    /// Line, from 1.
+    pub line: usize,
+    /// What it is: `Deployment "orders"`.
+    pub what: String,
+}
+
+/// Checks every document of a text.
+pub fn check(text: &str) -> Checked {
+    let documents = match yaml::documents(text) {
+        Ok(documents) => documents,
+        Err((line, message)) => {
+            let problem = Problem { line, what: String::new(), field: String::new(), message };
+            return Checked { problems: vec![problem], ..Checked::default() };
+        }
+    };
+    let mut checked = Checked::default();
+    for document in documents {
+        let items = document.value.get("items").and_then(Value::as_array).cloned();
+        match items.filter(|_| document.value["kind"] == "List") {
+            // As `kubectl get -o yaml` prints several.
+            Some(items) => {
+                for (i, item) in items.into_iter().enumerate() {
+                    one(&mut checked, &document, item, &format!("items[{i}]"));
+                }
+            }
+            None => one(&mut checked, &document, document.value.clone(), ""),
+        }
+    }
+    checked.problems.sort_by_key(|p| p.line);
+    checked
+}
+
+/// Checks one object of a document, which is at `path` there.
+fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
+    let of = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (version, kind) = (of("apiVersion"), of("kind"));
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let what = format!("{kind} {name:?}");
+    let line = document.line_of(if path.is_empty() { "apiVersion" } else { path });
+    let begins = document.line_of(path).min(line);
+    let mut tell = |field: &str, message: String| {
+        let at = match (path, field) {
+            ("", field) => field.to_owned(),
+            (path, field) => format!("{path}.{field}"),
+        };
+        let line = document.line_of(&plain(&object, &at));
+        checked.problems.push(Problem { line, what: what.clone(), field: field.to_owned(), message });
+    };
+    if kind.is_empty() || version.is_empty() {
+        let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
+        tell(missing, format!("no {missing} is set: every resource needs apiVersion and kind"));
+        return;
+    }
+    if version == "v1" && kind == "Secret" {
+        match serde_json::from_value(object.clone()) {
+            Ok(secret) => {
+                checked.resources.push(Located { line: begins, resource: Resource::Secret(Box::new(secret)) })
+            }
+            Err(error) => tell("", format!("it cannot be read: {error}")),
+        }
+        return;
+    }
+    if version.split('/').next() != Some(GROUP) {
+        checked.skipped.push(Skipped { line: begins, what });
+        return;
+    }
+    let schema = match kind.as_str() {
+        "ConsumerScaler" => &SCALER,
+        "KafkaConnection" => &CONNECTION,
+        _ => {
+            tell("kind", format!("no matches for kind {kind:?} in version {version:?}"));
+            return;
+        }
+    };
+    if version != format!("{GROUP}/{VERSION}") {
+        tell("apiVersion", format!("no matches for kind {kind:?} in version {version:?}"));
+        return;
+    }
+    let found = faults(schema, &object);
+    let fine = found.is_empty();
+    found.into_iter().for_each(|fault| tell(&fault.field, fault.message));
+    if !fine {
+        return;
+    }
+    let resource = if kind == "ConsumerScaler" {
+        typed::<ConsumerScaler>(&object).map(|scaler| {
+            // What only the operator knows: cron expressions, time zones.
+            let more = validate::policy(&scaler.spec, validate::DEFAULT_SWEEP).err().unwrap_or_default();
+            more.into_iter().for_each(|message| {
+                let field = message.split([' ', ':']).next().unwrap_or_default();
+                tell(&format!("spec.{field}"), message.clone());
+            });
+            Resource::Scaler(Box::new(scaler))
+        })
+    } else {
+        typed::<KafkaConnection>(&object).map(|connection| Resource::Connection(Box::new(connection)))
+    };
+    match resource {
+        Ok(resource) => checked.resources.push(Located { line: begins, resource }),
+        Err(error) => tell("", format!("it cannot be read: {error}")),
+    }
+}
+
+/// Everything the API server would say of an object of ours.
+fn faults(schema: &Value, object: &Value) -> Vec<Fault> {
+    let mut found: Vec<Fault> = schema::unknown(schema, &without_metadata(object), "")
+        .into_iter()
+        .map(|field| Fault {
+            message: format!("strict decoding error: unknown field {field:?}"),
+            field,
+            blocking: false,
+        })
+        .collect();
+    found.extend(metadata(object));
+    let object = schema::defaulted(schema, &without_metadata(object));
+    let mut of_schema = schema::faults(schema, &object, "");
+    if of_schema.iter().any(|fault| fault.blocking) {
+        let field = "<nil>".to_owned();
+        of_schema.push(Fault { field, message: format!("Invalid value: null: {NOT_ALL}"), blocking: false });
+    } else {
+        of_schema.extend(rules::broken(schema, &object));
+    }
+    found.extend(of_schema);
+    found
+}
+
+/// The schema says nothing of it, as for every kind.
+fn without_metadata(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("metadata");
+        // Written by the operator alone.
+        fields.remove("status");
+    }
+    object
+}
+
+fn metadata(object: &Value) -> Vec<Fault> {
+    let fault = |field: &str, message: String| Fault { field: field.into(), message, blocking: false };
+    let Some(metadata) = object.get("metadata").filter(|m| !m.is_null()) else {
+        return vec![fault("metadata.name", "Required value: name or generateName is required".into())];
+    };
+    let mut unknown = Vec::new();
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(format!("metadata.{path}"));
+    if let Err(error) = serde_ignored::deserialize::<_, _, ObjectMeta>(metadata, &mut note) {
+        return vec![fault("metadata", error.to_string())];
+    }
+    let mut found: Vec<Fault> = unknown
+        .into_iter()
+        .map(|field| fault(&field, format!("strict decoding error: unknown field {field:?}")))
+        .collect();
+    match (metadata.get("name").and_then(Value::as_str), metadata.get("generateName")) {
+        (None | Some(""), None) => {
+            found.push(fault("metadata.name", "Required value: name or generateName is required".into()));
+        }
+        (Some(name), _) if !subdomain(name) => found.push(fault(
+            "metadata.name",
+            format!(
+                "Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            ),
+        )),
+        _ => {}
+    }
+    found
+}
+
+fn subdomain(name: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    name.split('.').all(part)
+}
+
+fn typed<K: DeserializeOwned>(object: &Value) -> Result<K, serde_json::Error> {
+    K::deserialize(object)
+}
+
+/// A field with the places of schedules for their names: `spec.schedules[mornings]` is told by the operator.
+fn plain(object: &Value, field: &str) -> String {
+    let Some((before, rest)) = field.split_once("schedules[") else { return field.to_owned() };
+    let Some((name, after)) = rest.split_once(']') else { return field.to_owned() };
+    let schedules = object.pointer("/spec/schedules").and_then(Value::as_array);
+    let place = schedules.and_then(|all| all.iter().position(|s| s["name"] == name));
+    place.map_or_else(|| field.to_owned(), |i| format!("{before}schedules[{i}]{after}"))
+}
+
+static SCALER: LazyLock<Value> = LazyLock::new(|| schema_of::<ConsumerScaler>());
+static CONNECTION: LazyLock<Value> = LazyLock::new(|| schema_of::<KafkaConnection>());
+
+fn schema_of<K: kube::CustomResourceExt>() -> Value {
+    let definition = serde_json::to_value(K::crd()).expect("a definition derived from a type is JSON");
+    let mut schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    // What every kind has; the definition leaves them out.
+    for name in ["apiVersion", "kind"] {
+        schema["properties"][name] = serde_json::json!({"type": "string"});
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! `spillway run`: the operator's settings, from flags and the environment.
+//!
+//! What the operator does is `reconcile`'s.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::reconcile;
+
+pub(super) const ALSO_READ: &str = "\
+Also read from the environment:
+  POD_NAME       Name of this operator in the Lease. Default: spillway, host name and process id
+  POD_NAMESPACE  The operator's own namespace
+  KUBECONFIG     How to reach the API server, when not run in a pod";
+
+/// Settings of the operator.
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// Address that /livez, /readyz and /metrics are served on. `[::]` is every address, of IPv4 too.
+    #[arg(long, value_name = "IP:PORT", env = "SPILLWAY_LISTEN_ADDRESS", default_value = "[::]:8080", value_parser = address)]
+    listen_address: SocketAddr,
+
+    /// Namespaces to work in, separated by commas. Default: all.
+    #[arg(long, value_name = "NAMES", env = "SPILLWAY_WATCH_NAMESPACES", value_delimiter = ',', value_parser = namespace)]
+    watch_namespaces: Vec<String>,
+
+    /// Namespace of the Lease that keeps one operator active. Default: the operator's own, or `default`.
+    #[arg(long, value_name = "NAME", env = "SPILLWAY_LEASE_NAMESPACE", value_parser = namespace)]
+    lease_namespace: Option<String>,
+
+    /// Name of the Lease that keeps one operator active.
+    #[arg(long, value_name = "NAME", env = "SPILLWAY_LEASE_NAME", default_value = "spillway", value_parser = namespace)]
+    lease_name: String,
+
+    /// How long a Lease is held without renewal, for instance 15s. Another operator takes over after that.
+    #[arg(long, value_name = "DURATION", env = "SPILLWAY_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
+    lease_duration: Duration,
+
+    /// What to log: error, warn, info, debug or trace, or a filter such as `info,spillway=debug`.
+    #[arg(long, value_name = "FILTER", env = "SPILLWAY_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
+    log_level: String,
+
+    /// How to log.
+    #[arg(long, value_name = "FORMAT", env = "SPILLWAY_LOG_FORMAT", default_value = "json")]
+    log_format: LogFormat,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an IP address and a port, for instance 0.0.0.0:8080".to_owned())
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty()
+        && text.len() <= 63
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has lower case letters, digits and '-' only".to_owned())
+    }
+}
+
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let seconds = crate::api::Span(text.to_owned()).seconds()?;
+    if (3.0..=300.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("it must be between 3s and 5m".to_owned())
+    }
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    let level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    // A word alone is the name of a target to the filter, and a level misspelt would turn all logs off.
+    let told = |part: &str| match part.rsplit_once('=') {
+        Some((target, word)) => !target.trim().is_empty() && level(word.trim()),
+        None => level(part.trim()) || part.contains("::"),
+    };
+    if text.split(',').all(told) && EnvFilter::try_new(text).is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("write error, warn, info, debug or trace, or a filter such as info,spillway=debug".to_owned())
+    }
+}
+
+/// Runs the operator.
+pub(super) fn start(run: Run) -> anyhow::Result<()> {
+    use tracing_subscriber::fmt;
+    let filter = EnvFilter::try_new(&run.log_level)?;
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(super::output::coloured(&std::io::stderr()));
+    match run.log_format {
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Text => builder.init(),
+    }
+    let own_namespace = std::env::var("POD_NAMESPACE").ok().filter(|n| !n.is_empty());
+    let settings = reconcile::Settings {
+        listen_address: run.listen_address,
+        namespaces: run.watch_namespaces,
+        lease_namespace: run.lease_namespace.or(own_namespace).unwrap_or_else(|| "default".to_owned()),
+        lease_name: run.lease_name,
+        lease_duration: run.lease_duration,
+        identity: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()).unwrap_or_else(own_name),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(reconcile::run(settings));
+    // Otherwise a call to a Kafka that does not answer would have to end first.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// A name that no other process has: in every container the process id is the same.
+fn own_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("spillway-{}-{}", host.trim(), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("info")]
+    #[case("WARN")]
+    #[case("off")]
+    #[case("info,spillway=debug")]
+    #[case("info,spillway::kafka=trace,kube=off")]
+    #[case("spillway[sweep]=trace")]
+    #[case("warn,spillway::kafka")]
+    fn what_to_log(#[case] filter: &str) {
+        assert_eq!(log_filter(filter), Ok(filter.to_owned()));
+    }
+}
