@@ -280,7 +280,7 @@ fn check_tells_what_is_wrong_and_where() {
     assert_eq!(
         stderr,
         format!(
-            "spillway: {fine}:10: Deployment \"orders\": it is no resource of Spillway, and was not looked at\nspillway: 1 resource, nothing wrong\n"
+            "spillway: {fine}:11: Deployment \"orders\": it is no resource of Spillway, and was not looked at\nspillway: 1 resource, nothing wrong\n"
         )
     );
     let bad = files.write("bad.yaml", resource(&spec.replace("24", "many")));
@@ -308,6 +308,8 @@ fn check_tells_what_is_wrong_and_where() {
     let output = spillway(&["check", &twice], &[]);
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains("scales Deployment orders already, and two would fight"), "{stdout}");
+    let examples = spillway(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples")], &[]);
+    assert!(examples.status.success() && examples.stdout.is_empty(), "{examples:?}");
     let nothing = files.write("nothing.yaml", "kind: List\napiVersion: v1\nitems: []\n");
     let (code, line) = failed(&spillway(&["check", &nothing], &[]));
     assert_eq!(

@@ -44,6 +44,19 @@ pub struct Problem {
     pub field: String,
     /// What the cluster would say of it.
     pub message: String,
+    /// Who would say it.
+    pub by: By,
+}
+
+/// Who says what is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum By {
+    /// Whoever reads the file: it is none that could be sent.
+    Client,
+    /// The API server, which refuses it.
+    ApiServer,
+    /// The operator, in the status of a resource that the API server has taken.
+    Operator,
 }
 
 /// A resource, and the line at which it begins.
@@ -80,7 +93,8 @@ pub fn check(text: &str) -> Checked {
     let documents = match yaml::documents(text) {
         Ok(documents) => documents,
         Err((line, message)) => {
-            let problem = Problem { line, what: String::new(), field: String::new(), message };
+            let (what, field) = (String::new(), String::new());
+            let problem = Problem { line, what, field, message, by: By::Client };
             return Checked { problems: vec![problem], ..Checked::default() };
         }
     };
@@ -109,17 +123,17 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
     let what = format!("{kind} {name:?}");
     let line = document.line_of(if path.is_empty() { "apiVersion" } else { path });
     let begins = document.line_of(path).min(line);
-    let mut tell = |field: &str, message: String| {
+    let mut tell = |by: By, field: &str, message: String| {
         let at = match (path, field) {
             ("", field) => field.to_owned(),
             (path, field) => format!("{path}.{field}"),
         };
         let line = document.line_of(&plain(&object, &at));
-        checked.problems.push(Problem { line, what: what.clone(), field: field.to_owned(), message });
+        checked.problems.push(Problem { line, what: what.clone(), field: field.to_owned(), message, by });
     };
     if kind.is_empty() || version.is_empty() {
         let missing = if kind.is_empty() { "kind" } else { "apiVersion" };
-        tell(missing, format!("no {missing} is set: every resource needs apiVersion and kind"));
+        tell(By::Client, missing, format!("no {missing} is set: every resource needs apiVersion and kind"));
         return;
     }
     if version == "v1" && kind == "Secret" {
@@ -127,7 +141,7 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
             Ok(secret) => {
                 checked.resources.push(Located { line: begins, resource: Resource::Secret(Box::new(secret)) })
             }
-            Err(error) => tell("", format!("it cannot be read: {error}")),
+            Err(error) => tell(By::ApiServer, "", format!("it cannot be read: {error}")),
         }
         return;
     }
@@ -139,59 +153,59 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
         "ConsumerScaler" => &SCALER,
         "KafkaConnection" => &CONNECTION,
         _ => {
-            tell("kind", format!("no matches for kind {kind:?} in version {version:?}"));
+            tell(By::Client, "kind", format!("no matches for kind {kind:?} in version {version:?}"));
             return;
         }
     };
     if version != format!("{GROUP}/{VERSION}") {
-        tell("apiVersion", format!("no matches for kind {kind:?} in version {version:?}"));
+        tell(By::Client, "apiVersion", format!("no matches for kind {kind:?} in version {version:?}"));
         return;
     }
     let found = faults(schema, &object);
     let fine = found.is_empty();
-    found.into_iter().for_each(|fault| tell(&fault.field, fault.message));
+    found.into_iter().for_each(|fault| tell(By::ApiServer, &fault.field, fault.message));
     if !fine {
         return;
     }
+    // As the API server keeps it.
+    let mut kept = schema::defaulted(schema, &without_metadata(&object));
+    kept["metadata"] = object["metadata"].clone();
     let resource = if kind == "ConsumerScaler" {
-        typed::<ConsumerScaler>(&object).map(|scaler| {
+        typed::<ConsumerScaler>(&kept).map(|scaler| {
             // What only the operator knows: cron expressions, time zones.
             let more = validate::policy(&scaler.spec, validate::DEFAULT_SWEEP).err().unwrap_or_default();
             more.into_iter().for_each(|message| {
-                let field = message.split([' ', ':']).next().unwrap_or_default();
-                tell(&format!("spec.{field}"), message.clone());
+                let field = match message.split([' ', ':']).next().unwrap_or_default() {
+                    "consumer" => "consumerGroups",
+                    field => field,
+                };
+                tell(By::Operator, &format!("spec.{field}"), message.clone());
             });
             Resource::Scaler(Box::new(scaler))
         })
     } else {
-        typed::<KafkaConnection>(&object).map(|connection| Resource::Connection(Box::new(connection)))
+        typed::<KafkaConnection>(&kept).map(|connection| Resource::Connection(Box::new(connection)))
     };
     match resource {
         Ok(resource) => checked.resources.push(Located { line: begins, resource }),
-        Err(error) => tell("", format!("it cannot be read: {error}")),
+        Err(error) => tell(By::Operator, "", format!("it cannot be read: {error}")),
     }
 }
 
 /// Everything the API server would say of an object of ours.
 fn faults(schema: &Value, object: &Value) -> Vec<Fault> {
-    let mut found: Vec<Fault> = schema::unknown(schema, &without_metadata(object), "")
-        .into_iter()
-        .map(|field| Fault {
-            message: format!("strict decoding error: unknown field {field:?}"),
-            field,
-            blocking: false,
-        })
-        .collect();
+    let strict =
+        |field: String| Fault::new(&field, format!("strict decoding error: unknown field {field:?}"));
+    let spec = without_metadata(object);
+    let mut found: Vec<Fault> = schema::unknown(schema, &spec, "").into_iter().map(strict).collect();
     found.extend(metadata(object));
-    let object = schema::defaulted(schema, &without_metadata(object));
-    let mut of_schema = schema::faults(schema, &object, "");
-    if of_schema.iter().any(|fault| fault.blocking) {
-        let field = "<nil>".to_owned();
-        of_schema.push(Fault { field, message: format!("Invalid value: null: {NOT_ALL}"), blocking: false });
+    let object = schema::defaulted(schema, &spec);
+    found.extend(schema::faults(schema, &object, ""));
+    if found.iter().any(|fault| fault.blocking) {
+        found.push(Fault::new(schema::NOWHERE, format!("Invalid value: null: {NOT_ALL}")));
     } else {
-        of_schema.extend(rules::broken(schema, &object));
+        found.extend(rules::broken(schema, &schema::without_nulls(&object)));
     }
-    found.extend(of_schema);
     found
 }
 
@@ -207,24 +221,19 @@ fn without_metadata(object: &Value) -> Value {
 }
 
 fn metadata(object: &Value) -> Vec<Fault> {
-    let fault = |field: &str, message: String| Fault { field: field.into(), message, blocking: false };
-    let Some(metadata) = object.get("metadata").filter(|m| !m.is_null()) else {
-        return vec![fault("metadata.name", "Required value: name or generateName is required".into())];
-    };
+    let no_name = || Fault::blocking("metadata.name", "Required value: name or generateName is required");
+    let Some(metadata) = object.get("metadata").filter(|m| !m.is_null()) else { return vec![no_name()] };
     let mut unknown = Vec::new();
     let mut note = |path: serde_ignored::Path<'_>| unknown.push(format!("metadata.{path}"));
     if let Err(error) = serde_ignored::deserialize::<_, _, ObjectMeta>(metadata, &mut note) {
-        return vec![fault("metadata", error.to_string())];
+        return vec![Fault::new("metadata", error.to_string())];
     }
-    let mut found: Vec<Fault> = unknown
-        .into_iter()
-        .map(|field| fault(&field, format!("strict decoding error: unknown field {field:?}")))
-        .collect();
+    let strict =
+        |field: String| Fault::new(&field, format!("strict decoding error: unknown field {field:?}"));
+    let mut found: Vec<Fault> = unknown.into_iter().map(strict).collect();
     match (metadata.get("name").and_then(Value::as_str), metadata.get("generateName")) {
-        (None | Some(""), None) => {
-            found.push(fault("metadata.name", "Required value: name or generateName is required".into()));
-        }
-        (Some(name), _) if !subdomain(name) => found.push(fault(
+        (None | Some(""), None) => found.push(no_name()),
+        (Some(name), _) if !subdomain(name) => found.push(Fault::new(
             "metadata.name",
             format!(
                 "Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"

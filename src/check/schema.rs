@@ -6,6 +6,9 @@
 
 use serde_json::{Map, Value};
 
+/// The field of what is said of no field.
+pub const NOWHERE: &str = "<nil>";
+
 /// Something wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
@@ -18,11 +21,11 @@ pub struct Fault {
 }
 
 impl Fault {
-    fn new(field: &str, message: impl Into<String>) -> Self {
+    pub fn new(field: &str, message: impl Into<String>) -> Self {
         Self { field: field.to_owned(), message: message.into(), blocking: false }
     }
 
-    fn blocking(field: &str, message: impl Into<String>) -> Self {
+    pub fn blocking(field: &str, message: impl Into<String>) -> Self {
         Self { blocking: true, ..Self::new(field, message) }
     }
 }
@@ -91,20 +94,25 @@ pub fn defaulted(schema: &Value, value: &Value) -> Value {
     }
 }
 
+/// The object without what is null: to the rules that is not there.
+pub fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let there = fields.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(there.map(|(name, value)| (name.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        _ => value.clone(),
+    }
+}
+
 /// What is wrong with an object that has its defaults.
 pub fn faults(schema: &Value, value: &Value, path: &str) -> Vec<Fault> {
     let mut found = Vec::new();
     if value.is_null() && flag(schema, "nullable") {
         return found;
     }
-    let wanted = schema.get("type").and_then(Value::as_str).unwrap_or_default();
-    let is = kind(value);
-    let fits = wanted.is_empty() || wanted == is || (wanted == "number" && is == "integer");
-    if !fits {
-        let message = format!("Invalid value: {is:?}: {path} in body must be of type {wanted}: {is:?}");
-        found.push(Fault::blocking(path, message));
-        return found;
-    }
+    let fits = typed(schema, value, path, &mut found);
     if let Some(words) = schema.get("enum").and_then(Value::as_array)
         && !words.contains(value)
     {
@@ -113,6 +121,7 @@ pub fn faults(schema: &Value, value: &Value, path: &str) -> Vec<Fault> {
         found.push(Fault::blocking(path, message));
     }
     match value {
+        _ if !fits => {}
         Value::String(text) => string(schema, text, path, &mut found),
         Value::Number(number) => bounds(schema, number, path, &mut found),
         Value::Array(items) => list(schema, items, path, &mut found),
@@ -120,6 +129,32 @@ pub fn faults(schema: &Value, value: &Value, path: &str) -> Vec<Fault> {
         _ => {}
     }
     found
+}
+
+/// Whether a value is of the type that is wanted. What is said of a number with a format is the API
+/// server's own way.
+fn typed(schema: &Value, value: &Value, path: &str, found: &mut Vec<Fault>) -> bool {
+    let wanted = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    let is = kind(value);
+    if wanted.is_empty() || wanted == is || (wanted == "number" && is == "integer") {
+        return true;
+    }
+    let format =
+        schema.get("format").and_then(Value::as_str).filter(|_| !value.is_string() && !value.is_array());
+    let (wanted, is) = match format {
+        Some(format) if is == "number" => {
+            let message = format!(
+                "Invalid value: \"\": Checked value must be of type {wanted} with format {format} in {path}"
+            );
+            found.push(Fault::new(NOWHERE, message));
+            (format, "float64")
+        }
+        Some(format) => (format, ""),
+        None => (wanted, is),
+    };
+    let message = format!("Invalid value: {is:?}: {path} in body must be of type {wanted}: {is:?}");
+    found.push(Fault::blocking(path, message));
+    false
 }
 
 fn string(schema: &Value, text: &str, path: &str, found: &mut Vec<Fault>) {
@@ -177,11 +212,17 @@ fn list(schema: &Value, items: &[Value], path: &str, found: &mut Vec<Fault>) {
     }
     let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
     for (i, item) in items.iter().enumerate().filter(|_| keys.is_some()) {
+        if !item.is_object() {
+            let message = format!("Invalid value: {item}: must be an object for an array of list-type map");
+            found.push(Fault::new(&format!("{path}[{i}]"), message));
+            continue;
+        }
         let key = |item: &Value| -> Map<String, Value> {
             let names = keys.into_iter().flatten().filter_map(Value::as_str);
             names.filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))).collect()
         };
-        if items.iter().take(i).any(|other| key(other) == key(item)) {
+        // Of several equal ones only the second is told.
+        if items.iter().take(i).filter(|other| key(other) == key(item)).count() == 1 {
             let message = format!("Duplicate value: {}", Value::Object(key(item)));
             found.push(Fault::new(&format!("{path}[{i}]"), message));
         }

@@ -29,7 +29,11 @@ pub(super) fn one_line(error: &clap::Error, args: &[OsString], cli: &Command) ->
     };
     let from = variable(error, args).map_or_else(String::new, |name| format!(" (it comes from {name})"));
     // Where the subcommand is known, its own help is the one that says more.
-    let of = args.get(1).and_then(|a| cli.find_subcommand(a)).map_or("", |c| c.get_name());
+    let of = args
+        .get(1)
+        .filter(|a| *a != "help")
+        .and_then(|a| cli.find_subcommand(a))
+        .map_or("", |c| c.get_name());
     let of = if of.is_empty() { String::new() } else { format!(" {of}") };
     let name = cli.get_bin_name().unwrap_or("spillway");
     format!("spillway: {said}{from} ({name}{of} --help says more)")

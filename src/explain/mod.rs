@@ -127,8 +127,11 @@ pub fn explained(scaler: &ConsumerScaler, events: Result<Vec<Event>, String>, no
         meaning: meaning.unwrap_or("a newer Spillway knows what it means").to_owned(),
     };
     let decision = status.last_decision.clone();
-    // Where scaling is limited because of a dry run, the limits say so already.
-    let well = |c: &Condition| c.status == if c.type_ == "ScalingLimited" { "False" } else { "True" };
+    let well = |c: &Condition| match c.type_.as_str() {
+        // That a dry run writes nothing is as its owner wants it.
+        "ScalingLimited" => c.status == "False" || c.reason == "DryRun",
+        _ => c.status == "True",
+    };
     Explained {
         namespace: scaler.namespace().unwrap_or_default(),
         name: scaler.name_any(),

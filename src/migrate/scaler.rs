@@ -422,7 +422,7 @@ fn of_metadata(name: &str, value: &str) -> Option<String> {
             "is not needed: what each partition needs is what counts, not the sum of lag".to_owned()
         }
         "ensureEvenDistributionOfPartitions" if yes => {
-            "is not needed: only replica counts that change the most partitions of a consumer are asked for"
+            "is not needed: of the replica counts that leave the busiest consumer as many partitions, the smallest is asked for"
                 .to_owned()
         }
         "allowIdleConsumers"

@@ -65,6 +65,22 @@ fn kubeconfig(case: &Case, user: &str, namespace: &str) -> Result<String> {
     path.to_str().map(str::to_owned).context("a path that is not UTF-8")
 }
 
+/// The same, as kubectl finds it in the path.
+fn plugin(case: &Case, kubeconfig: &str) -> Result<()> {
+    let folder = case.bed.folder("explained")?;
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_spillway"), folder.join("kubectl-spillway"))?;
+    let kubectl = || {
+        let mut command = Command::new(case.bed.tools().kubectl());
+        command.env("PATH", &folder).env("KUBECONFIG", kubeconfig).env("HOME", &folder);
+        command
+    };
+    let output = kubectl().args(["spillway", "explain", "orders"]).output()?;
+    ensure!(output.status.success(), "{output:?}");
+    has(&String::from_utf8(output.stdout)?, &["explained/orders: KeepingUp\n"])?;
+    let output = kubectl().args(["spillway", "explain", "--frobnicate"]).output()?;
+    has(&String::from_utf8(output.stderr)?, &["(kubectl spillway explain --help says more)"])
+}
+
 #[test]
 fn explain_answers_from_status_and_events_with_the_rights_of_a_reader() {
     case("explained", &CALM, async |case: Case| {
@@ -111,6 +127,7 @@ fn explain_answers_from_status_and_events_with_the_rights_of_a_reader() {
         let (all, _) = ended(&["explain", "--kubeconfig", own, "-A"], 0)?;
         has(&all, &["explained/orders  ", "NAME "])?;
 
+        plugin(&case, &ann)?;
         let (_, line) = ended(&["explain", "--kubeconfig", &ann, "orrders"], 1)?;
         let none = "spillway: there is no ConsumerScaler orrders in namespace explained: `kubectl get csc -A` lists all there are\n";
         ensure!(line == none, "{line}");
@@ -173,7 +190,7 @@ fn check_says_what_kafka_says() {
         ensure!(out == said.concat(), "{out}");
         has(
             &err,
-            &["maxReplicas is 4, and 1 partitions can use 1", "spillway: 2 resources, nothing wrong\n"],
+            &["maxReplicas is 4, and 1 partition can use 1", "spillway: 2 resources, nothing wrong\n"],
         )?;
 
         // It is not, and then its value is given.

@@ -3,9 +3,9 @@
 //! It reads what the operator would read, and writes nothing.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use kube::ResourceExt as _;
 
 use super::{Found, Origin, Report};
@@ -16,25 +16,33 @@ use crate::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation, Sweep}
 use crate::reconcile;
 use crate::report::sentence::count;
 
-/// Time limit of one question.
-const LIMIT: Duration = Duration::from_secs(15);
+/// Time limit of one question: one to a Kafka that does not answer takes as long.
+const LIMIT: Duration = Duration::from_secs(8);
 /// Tries of a group: the first question to a new cluster can come before it knows its coordinators.
 const TRIES: u32 = 3;
 
 /// The settings of a connection in the files, or why there are none.
 type Settings = Result<ConnectionConfig, String>;
 
-/// Asks Kafka about every group, at `brokers` where they are given.
+/// What is asked of one cluster.
+#[derive(Default)]
+struct Asked<'a> {
+    connections: Vec<&'a Origin<KafkaConnection>>,
+    groups: Vec<(&'a Origin<ConsumerScaler>, &'a ConsumerGroup)>,
+}
+
+/// Asks Kafka about every group, at `brokers` where they are given: each cluster once.
 pub(super) async fn ask(found: &Found, brokers: &[String], report: &mut Report) {
     let secrets = Secrets::given(found.secrets.iter().cloned().map(in_clear));
     let mut named: BTreeMap<(String, String), Settings> = BTreeMap::new();
+    let mut clusters: Vec<(ConnectionConfig, Asked<'_>)> = Vec::new();
     for connection in &found.connections {
         let object = &connection.object;
         let key = (object.namespace().unwrap_or_default(), object.name_any());
         let settings = reconcile::settings(object.clone(), &secrets).await.map_err(|why| why.message);
         let settings = settings.map(|config| at(config, brokers));
         match &settings {
-            Ok(config) => reach(connection, config, report).await,
+            Ok(config) => of(&mut clusters, config).connections.push(connection),
             Err(why) => report.problems.push(connection.line(why)),
         }
         named.insert(key, settings);
@@ -42,13 +50,30 @@ pub(super) async fn ask(found: &Found, brokers: &[String], report: &mut Report) 
     for scaler in &found.scalers {
         for group in &scaler.object.spec.consumer_groups {
             match settings(scaler, group, &named, brokers) {
-                Ok(Some(config)) => one(scaler, group, &config, report).await,
-                // Told of the connection, or cannot be known.
+                Ok(Some(config)) => of(&mut clusters, &config).groups.push((scaler, group)),
+                // Told of the connection.
                 Ok(None) => {}
                 Err(why) => report.notes.push(scaler.line(why)),
             }
         }
     }
+    let swept = clusters
+        .iter()
+        .map(|(config, asked)| sweep(config, asked.groups.iter().map(|(_, g)| request(g)).collect()));
+    for (swept, (_, asked)) in join_all(swept).await.into_iter().zip(&clusters) {
+        tell(swept, asked, report);
+    }
+}
+
+fn of<'a, 'b>(
+    clusters: &'b mut Vec<(ConnectionConfig, Asked<'a>)>,
+    config: &ConnectionConfig,
+) -> &'b mut Asked<'a> {
+    let place = clusters.iter().position(|(known, _)| known == config).unwrap_or_else(|| {
+        clusters.push((config.clone(), Asked::default()));
+        clusters.len() - 1
+    });
+    &mut clusters[place].1
 }
 
 /// What a manifest gives in the clear, where the API server would have put it.
@@ -86,39 +111,8 @@ fn settings(
     }
 }
 
-/// Whether a connection works.
-async fn reach(connection: &Origin<KafkaConnection>, config: &ConnectionConfig, report: &mut Report) {
-    match sweep(config, Vec::new()).await {
-        Ok(Sweep { problem: Some(problem), .. }) => report.problems.push(connection.line(problem.message)),
-        Ok(Sweep { cluster, .. }) => {
-            let brokers = cluster.map_or(0, |c| c.brokers);
-            let brokers = if brokers == 1 { "1 broker".to_owned() } else { format!("{brokers} brokers") };
-            report.said.push(connection.line(format!("Kafka answers, {brokers}")));
-        }
-        Err(why) => report.problems.push(connection.line(why)),
-    }
-}
-
-async fn sweep(config: &ConnectionConfig, requests: Vec<GroupRequest>) -> Result<Sweep, String> {
-    let connection = Arc::new(Connection::open(config).map_err(|error| error.to_string())?);
-    let mut last = connection.sweep(requests.clone(), LIMIT).await;
-    for _ in 1..TRIES {
-        let fine = last.problem.is_none() && last.groups.iter().all(|g| g.problems.is_empty());
-        if fine {
-            break;
-        }
-        last = connection.sweep(requests.clone(), LIMIT).await;
-    }
-    Ok(last)
-}
-
-async fn one(
-    scaler: &Origin<ConsumerScaler>,
-    group: &ConsumerGroup,
-    config: &ConnectionConfig,
-    report: &mut Report,
-) {
-    let request = GroupRequest {
+fn request(group: &ConsumerGroup) -> GroupRequest {
+    GroupRequest {
         group: group.group.clone(),
         topics: group.topics.clone(),
         remembered: Vec::new(),
@@ -126,19 +120,42 @@ async fn one(
             IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,
             IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
         },
-    };
-    let swept = match sweep(config, vec![request]).await {
-        Ok(swept) => swept,
-        Err(why) => return report.problems.push(scaler.line(why)),
-    };
-    if let Some(problem) = swept.problem {
-        // A connection of its own has been told of already.
-        if group.connection.is_none() {
-            report.problems.push(scaler.line(problem.message));
-        }
-        return;
     }
-    for seen in &swept.groups {
+}
+
+async fn sweep(config: &ConnectionConfig, requests: Vec<GroupRequest>) -> Result<Sweep, String> {
+    let connection = Connection::open(config).map_err(|error| error.to_string())?;
+    let mut last = connection.sweep(requests.clone(), LIMIT).await;
+    for _ in 1..TRIES {
+        if last.problem.is_some() || last.groups.iter().all(|g| g.problems.is_empty()) {
+            break;
+        }
+        last = connection.sweep(requests.clone(), LIMIT).await;
+    }
+    Ok(last)
+}
+
+fn tell(swept: Result<Sweep, String>, asked: &Asked<'_>, report: &mut Report) {
+    let swept = swept.and_then(|swept| match swept.problem {
+        Some(problem) => Err(problem.message),
+        None => Ok(swept),
+    });
+    let swept = match swept {
+        Ok(swept) => swept,
+        Err(why) => {
+            report.problems.extend(asked.connections.iter().map(|connection| connection.line(&why)));
+            // Who names a connection of the files is told with it.
+            let alone =
+                asked.groups.iter().filter(|(_, g)| g.connection.is_none() || asked.connections.is_empty());
+            report.problems.extend(alone.map(|(scaler, _)| scaler.line(&why)));
+            return;
+        }
+    };
+    let brokers = swept.cluster.map_or(0, |c| c.brokers);
+    let brokers = if brokers == 1 { "1 broker".to_owned() } else { format!("{brokers} brokers") };
+    let answers = format!("Kafka answers, {brokers}");
+    report.said.extend(asked.connections.iter().map(|connection| connection.line(&answers)));
+    for (seen, (scaler, group)) in swept.groups.iter().zip(&asked.groups) {
         report.problems.extend(seen.problems.iter().map(|problem| scaler.line(problem)));
         if seen.problems.is_empty() {
             report.said.push(scaler.line(said(seen, group)));
@@ -185,9 +202,12 @@ fn notes(seen: &GroupObservation, scaler: &Origin<ConsumerScaler>, report: &mut 
     // The group with the most partitions says how many replicas can be used.
     if spec.consumer_groups.len() == 1 && usize::try_from(spec.max_replicas).is_ok_and(|max| max > usable) {
         report.notes.push(scaler.line(format!(
-            "maxReplicas is {}, and {} partitions can use {usable}: more are never asked for",
+            "maxReplicas is {}, and {} can use {usable}: more are never asked for",
             spec.max_replicas,
-            seen.partitions.len()
+            match seen.partitions.len() {
+                1 => "1 partition".to_owned(),
+                n => format!("{n} partitions"),
+            }
         )));
     }
 }
