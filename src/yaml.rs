@@ -15,6 +15,9 @@ const DEEPEST: usize = 100;
 /// Most values of one document, those that aliases repeat counted each time.
 const MOST: usize = 1_000_000;
 
+/// Longest text of somebody else's that is shown, in characters.
+const LONGEST_SAID: usize = 500;
+
 /// One document of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
@@ -72,6 +75,17 @@ pub fn documents(text: &str) -> Result<Vec<Document>, Problem> {
         }
     }
     Ok(all)
+}
+
+/// A text of somebody else's in one line that a terminal and a comment show as it is.
+pub fn one_line(text: &str) -> String {
+    let broken = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let mut line: String =
+        text.chars().take(LONGEST_SAID + 1).map(|c| if broken(c) { ' ' } else { c }).collect();
+    if line.chars().count() > LONGEST_SAID {
+        line = line.chars().take(LONGEST_SAID).collect::<String>() + "…";
+    }
+    line
 }
 
 fn told(error: &ScanError) -> Problem {
@@ -196,6 +210,9 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Value {
 
 /// A number as YAML 1.1 writes it: `10`, `0x1f`, `0o17`, `017`, `0b11`, `1_000`, `1.5`, `1e3`.
 fn number(text: &str) -> Option<Value> {
+    if text.trim_start_matches(['-', '+']).starts_with('_') {
+        return None;
+    }
     let plain = text.replace('_', "");
     let (sign, digits) = match plain.strip_prefix('-') {
         Some(rest) => (-1_i64, rest),
@@ -259,6 +276,7 @@ mod tests {
     #[case("-10", json!(-10))]
     #[case("1_000", json!(1000))]
     #[case("0x1f", json!(31))]
+    #[case("_1", json!("_1"))]
     #[case("017", json!(15))]
     #[case("0", json!(0))]
     #[case("1.5", json!(1.5))]

@@ -94,7 +94,8 @@ pub fn check(text: &str) -> Checked {
         Ok(documents) => documents,
         Err((line, message)) => {
             let (what, field) = (String::new(), String::new());
-            let problem = Problem { line, what, field, message, by: By::Client };
+            let line = line.min(text.split('\n').count());
+            let problem = Problem { line, what, field, message: yaml::one_line(&message), by: By::Client };
             return Checked { problems: vec![problem], ..Checked::default() };
         }
     };
@@ -111,6 +112,9 @@ pub fn check(text: &str) -> Checked {
             None => one(&mut checked, &document, document.value.clone(), ""),
         }
     }
+    // Where a text ends amid something, the parser may say that it was beyond.
+    let last = text.split('\n').count();
+    checked.problems.iter_mut().for_each(|p| p.line = p.line.min(last));
     checked.problems.sort_by_key(|p| p.line);
     checked
 }
@@ -120,7 +124,7 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
     let of = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (version, kind) = (of("apiVersion"), of("kind"));
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    let what = format!("{kind} {name:?}");
+    let what = yaml::one_line(&format!("{kind} {name:?}"));
     let line = document.line_of(if path.is_empty() { "apiVersion" } else { path });
     let begins = document.line_of(path).min(line);
     let mut tell = |by: By, field: &str, message: String| {
@@ -129,7 +133,8 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
             (path, field) => format!("{path}.{field}"),
         };
         let line = document.line_of(&plain(&object, &at));
-        checked.problems.push(Problem { line, what: what.clone(), field: field.to_owned(), message, by });
+        let (field, message) = (yaml::one_line(field), yaml::one_line(&message));
+        checked.problems.push(Problem { line, what: what.clone(), field, message, by });
     };
     if kind.is_empty() || version.is_empty() {
         let missing = if kind.is_empty() { "kind" } else { "apiVersion" };

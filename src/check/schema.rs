@@ -212,9 +212,11 @@ fn list(schema: &Value, items: &[Value], path: &str, found: &mut Vec<Fault>) {
     }
     let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
     for (i, item) in items.iter().enumerate().filter(|_| keys.is_some()) {
-        if !item.is_object() {
+        if !item.is_object() && !item.is_null() {
             let message = format!("Invalid value: {item}: must be an object for an array of list-type map");
             found.push(Fault::new(&format!("{path}[{i}]"), message));
+        }
+        if !item.is_object() {
             continue;
         }
         let key = |item: &Value| -> Map<String, Value> {

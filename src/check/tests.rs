@@ -32,6 +32,7 @@ fn what_is_fine_is_fine() {
 #[case("mode: on", &[
     "1: <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
     "10: spec.mode: Invalid value: \"boolean\": spec.mode in body must be of type string: \"boolean\"",
+    "10: spec.mode: Unsupported value: true: supported values: \"Active\", \"DryRun\", \"Paused\", \"PausedScaleDown\"",
 ])]
 #[case("objective: {maxdelay: 30s}", &["10: spec.objective.maxdelay: strict decoding error: unknown field \"spec.objective.maxdelay\""])]
 #[case("schedules: [{name: mornings, cron: '0 7', duration: 3h, minReplicas: 2}]", &["10: spec.schedules[mornings].cron: schedules[mornings].cron: \"0 7\" is not understood (Pattern must have 5 fields when seconds are disallowed.): write minute, hour, day of the month, month and day of the week, for instance \"0 7 * * 1-5\""])]

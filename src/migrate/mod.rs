@@ -89,7 +89,7 @@ impl Lines {
         for (depth, line, comment) in &self.0 {
             let _ = write!(out, "{:indent$}{line}", "", indent = depth * 2);
             if let Some(comment) = comment {
-                let _ = write!(out, " # {comment}");
+                let _ = write!(out, " # {}", yaml::one_line(comment));
             }
             out.push('\n');
         }
@@ -102,7 +102,15 @@ pub(crate) fn quoted(text: &str) -> String {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && yaml::documents(text).is_ok_and(|all| all.iter().all(|d| d.value == text));
-    if plain { text.to_owned() } else { Value::from(text).to_string() }
+    if plain {
+        return text.to_owned();
+    }
+    // What JSON lets stand and YAML does not.
+    let escaped = |c: char| match c {
+        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    Value::from(text).to_string().chars().map(escaped).collect()
 }
 
 /// Carries over what is in files: name and text of each.
@@ -111,13 +119,18 @@ pub fn migrate(files: &[(String, String)]) -> Migrated {
     let mut known = Known::default();
     let mut objects = Vec::new();
     for (file, text) in files {
-        let note = |line, message| Note { file: file.clone(), line, message };
+        let last = text.split('\n').count();
+        let note = |line: usize, message: String| Note {
+            file: file.clone(),
+            line: line.min(last),
+            message: yaml::one_line(&message),
+        };
         match yaml::documents(text) {
             Ok(documents) => {
                 for document in documents {
                     for object in items(&document) {
                         if let Err((bad, message)) =
-                            sort(&object, document.line, file, &mut known, &mut objects)
+                            sort(&object, document.line.min(last), file, &mut known, &mut objects)
                         {
                             let to = if bad { &mut made.problems } else { &mut made.notes };
                             to.push(note(document.line, message));
@@ -137,7 +150,7 @@ pub fn migrate(files: &[(String, String)]) -> Migrated {
                 made.remarks += remarks;
                 scalers += &text;
             }
-            Err(message) => made.notes.push(Note { file, line, message }),
+            Err(message) => made.notes.push(Note { file, line, message: yaml::one_line(&message) }),
         }
     }
     let (text, remarks) = connections.yaml();
@@ -255,10 +268,10 @@ impl Connections {
 fn head(out: &mut String, kind: &str, namespace: &str, name: &str, title: &str, remarks: &[String]) {
     out.push_str("---\n");
     if !title.is_empty() {
-        let _ = writeln!(out, "# {title}");
+        let _ = writeln!(out, "# {}", yaml::one_line(title));
     }
     for remark in remarks {
-        let _ = writeln!(out, "# - {remark}");
+        let _ = writeln!(out, "# - {}", yaml::one_line(remark));
     }
     let _ = write!(
         out,

@@ -359,7 +359,7 @@ impl Making<'_> {
             "These are Spillway's defaults, not KEDA's behaviour. Choose them: how late may a message be, and how".to_owned(),
             "soon must a backlog be gone? `spillway simulate` shows what comes of it.".to_owned(),
         ] {
-            lines.add(1, &format!("# {comment}"), None);
+            lines.add(1, &format!("# {}", crate::yaml::one_line(&comment)), None);
         }
         lines.add(1, "objective:", None);
         lines.add(2, "maxDelay: 60s", None);

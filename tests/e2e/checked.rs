@@ -19,7 +19,7 @@ use super::harness::{CALM, Case, case};
 
 /// Objects tried at a time.
 const AT_ONCE: usize = 8;
-/// Where the examples for KEDA are, and those that need what is not there yet.
+/// The examples for KEDA (`tests/keda`). `tokens` is taken once a KafkaConnection has OAUTHBEARER and AWS_MSK_IAM.
 const KEDA: [&str; 3] = ["plain", "everything", "logins"];
 
 /// A field and what is said of it.
@@ -235,6 +235,34 @@ fn check_says_of_every_mistake_what_the_api_server_says() {
         }
         ensure!(differ.is_empty(), "{} of {} differ:\n{}", differ.len(), tried.len(), differ.join("\n"));
         ensure!(refused > 200, "only {refused} of {} were refused", tried.len());
+        Ok(())
+    });
+}
+
+/// Scalars that clients of Kubernetes read in ways of their own.
+const SCALARS: &str = "[yes, y, on, ON, No, n, off, true, True, ~, null, Null, '', 'on', 017, 0o17, 0x1F, 0b11, 1_000,
+  +12, -0x1f, 08, 1.5, 3.0, 1e3, .5, 5., -1.5e-3, 1e, 0, -0, 12e03, 2024-01-01, 1:30, 30s, a b, !!str 12, =, <, .,
+  99999999999999999999, 9223372036854775807, 0.1, 1__0, 0x, 0b2, 1.2.3, '1', null1, _1]";
+
+#[test]
+fn scalars_are_read_as_kubectl_reads_them() {
+    case("scalars", &CALM, async |case: Case| {
+        let yaml = format!(
+            "apiVersion: spillway.dev/v1alpha1\nkind: ConsumerScaler\nmetadata: {{name: a, namespace: scalars}}\nscalars: {SCALARS}\n"
+        );
+        let path = case.bed.folder("scalars")?.join("scalars.yaml");
+        std::fs::write(&path, &yaml)?;
+        let Some(path) = path.to_str() else { bail!("a path that is not UTF-8") };
+        let flags = ["create", "--dry-run=client", "--validate=false", "-o", "json", "-f", path];
+        let theirs: Value = serde_json::from_str(&case.bed.kubectl(&flags).await?)?;
+        let ours =
+            spillway::yaml::documents(&yaml).map_err(|(line, what)| anyhow::anyhow!("{line}: {what}"))?;
+        let empty = Vec::new();
+        let (theirs, ours) = (theirs["scalars"].as_array(), ours[0].value["scalars"].as_array());
+        let (theirs, ours) = (theirs.unwrap_or(&empty), ours.unwrap_or(&empty));
+        ensure!(theirs.len() > 40 && theirs.len() == ours.len(), "{theirs:?}\n{ours:?}");
+        let differ: Vec<_> = theirs.iter().zip(ours).filter(|(a, b)| a != b).collect();
+        ensure!(differ.is_empty(), "kubectl's and ours: {differ:?}");
         Ok(())
     });
 }
