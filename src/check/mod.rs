@@ -127,12 +127,16 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
     let what = yaml::one_line(&format!("{kind} {name:?}"));
     let line = document.line_of(if path.is_empty() { "apiVersion" } else { path });
     let begins = document.line_of(path).min(line);
+    let line_at = |field: &str| {
+        let at = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+        document.line_of(&plain(&object, &at))
+    };
     let mut tell = |by: By, field: &str, message: String| {
-        let at = match (path, field) {
-            ("", field) => field.to_owned(),
-            (path, field) => format!("{path}.{field}"),
+        let line = match field {
+            // It is said after everything else of the object.
+            schema::NOWHERE => checked.problems.last().map_or(line, |p| p.line),
+            _ => line_at(field),
         };
-        let line = document.line_of(&plain(&object, &at));
         let (field, message) = (yaml::one_line(field), yaml::one_line(&message));
         checked.problems.push(Problem { line, what: what.clone(), field, message, by });
     };
@@ -168,7 +172,12 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
     }
     let found = faults(schema, &object);
     let fine = found.is_empty();
-    found.into_iter().for_each(|fault| tell(By::ApiServer, &fault.field, fault.message));
+    let mut found: Vec<(usize, Fault)> = found
+        .into_iter()
+        .map(|fault| (if fault.field == schema::NOWHERE { usize::MAX } else { line_at(&fault.field) }, fault))
+        .collect();
+    found.sort_by_key(|(line, _)| *line);
+    found.into_iter().for_each(|(_, fault)| tell(By::ApiServer, &fault.field, fault.message));
     if !fine {
         return;
     }
@@ -272,8 +281,8 @@ fn plain(object: &Value, field: &str) -> String {
     place.map_or_else(|| field.to_owned(), |i| format!("{before}schedules[{i}]{after}"))
 }
 
-static SCALER: LazyLock<Value> = LazyLock::new(|| schema_of::<ConsumerScaler>());
-static CONNECTION: LazyLock<Value> = LazyLock::new(|| schema_of::<KafkaConnection>());
+static SCALER: LazyLock<Value> = LazyLock::new(schema_of::<ConsumerScaler>);
+static CONNECTION: LazyLock<Value> = LazyLock::new(schema_of::<KafkaConnection>);
 
 fn schema_of<K: kube::CustomResourceExt>() -> Value {
     let definition = serde_json::to_value(K::crd()).expect("a definition derived from a type is JSON");

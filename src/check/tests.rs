@@ -30,9 +30,9 @@ fn what_is_fine_is_fine() {
 #[case("objective: {maxDelay: soon}", &["10: spec.objective.maxDelay: Invalid value: \"soon\": not a duration: write for instance 30s, 10m or 1h30m"])]
 #[case("objective: {maxDelay: 500ms}", &["10: spec.objective.maxDelay: Invalid value: \"500ms\": maxDelay must be between 1s and 168h"])]
 #[case("mode: on", &[
-    "1: <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
     "10: spec.mode: Invalid value: \"boolean\": spec.mode in body must be of type string: \"boolean\"",
     "10: spec.mode: Unsupported value: true: supported values: \"Active\", \"DryRun\", \"Paused\", \"PausedScaleDown\"",
+    "10: <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
 ])]
 #[case("objective: {maxdelay: 30s}", &["10: spec.objective.maxdelay: strict decoding error: unknown field \"spec.objective.maxdelay\""])]
 #[case("schedules: [{name: mornings, cron: '0 7', duration: 3h, minReplicas: 2}]", &["10: spec.schedules[mornings].cron: schedules[mornings].cron: \"0 7\" is not understood (Pattern must have 5 fields when seconds are disallowed.): write minute, hour, day of the month, month and day of the week, for instance \"0 7 * * 1-5\""])]

@@ -106,14 +106,15 @@ impl Line {
         let what = if self.what.is_empty() { String::new() } else { format!(" {}:", self.what) };
         // The operator's own words begin with the field already.
         let short = self.field.strip_prefix("spec.").unwrap_or(&self.field);
-        let field = match self.field.as_str() {
-            "" => String::new(),
-            _ if self.message.starts_with(short) || self.message.starts_with("strict decoding") => {
-                String::new()
+        let (field, message) = match (self.field.as_str(), self.message.as_str()) {
+            ("", message) => (String::new(), message),
+            ("<nil>", message) => (String::new(), message.trim_start_matches("Invalid value: null: ")),
+            (_, message) if message.starts_with(short) || message.starts_with("strict decoding") => {
+                (String::new(), message)
             }
-            field => format!(" {field}:"),
+            (field, message) => (format!(" {field}:"), message),
         };
-        format!("{}:{}:{what}{field} {}\n", self.file, self.line, self.message)
+        format!("{}:{}:{what}{field} {message}\n", self.file, self.line)
     }
 }
 
