@@ -91,7 +91,8 @@ async fn tell(args: &Explain) -> anyhow::Result<String> {
     let now = || jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
     let paint = Paint(coloured(&std::io::stdout()));
     let Some((of_name, name)) = &args.name else {
-        let scalers = look.scalers((!args.all_namespaces).then_some(namespace.as_str())).await?;
+        let (scalers, bad) = look.scalers((!args.all_namespaces).then_some(namespace.as_str())).await?;
+        bad.iter().for_each(|line| eprintln!("spillway: {line}"));
         let all: Vec<Explained> = scalers.iter().map(|s| explained(s, Ok(Vec::new()), now())).collect();
         return match args.output {
             Format::Text if all.is_empty() && args.all_namespaces => {

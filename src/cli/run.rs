@@ -15,7 +15,10 @@ pub(super) const ALSO_READ: &str = "\
 Also read from the environment:
   POD_NAME       Name of this operator in the Lease. Default: spillway, host name and process id
   POD_NAMESPACE  The operator's own namespace
-  KUBECONFIG     How to reach the API server, when not run in a pod";
+  KUBECONFIG     How to reach the API server, when not run in a pod
+
+Example:
+  spillway run --watch-namespaces shop,billing --log-format text";
 
 /// Settings of the operator.
 #[derive(Args, Debug)]

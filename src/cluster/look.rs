@@ -8,10 +8,23 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{DeserializeGuard, error_boundary::InvalidObject};
 use kube::{Api, Client, Config};
 
 use super::{CallError, LIMIT, within};
 use crate::api::ConsumerScaler;
+
+/// One that cannot be read must not hide the others.
+type Guarded = DeserializeGuard<ConsumerScaler>;
+
+fn unreadable(bad: &InvalidObject) -> String {
+    let of = |name: &Option<String>| name.clone().unwrap_or_default();
+    let (namespace, name) = (of(&bad.metadata.namespace), of(&bad.metadata.name));
+    format!(
+        "ConsumerScaler {namespace}/{name} is not one that this version reads: {}. `kubectl get csc {name} -n {namespace} -o yaml | spillway check -` says more",
+        bad.error
+    )
+}
 
 /// A cluster as a person reaches it.
 pub struct Look {
@@ -59,27 +72,40 @@ impl Look {
     /// # Errors
     /// When there is none, or it may not be read.
     pub async fn scaler(&self, namespace: &str, name: &str) -> Result<ConsumerScaler> {
-        let api: Api<ConsumerScaler> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Guarded> = Api::namespaced(self.client.clone(), namespace);
         match within(api.get(name)).await {
-            Ok(scaler) => Ok(scaler),
-            Err(error) if error.code() == Some(404) && self.installed(&error) => bail!(
-                "there is no ConsumerScaler {name} in namespace {namespace}: `kubectl get csc -A` lists all there are"
-            ),
+            Ok(DeserializeGuard(Ok(scaler))) => Ok(scaler),
+            Ok(DeserializeGuard(Err(bad))) => bail!("{}", unreadable(&bad)),
+            Err(CallError::Api { code: 404, message })
+                if message.contains(&format!("{name:?} not found")) =>
+            {
+                bail!(
+                    "there is no ConsumerScaler {name} in namespace {namespace}: `kubectl get csc -A` lists all there are"
+                )
+            }
             Err(error) => Err(self.told(error, "get")),
         }
     }
 
-    /// The scalers of a namespace, or all.
+    /// The scalers of a namespace, or all; and what is wrong with those that cannot be read.
     ///
     /// # Errors
     /// When they may not be listed.
-    pub async fn scalers(&self, namespace: Option<&str>) -> Result<Vec<ConsumerScaler>> {
-        let api: Api<ConsumerScaler> = match namespace {
+    pub async fn scalers(&self, namespace: Option<&str>) -> Result<(Vec<ConsumerScaler>, Vec<String>)> {
+        let api: Api<Guarded> = match namespace {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        let list = within(api.list(&ListParams::default())).await;
-        list.map(|list| list.items).map_err(|error| self.told(error, "list"))
+        let list =
+            within(api.list(&ListParams::default())).await.map_err(|error| self.told(error, "list"))?;
+        let (mut scalers, mut bad) = (Vec::new(), Vec::new());
+        for item in list.items {
+            match item.0 {
+                Ok(scaler) => scalers.push(scaler),
+                Err(error) => bad.push(unreadable(&error)),
+            }
+        }
+        Ok((scalers, bad))
     }
 
     /// The events about a scaler.
@@ -103,11 +129,6 @@ impl Look {
             }
             Err(error) => Err(error.to_string()),
         }
-    }
-
-    /// Whether the answer is about the object, and not about the kind.
-    fn installed(&self, error: &CallError) -> bool {
-        matches!(error, CallError::Api { message, .. } if message.contains("not found"))
     }
 
     fn told(&self, error: CallError, verb: &str) -> anyhow::Error {

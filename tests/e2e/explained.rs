@@ -56,11 +56,17 @@ fn has(text: &str, all: &[&str]) -> Result<()> {
 
 /// The kubeconfig of the bed for somebody else.
 fn kubeconfig(case: &Case, user: &str, namespace: &str) -> Result<String> {
+    changed_kubeconfig(case, user, |config| {
+        config["users"][0]["user"]["as"] = user.into();
+        config["contexts"][0]["context"]["namespace"] = namespace.into();
+    })
+}
+
+fn changed_kubeconfig(case: &Case, name: &str, change: impl Fn(&mut Value)) -> Result<String> {
     let own = std::fs::read_to_string(case.bed.plane().kubeconfig())?;
     let mut config: Value = serde_yaml::from_str(&own)?;
-    config["users"][0]["user"]["as"] = user.into();
-    config["contexts"][0]["context"]["namespace"] = namespace.into();
-    let path = case.bed.folder("explained")?.join(format!("{user}.yaml"));
+    change(&mut config);
+    let path = case.bed.folder("explained")?.join(format!("{name}.yaml"));
     std::fs::write(&path, serde_yaml::to_string(&config)?)?;
     path.to_str().map(str::to_owned).context("a path that is not UTF-8")
 }
@@ -157,6 +163,21 @@ fn explain_answers_from_status_and_events_with_the_rights_of_a_reader() {
             )
         })
         .await?;
+        // An API server that knows no such kind: below this path it knows none at all.
+        let elsewhere = changed_kubeconfig(&case, "elsewhere", |config| {
+            let server = &mut config["clusters"][0]["cluster"]["server"];
+            *server = format!("{}/nowhere", server.as_str().unwrap_or_default()).into();
+        })?;
+        let (_, line) = ended(&["explain", "--kubeconfig", &elsewhere, "explained/orders"], 1)?;
+        has(
+            &line,
+            &["knows no ConsumerScaler: install Spillway's definitions, or choose another --context"],
+        )?;
+        // What kubectl prints of one that is there is fine, too.
+        let object = case.bed.kubectl(&["get", "csc", "orders", "-n", ns, "-o", "yaml"]).await?;
+        let path = case.bed.folder("explained")?.join("orders.yaml");
+        std::fs::write(&path, object)?;
+        ended(&["check", path.to_str().context("a path that is not UTF-8")?], 0)?;
         let (_, line) = ended(&["explain", "--kubeconfig", own, "--context", "nowhere", "orders"], 1)?;
         has(&line, &["nowhere"])
     });
