@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::api::{ConsumerScaler, DecisionReport, Mode, Objective};
 use crate::decide::{Learnt, Time};
-use crate::report::words;
+use crate::report::meaning;
 
 pub use text::{Paint, list, text};
 
@@ -147,8 +147,8 @@ pub fn explained(scaler: &ConsumerScaler, events: Result<Vec<Event>, String>, no
             min: spec.min_replicas,
             max: spec.max_replicas,
         },
-        rule: decision.as_ref().map(|d| word(&d.rule, words::rule(&d.rule))),
-        limits: decision.iter().flat_map(|d| &d.limits).map(|l| word(l, words::limit(l))).collect(),
+        rule: decision.as_ref().map(|d| word(&d.rule, meaning::rule(&d.rule))),
+        limits: decision.iter().flat_map(|d| &d.limits).map(|l| word(l, meaning::limit(l))).collect(),
         conditions: status.conditions.iter().filter(|c| !well(c)).cloned().collect(),
         state: status.state,
         message: status.message,

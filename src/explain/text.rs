@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use super::Explained;
 use crate::api::Mode;
+use crate::report::meaning::{Mood, mood};
 use crate::report::sentence::{count, rate, span};
-use crate::report::words::{Mood, mood};
 
 /// Whether there are colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

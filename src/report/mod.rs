@@ -2,11 +2,11 @@
 //!
 //! Everything here is made from a `Decision`; nothing decides, nothing talks to a server.
 
+pub mod meaning;
 pub mod metrics;
 pub mod sentence;
 #[cfg(test)]
 mod sentences;
 pub mod status;
-pub mod words;
 
 pub use metrics::{Look, Metrics, ScalerKey};
