@@ -15,7 +15,12 @@ fn sources(under: &str) -> Vec<(PathBuf, String)> {
         }
     }
     let mut out = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(under), &mut out);
+    let under_root = Path::new(env!("CARGO_MANIFEST_DIR")).join(under);
+    if under_root.is_file() {
+        let text = std::fs::read_to_string(&under_root).expect("source is UTF-8");
+        return vec![(under_root, text)];
+    }
+    walk(&under_root, &mut out);
     assert!(!out.is_empty(), "no sources under {under}");
     out
 }
@@ -85,6 +90,37 @@ fn reporting_decides_nothing_and_talks_to_nobody() {
         naming("src/report", &["kube::Client", "rdkafka", "tokio::", "crate::kafka", "crate::cluster"]),
         "report is pure",
     );
+}
+
+#[test]
+fn what_is_checked_carried_over_and_explained_are_values() {
+    for module in ["src/check", "src/migrate", "src/explain", "src/yaml.rs"] {
+        let words = [
+            "kube::Client",
+            "rdkafka",
+            "tokio",
+            "crate::kafka",
+            "crate::cluster",
+            "crate::reconcile",
+            "crate::cli",
+            "std::fs",
+            "std::io",
+            "std::env",
+            "SystemTime",
+            "Instant",
+        ];
+        let found: Vec<String> =
+            naming(module, &words).into_iter().filter(|line| !line.contains("/tests.rs:")).collect();
+        none(found, "files, servers and the clock are the command's");
+    }
+    let under =
+        ["src/api", "src/decide", "src/kafka", "src/cluster", "src/report", "src/reconcile", "src/simulate"];
+    for module in under {
+        none(
+            naming(module, &["crate::cli", "crate::check", "crate::migrate", "crate::explain"]),
+            "nothing below the command line knows it",
+        );
+    }
 }
 
 #[test]

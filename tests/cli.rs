@@ -39,6 +39,13 @@ fn printed(output: &Output) -> String {
 #[case(&["run"], &[("SPILLWAY_LOG_FORMAT", "xml")], "spillway: invalid value 'xml' for '--log-format <FORMAT>' [possible values: json, text] (it comes from SPILLWAY_LOG_FORMAT) (spillway run --help says more)")]
 #[case(&["run", "--log-level", "verbose"], &[], "spillway: invalid value 'verbose' for '--log-level <FILTER>': write error, warn, info, debug or trace, or a filter such as info,spillway=debug (spillway run --help says more)")]
 #[case(&["simulate"], &[], "spillway: the following required arguments were not provided: --policy <FILE> <--scenario <NAME>|--trace <FILE>|--list-scenarios> (spillway simulate --help says more)")]
+#[case(&["explain", "a/b/c"], &[], "spillway: invalid value 'a/b/c' for '[NAME]': write NAME or NAMESPACE/NAME (spillway explain --help says more)")]
+#[case(&["explain", "-n", "a", "b/c"], &[], "spillway: the name says namespace b and --namespace says a: leave one out")]
+#[case(&["check"], &[], "spillway: the following required arguments were not provided: <FILE>... (spillway check --help says more)")]
+#[case(&["check", "/no/such/file"], &[], "spillway: /no/such/file: cannot be read: No such file or directory (os error 2)")]
+#[case(&["check", "--brokers", "kafka", "x"], &[], "spillway: invalid value 'kafka' for '--brokers <HOST:PORT>': not a broker address: write host:port, for instance kafka-0:9092, one list entry a broker (spillway check --help says more)")]
+#[case(&["check", "--secret", "a=b", "x"], &[], "spillway: invalid value 'a=b' for '--secret <NAME/KEY=FILE>': write NAME/KEY=FILE, for instance spillway-kafka/password=password.txt (spillway check --help says more)")]
+#[case(&["migrate", "/no/such/file"], &[], "spillway: /no/such/file: cannot be read: No such file or directory (os error 2)")]
 #[case(&["help", "frobnicate"], &[], "spillway: unrecognized subcommand 'frobnicate' (spillway --help says more)")]
 #[case(&["run", "--log-level", "lots=of=it"], &[], "spillway: invalid value 'lots=of=it' for '--log-level <FILTER>': write error, warn, info, debug or trace, or a filter such as info,spillway=debug (spillway run --help says more)")]
 #[case(&["run", "--lease-duration=99999999999999999999999h"], &[], "spillway: invalid value '99999999999999999999999h' for '--lease-duration <DURATION>': \"99999999999999999999999h\" is too long: write a duration such as 30s (spillway run --help says more)")]
@@ -68,9 +75,13 @@ fn without_a_cluster_it_says_so_in_one_line_and_exits_with_1() {
 fn the_help_shows_every_setting_with_its_variable_and_default() {
     let help = printed(&spillway(&["--help"], &[]));
     for line in [
-        "  run       Run the operator\n",
-        "  crd       Print the custom resource",
-        "  simulate  Try a policy",
+        "  run         Run the operator\n",
+        "  explain     Tell why a scaler has",
+        "  check       Check resources before",
+        "  simulate    Try a policy",
+        "  migrate     Make ConsumerScalers of KEDA's",
+        "  crd         Print the custom resource",
+        "  completion  Print a script",
     ] {
         assert!(help.contains(line), "{help}");
     }
@@ -253,4 +264,119 @@ fn a_simulation_called_wrongly_exits_with_2(#[case] args: &[&str], #[case] expec
     let (code, line) = failed(&spillway(args, &[]));
     assert_eq!(code, 2, "{line}");
     assert!(line.contains(expected), "{line}");
+}
+
+#[test]
+fn check_tells_what_is_wrong_and_where() {
+    let files = Files::new("check");
+    let spec = SPEC.replace('\n', "\n  ");
+    let resource = |spec: &str| {
+        format!(
+            "apiVersion: spillway.dev/v1alpha1\nkind: ConsumerScaler\nmetadata: {{name: orders}}\nspec:\n  {spec}"
+        )
+    };
+    let other = "\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: orders}\n";
+    let fine = files.write("fine.yaml", resource(&spec) + other);
+    let output = spillway(&["check", &fine], &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert_eq!(
+        stderr,
+        format!(
+            "spillway: {fine}:11: Deployment \"orders\": it is no resource of Spillway, and was not looked at\nspillway: 1 resource, nothing wrong\n"
+        )
+    );
+    let bad = files.write("bad.yaml", resource(&spec.replace("24", "many")));
+    let output = spillway(&["check", &bad], &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let said = "Invalid value: \"string\": spec.maxReplicas in body must be of type integer: \"string\"";
+    assert!(
+        stdout.contains(&format!("{bad}:6: ConsumerScaler \"orders\": spec.maxReplicas: {said}\n")),
+        "{stdout}"
+    );
+    let output = spillway(&["check", "-o", "json", &bad, &fine], &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(json["checked"], 1);
+    let problem = json["problems"].as_array().and_then(|all| all.iter().find(|p| p["line"] == 6));
+    assert_eq!(problem.expect("the problem is told")["message"], said);
+    // A folder, and a file twice: two active scalers on one workload fight.
+    let output = spillway(&["check", files.0.to_str().expect("its path is UTF-8")], &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let twice = files.write(
+        "twice.yaml",
+        resource(&spec) + "\n---\n" + &resource(&spec).replace("name: orders}\nspec", "name: again}\nspec"),
+    );
+    let output = spillway(&["check", &twice], &[]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("scales Deployment orders already, and two would fight"), "{stdout}");
+    let examples = spillway(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples")], &[]);
+    assert!(examples.status.success() && examples.stdout.is_empty(), "{examples:?}");
+    let nothing = files.write("nothing.yaml", "kind: List\napiVersion: v1\nitems: []\n");
+    let (code, line) = failed(&spillway(&["check", &nothing], &[]));
+    assert_eq!(
+        (code, line.as_str()),
+        (2, "spillway: there is no ConsumerScaler and no KafkaConnection in these files")
+    );
+}
+
+#[test]
+fn what_migrate_prints_passes_check() {
+    let files = Files::new("migrate");
+    let keda = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keda");
+    for name in ["plain", "everything", "logins", "tokens"] {
+        let output = spillway(&["migrate", &format!("{keda}/{name}.yaml")], &[]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{output:?}");
+        assert!(stderr.ends_with("; choose maxDelay and recoverWithin\n"), "{stderr}");
+        let made = files.write(&format!("{name}.yaml"), &output.stdout);
+        let checked = spillway(&["check", &made], &[]);
+        assert!(checked.status.success(), "{checked:?}\n{}", String::from_utf8_lossy(&output.stdout));
+    }
+    let output = spillway(&["migrate", "-o", "json", &format!("{keda}/logins.yaml")], &[]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    assert_eq!(json["resources"].as_array().map(Vec::len), Some(5), "{json:#}");
+    assert_eq!(json["notes"].as_array().map(Vec::len), Some(2), "{json:#}");
+    let none = files.write("none.yaml", "kind: ConfigMap\napiVersion: v1\n");
+    let output = spillway(&["migrate", &none], &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn as_a_plugin_of_kubectl_it_is_called_so() {
+    use std::os::unix::process::CommandExt as _;
+    let called = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spillway"));
+        command.arg0("/usr/local/bin/kubectl-spillway").args(args).output().expect("the program can be run")
+    };
+    let help = printed(&called(&["explain", "--help"]));
+    assert!(help.contains("Usage: kubectl spillway explain [OPTIONS] [NAME]"), "{help}");
+    assert!(help.contains("\n  kubectl spillway explain shop/orders\n"), "{help}");
+    let (code, line) = failed(&called(&["explain", "--frobnicate"]));
+    assert_eq!(code, 2);
+    assert!(line.ends_with("(kubectl spillway explain --help says more)"), "{line}");
+}
+
+#[rstest]
+#[case("bash", "complete -F _spillway")]
+#[case("zsh", "#compdef spillway")]
+#[case("fish", "complete -c spillway")]
+fn a_shell_can_complete_it(#[case] shell: &str, #[case] expected: &str) {
+    let script = printed(&spillway(&["completion", shell], &[]));
+    assert!(script.contains(expected) && script.contains("explain"), "{script}");
+}
+
+#[test]
+fn without_a_cluster_explain_says_so_in_one_line() {
+    let (code, line) = failed(&spillway(&["explain", "shop/orders"], &[]));
+    assert_eq!(code, 1, "{line}");
+    assert!(
+        line.starts_with("spillway: no Kubernetes API server: set KUBECONFIG, or give --kubeconfig"),
+        "{line}"
+    );
+    let (code, line) = failed(&spillway(&["explain", "--kubeconfig", "/no/such/file", "shop/orders"], &[]));
+    assert_eq!(code, 1, "{line}");
+    assert!(line.starts_with("spillway: /no/such/file cannot be used: "), "{line}");
 }

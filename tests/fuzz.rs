@@ -1,4 +1,4 @@
-//! The readers of policies and traces against input that nobody wrote in good faith.
+//! The readers of policies, traces and resources against input that nobody wrote in good faith.
 //!
 //! Valid examples are mutated, and hostile ones are made up: whatever comes, a reader answers soon,
 //! and what it refuses it refuses in one line that names a line of the input. Two seconds each in
@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use spillway::check::check;
+use spillway::migrate::migrate;
 use spillway::simulate::{input, trace};
+use spillway::yaml;
 
 /// Longest that reading may take, even in a build that is not optimised.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -27,6 +30,14 @@ const TRACES: [&str; 3] = [
     "seconds,rate\n0,1\n60,2.5\n120,1e3\n",
     "\u{feff}# from a spreadsheet\r\nSeconds, Rate\r\n10,0\r\n# gap\r\n70,12\r\n",
     "# c\n\nseconds,rate\n1700000000,10\n1700000060,20\n1700000120,0\n",
+];
+const RESOURCES: [&str; 6] = [
+    include_str!("../deploy/examples/consumerscaler.yaml"),
+    include_str!("../deploy/examples/kafkaconnection.yaml"),
+    include_str!("keda/plain.yaml"),
+    include_str!("keda/everything.yaml"),
+    include_str!("keda/logins.yaml"),
+    include_str!("keda/tokens.yaml"),
 ];
 /// What numbers, structure and encodings go wrong at.
 const PIECES: [&str; 34] = [
@@ -85,6 +96,22 @@ fn traffic(text: &str) {
             assert!(traffic.scaled_to(1e6).peak().is_finite());
         }
         Err(error) => refused(error.line, &error.what, text.lines().count().max(1)),
+    }
+}
+
+fn resources(text: &str) {
+    let lines = text.split('\n').count();
+    for problem in check(text).problems {
+        let said = format!("{}{}{}", problem.what, problem.field, problem.message);
+        assert!(!said.chars().any(char::is_control), "{said:?}");
+        assert!(!problem.message.trim().is_empty() && problem.message.chars().count() <= MESSAGE, "{said}");
+        assert!((1..=lines).contains(&problem.line), "line {} of {lines}: {said}", problem.line);
+    }
+    let made = migrate(&[("f".to_owned(), text.to_owned())]);
+    made.problems.iter().chain(&made.notes).for_each(|n| refused(n.line, &n.message, lines));
+    match yaml::documents(&made.yaml) {
+        Ok(all) => assert!(all.len() >= made.scalers, "{}", made.yaml),
+        Err((line, what)) => panic!("line {line}: {what}:\n{}", made.yaml),
     }
 }
 
@@ -179,6 +206,12 @@ fn traces_mutated() {
 }
 
 #[test]
+fn resources_mutated() {
+    RESOURCES.iter().for_each(|seed| read(resources, seed));
+    fuzz(resources, &RESOURCES);
+}
+
+#[test]
 fn hostile_policies() {
     let laughs: String =
         (1..30).map(|n| format!("l{n}: &l{n} [{}]\n", vec![format!("*l{}", n - 1); 10].join(","))).collect();
@@ -202,6 +235,7 @@ fn hostile_policies() {
         "\0".to_owned(),
     ] {
         read(policy, &text);
+        read(resources, &text);
     }
     assert!(input::policy(&valid.replace('\n', "\r\n"), 5.0).is_ok());
     assert!(input::policy(&format!("\u{feff}{valid}"), 5.0).is_ok());

@@ -8,6 +8,7 @@ pub mod conflict;
 pub mod events;
 pub mod http;
 pub mod lease;
+pub mod look;
 pub mod page;
 pub mod scale;
 pub mod secrets;

@@ -43,6 +43,11 @@ pub enum SecretError {
         "key {1:?} of Secret {0:?} is not UTF-8 text: store the password, user name or PEM itself (not a keystore)"
     )]
     NotText(String, String),
+    /// It is not among those given.
+    #[error(
+        "Secret {0:?} of namespace {1:?} is not among the files: give its manifest, too, or --secret {0}/{2}=FILE"
+    )]
+    NotGiven(String, String, String),
     /// Not allowed to read it.
     #[error("not allowed to read Secret {0:?} in namespace {1}: list it in the chart's rbac.secretNames")]
     Forbidden(String, String),
@@ -55,7 +60,7 @@ impl SecretError {
     /// One CamelCase word.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NotFound(..) => "SecretNotFound",
+            Self::NotFound(..) | Self::NotGiven(..) => "SecretNotFound",
             Self::NoKey { .. } => "SecretKeyNotFound",
             Self::NotText(..) => "SecretNotText",
             Self::Forbidden(..) => "SecretForbidden",
@@ -68,14 +73,25 @@ type Kept = (Instant, Result<Arc<Secret>, SecretError>);
 
 /// Reads Secrets.
 pub struct Secrets {
-    client: Client,
+    /// `None`: there are only those given.
+    client: Option<Client>,
     kept: Mutex<HashMap<(String, String), Kept>>,
 }
 
 impl Secrets {
     /// A reader with an empty memory.
     pub fn new(client: Client) -> Self {
-        Self { client, kept: Mutex::default() }
+        Self { client: Some(client), kept: Mutex::default() }
+    }
+
+    /// Those given, and no others: without a cluster.
+    pub fn given(all: impl IntoIterator<Item = Secret>) -> Self {
+        let key = |s: &Secret| {
+            (s.metadata.namespace.clone().unwrap_or_default(), s.metadata.name.clone().unwrap_or_default())
+        };
+        let now = Instant::now();
+        let kept = all.into_iter().map(|secret| (key(&secret), (now, Ok(Arc::new(secret))))).collect();
+        Self { client: None, kept: Mutex::new(kept) }
     }
 
     /// The value of a key of a Secret.
@@ -84,7 +100,10 @@ impl Secrets {
     /// Says which Secret and key, and what to do. While the API server is away the last value
     /// read is given instead.
     pub async fn read(&self, namespace: &str, name: &str, key: &str) -> Result<String, SecretError> {
-        let secret = self.secret(namespace, name).await?;
+        let secret = match &self.client {
+            Some(client) => self.secret(client, namespace, name).await?,
+            None => self.of_given(namespace, name, key)?,
+        };
         let Some(value) = secret.data.as_ref().and_then(|d| d.get(key)) else {
             let present: Vec<&str> = secret.data.iter().flatten().map(|(k, _)| k.as_str()).collect();
             let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
@@ -98,7 +117,15 @@ impl Secrets {
         String::from_utf8(value.0.clone()).map_err(|_| SecretError::NotText(name.into(), key.into()))
     }
 
-    async fn secret(&self, namespace: &str, name: &str) -> Result<Arc<Secret>, SecretError> {
+    fn of_given(&self, namespace: &str, name: &str, key: &str) -> Result<Arc<Secret>, SecretError> {
+        let given = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match given.get(&(namespace.to_owned(), name.to_owned())) {
+            Some((_, outcome)) => outcome.clone(),
+            None => Err(SecretError::NotGiven(name.into(), namespace.into(), key.into())),
+        }
+    }
+
+    async fn secret(&self, client: &Client, namespace: &str, name: &str) -> Result<Arc<Secret>, SecretError> {
         let at = (namespace.to_owned(), name.to_owned());
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned();
         if let Some((read, outcome)) = &kept
@@ -106,7 +133,7 @@ impl Secrets {
         {
             return outcome.clone();
         }
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
         let outcome = match within(api.get_opt(name)).await {
             Ok(Some(secret)) => Ok(Arc::new(secret)),
             Ok(None) => Err(SecretError::NotFound(name.into(), namespace.into())),

@@ -132,7 +132,8 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
         state.ceiling.trial = None;
         return;
     }
-    let starting = workload.ready.is_some_and(|ready| ready < workload.replicas)
+    let starting = workload.replicas != trial.to
+        || workload.ready.is_some_and(|ready| ready < workload.replicas)
         || !state.scaling.is_some_and(|s| s.done)
         || group.stuck(policy, now);
     let window = group.capacity_window(policy) + policy.warm() / 2.0;

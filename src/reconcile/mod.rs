@@ -27,8 +27,10 @@ use crate::cluster::scale::Scales;
 use crate::cluster::secrets::Secrets;
 use crate::cluster::status::Statuses;
 use crate::cluster::{self, http, watch};
+use crate::kafka::ConnectionConfig;
 use crate::report::metrics::Metrics;
 use crate::report::page::Pages;
+use crate::report::status::Blocked;
 
 /// Longest time that the loops are given to end: each does at its next step.
 const ENDING: Duration = Duration::from_secs(3);
@@ -64,6 +66,14 @@ pub(crate) struct Hands {
     pub metrics: Arc<Metrics>,
     /// What the page shows, where it is on.
     pub pages: Option<Arc<Pages>>,
+}
+
+/// The settings of a connection with its secrets read, as the operator would use them.
+///
+/// # Errors
+/// What the operator would say of them.
+pub async fn settings(object: Arc<KafkaConnection>, secrets: &Secrets) -> Result<ConnectionConfig, Blocked> {
+    connect::resolve(object, secrets).await.settings.map(|(config, _)| config)
 }
 
 /// Runs the operator until SIGTERM or SIGINT.

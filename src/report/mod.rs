@@ -2,6 +2,7 @@
 //!
 //! Everything here is made from a `Decision`; nothing decides, nothing talks to a server.
 
+pub mod meaning;
 pub mod metrics;
 pub mod page;
 pub mod sentence;

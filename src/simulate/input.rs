@@ -10,7 +10,7 @@ use serde_yaml::{Deserializer, Value};
 use crate::api::ConsumerScalerSpec;
 use crate::calendar::Calendar;
 use crate::decide::Policy;
-use crate::validate;
+use crate::{validate, yaml};
 
 /// What is wrong in a policy: the line, counted from 1, and what to write.
 pub type Problem = (usize, String);
@@ -27,8 +27,6 @@ const LONGEST: usize = 1 << 20;
 const DEEPEST: usize = 1000;
 /// Fields told that are none: who has more of them gave the wrong file.
 const UNKNOWN: usize = 20;
-/// Longest of what is wrong, in characters.
-const MESSAGE: usize = 500;
 /// Letters in which a field may differ from the one that was meant.
 const MISTYPED: usize = 2;
 const API_VERSION: &str = "spillway.dev/v1alpha1";
@@ -49,7 +47,7 @@ pub struct Asked {
 pub fn policy(text: &str, sweep_interval: f64) -> Result<Asked, Vec<Problem>> {
     // Where the text ends amid something, the parser may say that it was beyond.
     let last = text.split('\n').count();
-    let told = |(line, what): Problem| (line.min(last), one_line(&what));
+    let told = |(line, what): Problem| (line.min(last), yaml::one_line(&what));
     read_policy(text, sweep_interval).map_err(|problems| problems.into_iter().map(told).collect())
 }
 
@@ -191,13 +189,6 @@ fn read(
     } else {
         serde_ignored::deserialize(document, &mut note).map_err(|e| located(&e))
     }
-}
-
-/// What is wrong in one line that a terminal shows as it is.
-fn one_line(what: &str) -> String {
-    let clean = what.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let short: String = clean.take(MESSAGE).collect();
-    if short.len() < what.len() && what.chars().count() > MESSAGE { format!("{short}…") } else { short }
 }
 
 fn located(error: &serde_yaml::Error) -> Problem {

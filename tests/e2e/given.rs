@@ -58,6 +58,32 @@ spec:
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: triggerauthentications.keda.sh}
+spec:
+  group: keda.sh
+  scope: Namespaced
+  names: {kind: TriggerAuthentication, plural: triggerauthentications}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: clustertriggerauthentications.keda.sh}
+spec:
+  group: keda.sh
+  scope: Cluster
+  names: {kind: ClusterTriggerAuthentication, plural: clustertriggerauthentications}
+  versions:
+  - name: v1alpha1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 ";
 
 /// A password that is none.

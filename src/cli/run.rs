@@ -1,49 +1,28 @@
-//! The command line: flags and environment to settings, subcommands, exit codes.
+//! `spillway run`: the operator's settings, from flags and the environment.
 //!
-//! 0: done; 1: it failed while running; 2: it was called wrongly. Every error is one line on
-//! standard error that says what, where, and what to do.
+//! What the operator does is `reconcile`'s.
 
-use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::simulate::command::{self as simulate, Failure, Simulate};
-use crate::{crd, reconcile};
+use crate::reconcile;
 
-/// Scales Kafka consumers so that messages are processed on time.
-#[derive(Parser, Debug)]
-#[command(name = "spillway", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand, Debug)]
-enum Command {
-    /// Run the operator.
-    #[command(after_help = ALSO_READ)]
-    Run(Run),
-    /// Print the custom resource definitions as YAML.
-    Crd,
-    Simulate(Box<Simulate>),
-}
-
-const ALSO_READ: &str = "\
+pub(super) const ALSO_READ: &str = "\
 Also read from the environment:
   POD_NAME       Name of this operator in the Lease. Default: spillway, host name and process id
   POD_NAMESPACE  The operator's own namespace
-  KUBECONFIG     How to reach the API server, when not run in a pod";
+  KUBECONFIG     How to reach the API server, when not run in a pod
+
+Example:
+  spillway run --watch-namespaces shop,billing --log-format text";
 
 /// Settings of the operator.
 #[derive(Args, Debug)]
-struct Run {
+pub(super) struct Run {
     /// Address that /livez, /readyz and /metrics are served on. `[::]` is every address, of IPv4 too.
     #[arg(long, value_name = "IP:PORT", env = "SPILLWAY_LISTEN_ADDRESS", default_value = "[::]:8080", value_parser = address)]
     listen_address: SocketAddr,
@@ -137,101 +116,14 @@ fn log_filter(text: &str) -> Result<String, String> {
     }
 }
 
-/// Runs the command; returns the exit code.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = without_help_of_help(args.into_iter().collect());
-    let cli = match Cli::try_parse_from(&args) {
-        Ok(cli) => cli,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            return ended(error.print().or_else(unless_seen_enough).map_err(unprinted));
-        }
-        Err(error) => {
-            eprintln!("{}", one_line(&error, &args));
-            return ExitCode::from(2);
-        }
-    };
-    ended(match cli.command {
-        Command::Crd => print(&crd::yaml()),
-        Command::Run(run) => start(run),
-        Command::Simulate(args) => match simulate::main(&args) {
-            Ok(text) => print(&text),
-            Err(Failure::Input(lines)) => {
-                lines.iter().for_each(|line| eprintln!("spillway: {line}"));
-                return ExitCode::from(2);
-            }
-            // The run took its time: what it came to is told all the same.
-            Err(Failure::Output { text, why }) => print(&text).and(Err(anyhow::anyhow!(why))),
-        },
-    })
-}
-
-fn ended(outcome: anyhow::Result<()>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("spillway: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(unless_seen_enough).map_err(unprinted)
-}
-
-/// A reader that has seen enough (`| head`) is no failure.
-fn unless_seen_enough(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
-}
-
-fn unprinted(error: std::io::Error) -> anyhow::Error {
-    anyhow::anyhow!("standard output cannot be written: {error}")
-}
-
-/// `spillway help --help` asks for no more than `spillway help`, which takes no flags.
-fn without_help_of_help(mut args: Vec<OsString>) -> Vec<OsString> {
-    if args.get(1).is_some_and(|a| a == "help") {
-        args.retain(|a| a != "--help" && a != "-h");
-    }
-    args
-}
-
-/// What was wrong with the command line, in one line.
-fn one_line(error: &clap::Error, args: &[OsString]) -> String {
-    let text = error.render().to_string();
-    let first: Vec<&str> = text
-        .lines()
-        .take_while(|l| !l.trim().is_empty())
-        .map(|l| l.trim().trim_start_matches("error: "))
-        .collect();
-    let said = match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no subcommand given".to_owned(),
-        _ => first.join(" "),
-    };
-    let from = variable(error, args).map_or_else(String::new, |name| format!(" (it comes from {name})"));
-    // Where the subcommand is known, its own help is the one that says more.
-    let cli = Cli::command();
-    let of = args.get(1).and_then(|a| cli.find_subcommand(a)).map_or("", |c| c.get_name());
-    let of = if of.is_empty() { String::new() } else { format!(" {of}") };
-    format!("spillway: {said}{from} (spillway{of} --help says more)")
-}
-
-/// The environment variable that a bad value comes from, if it does: clap names the flag only,
-/// which whoever set the variable does not know of.
-fn variable(error: &clap::Error, args: &[OsString]) -> Option<String> {
-    let Some(ContextValue::String(named)) = error.get(ContextKind::InvalidArg) else { return None };
-    let flag = named.split([' ', '=']).next()?;
-    let given = args.iter().filter_map(|a| a.to_str()).any(|a| a.split('=').next() == Some(flag));
-    let name = format!("SPILLWAY_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
-    (!given && std::env::var_os(&name).is_some()).then_some(name)
-}
-
-fn start(run: Run) -> anyhow::Result<()> {
+/// Runs the operator.
+pub(super) fn start(run: Run) -> anyhow::Result<()> {
     use tracing_subscriber::fmt;
     let filter = EnvFilter::try_new(&run.log_level)?;
-    let terminal = std::io::stderr().is_terminal();
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(super::output::coloured(&std::io::stderr()));
     match run.log_format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
         LogFormat::Text => builder.init(),
@@ -264,26 +156,6 @@ fn own_name() -> String {
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    #[rstest]
-    #[case(&["run", "--listen-address", "8080"], "'8080' for '--listen-address")]
-    #[case(&["run", "--lease-duration", "1s"], "between 3s and 5m")]
-    #[case(&["run", "--lease-duration", "soon"], "is not a duration")]
-    #[case(&["run", "--log-level", "lots=of=it"], "write error, warn, info")]
-    #[case(&["run", "--log-level", "verbose"], "write error, warn, info")]
-    #[case(&["run", "--log-level", "info,"], "write error, warn, info")]
-    #[case(&["run", "--log-level", "info,spillway=verbose"], "write error, warn, info")]
-    #[case(&["run", "--watch-namespaces", "Team A"], "lower case letters")]
-    #[case(&["run", "--page", "on"], "'on' for '--page")]
-    #[case(&["run", "--frobnicate"], "'--frobnicate'")]
-    #[case(&["crdd"], "'crdd'")]
-    #[case(&[], "no subcommand")]
-    fn a_bad_call_is_told_in_one_line(#[case] args: &[&str], #[case] expected: &str) {
-        let error = Cli::try_parse_from(["spillway"].iter().chain(args)).unwrap_err();
-        let line = one_line(&error, &[]);
-        assert!(line.contains(expected), "{line}");
-        assert_eq!(line.lines().count(), 1, "{line}");
-    }
 
     #[rstest]
     #[case("info")]

@@ -1,0 +1,270 @@
+//! TLS and login of a trigger: what its metadata and its TriggerAuthentication say, as a KafkaConnection.
+//!
+//! It makes the lines of the connection's spec and the remarks; what is asked of the groups is not its.
+
+use std::collections::BTreeMap;
+
+use super::keda::{Authentication, AuthenticationRef, SecretParameter, Trigger, text};
+use super::{Known, Lines, quoted};
+
+/// How a cluster is reached: the lines of a KafkaConnection's spec.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Login {
+    /// Whether a plain listener will do, which needs no KafkaConnection.
+    pub plain: bool,
+    /// What the KafkaConnection is called when nothing else is.
+    pub name: Option<String>,
+    /// The spec below `bootstrapServers`.
+    pub lines: Lines,
+    /// What to know and to do.
+    pub remarks: Vec<String>,
+}
+
+/// A parameter: given, or in a Secret.
+#[derive(Clone, Debug, PartialEq)]
+enum Parameter {
+    Value(String),
+    Secret(SecretParameter),
+}
+
+struct Parameters<'a> {
+    all: BTreeMap<String, Parameter>,
+    known: &'a Known,
+    namespace: &'a str,
+    /// Secrets that Spillway will read.
+    secrets: Vec<String>,
+    remarks: Vec<String>,
+}
+
+/// Of what may stand in a trigger's metadata, what is looked at here.
+pub(super) const METADATA: [&str; 6] =
+    ["sasl", "tls", "unsafeSsl", "saslTokenProvider", "awsRegion", "awsEndpoint"];
+
+/// What a trigger says of TLS and login.
+pub(super) fn login(trigger: &Trigger, namespace: &str, known: &Known) -> Login {
+    let mut parameters =
+        Parameters { all: BTreeMap::new(), known, namespace, secrets: Vec::new(), remarks: Vec::new() };
+    for (name, value) in &trigger.metadata {
+        if METADATA.contains(&name.as_str()) {
+            parameters.all.insert(name.clone(), Parameter::Value(text(value)));
+        }
+    }
+    if let Some(reference) = &trigger.authentication_ref {
+        match known.authentication(reference, namespace) {
+            Some(authentication) => parameters.take(authentication, reference),
+            None => parameters.remarks.push(format!(
+                "{} {} is not among the files: TLS and login are missing. Give its file, too",
+                reference.kind.as_deref().unwrap_or("TriggerAuthentication"),
+                reference.name
+            )),
+        }
+    }
+    let name = trigger.authentication_ref.as_ref().map(|r| r.name.clone());
+    let mut lines = Lines::default();
+    parameters.tls(&mut lines);
+    parameters.sasl(&mut lines);
+    parameters.end();
+    Login { plain: lines.0.is_empty(), name, lines, remarks: parameters.remarks }
+}
+
+impl Parameters<'_> {
+    fn take(&mut self, authentication: &Authentication, reference: &AuthenticationRef) {
+        for parameter in &authentication.spec.secret_target_ref {
+            self.all.insert(parameter.parameter.clone(), Parameter::Secret(parameter.clone()));
+        }
+        if reference.cluster() && !authentication.spec.secret_target_ref.is_empty() {
+            self.remarks.push(format!(
+                "the Secrets of ClusterTriggerAuthentication {} are in KEDA's own namespace: a KafkaConnection reads those of its namespace, so make them there",
+                reference.name
+            ));
+        }
+        for (field, value) in &authentication.spec.other {
+            match (field.as_str(), value["provider"].as_str()) {
+                ("podIdentity", Some("none")) => {}
+                ("podIdentity", Some("aws" | "aws-eks")) => {
+                    self.all.insert("podIdentity".into(), Parameter::Value("aws".into()));
+                }
+                _ => self.remarks.push(format!(
+                    "{field} of {} has no equal: put the values into a Secret, and name it here",
+                    reference.name
+                )),
+            }
+        }
+    }
+
+    /// The text of a parameter, if it is to be had: Secrets among the files count.
+    fn read(&mut self, name: &str) -> Option<String> {
+        match self.all.remove(name)? {
+            Parameter::Value(value) => Some(value),
+            Parameter::Secret(of) => {
+                let value = self.known.secret(self.namespace, &of.name, &of.key);
+                if value.is_none() {
+                    self.remarks.push(format!(
+                        "the value of `{name}` is in Secret {}, key {}, which is not among the files: what is written here for it is a guess",
+                        of.name, of.key
+                    ));
+                }
+                value
+            }
+        }
+    }
+
+    /// A value as a KafkaConnection names it.
+    fn value(&mut self, name: &str) -> Option<String> {
+        Some(match self.all.remove(name)? {
+            Parameter::Value(value) => format!("{{value: {}}}", quoted(&value)),
+            Parameter::Secret(of) => {
+                if !self.secrets.contains(&of.name) {
+                    self.secrets.push(of.name.clone());
+                }
+                format!("{{secretKeyRef: {{name: {}, key: {}}}}}", quoted(&of.name), quoted(&of.key))
+            }
+        })
+    }
+
+    fn tls(&mut self, lines: &mut Lines) {
+        let in_secret = matches!(self.all.get("tls"), Some(Parameter::Secret(_)));
+        let has_certificates = ["ca", "cert", "key"].iter().any(|name| self.all.contains_key(*name));
+        let on = match self.read("tls") {
+            Some(said) => said == "enable",
+            // Not to be had: who keeps it in a Secret has it on.
+            None => in_secret || has_certificates,
+        };
+        let insecure = self.read("unsafeSsl").is_some_and(|said| said == "true");
+        let values: Vec<(&str, Option<String>)> =
+            [("caCert", "ca"), ("clientCert", "cert"), ("clientKey", "key")]
+                .map(|(field, parameter)| (field, self.value(parameter)))
+                .to_vec();
+        if !on {
+            return;
+        }
+        if self.all.remove("keyPassword").is_some() {
+            self.remarks.push(
+                "keyPassword has no equal: keep the client's key in the Secret without a password".into(),
+            );
+        }
+        if values.iter().all(|(_, value)| value.is_none()) && !insecure {
+            lines.add(0, "tls: {}", Some("with the system's certificate authorities"));
+            return;
+        }
+        lines.add(0, "tls:", None);
+        for (field, value) in values {
+            if let Some(value) = value {
+                lines.add(1, &format!("{field}: {value}"), None);
+            }
+        }
+        if insecure {
+            let why = "unsafeSsl: anyone on the network path can pose as Kafka";
+            lines.add(1, "insecureSkipVerify: true", Some(why));
+        }
+    }
+
+    fn sasl(&mut self, lines: &mut Lines) {
+        let in_secret = matches!(self.all.get("sasl"), Some(Parameter::Secret(_)));
+        let said = self.read("sasl").or_else(|| in_secret.then(|| "plaintext".to_owned()));
+        let provider = self.read("saslTokenProvider");
+        let mechanism = match (said.as_deref().unwrap_or("none"), provider.as_deref()) {
+            ("none" | "", _) => return,
+            ("plaintext", _) => "PLAIN",
+            ("scram_sha256", _) => "SCRAM-SHA-256",
+            ("scram_sha512", _) => "SCRAM-SHA-512",
+            ("oauthbearer", Some("aws_msk_iam")) | ("aws_msk_iam", _) => return self.aws(lines),
+            ("oauthbearer", _) => return self.oauth(lines),
+            (other, _) => {
+                self.remarks.push(format!(
+                    "sasl: {other} has no equal: Spillway logs in with a password, OAUTHBEARER or AWS_MSK_IAM; give it a user of its own"
+                ));
+                for name in
+                    ["username", "password", "keytab", "realm", "kerberosConfig", "kerberosServiceName"]
+                {
+                    self.all.remove(name);
+                }
+                return;
+            }
+        };
+        lines.add(0, "sasl:", None);
+        lines.add(1, &format!("mechanism: {mechanism}"), None);
+        for name in ["username", "password"] {
+            let value = self.needed(name);
+            lines.add(1, &format!("{name}: {value}"), None);
+        }
+    }
+
+    fn oauth(&mut self, lines: &mut Lines) {
+        lines.add(0, "sasl:", None);
+        lines.add(1, "mechanism: OAUTHBEARER", None);
+        lines.add(1, "oauth:", None);
+        let endpoint = self.read("oauthTokenEndpointUri").unwrap_or_else(|| {
+            self.remarks.push("oauthTokenEndpointUri is missing: write the URL of the token endpoint".into());
+            "https://change-me/token".into()
+        });
+        lines.add(2, &format!("tokenEndpoint: {}", quoted(&endpoint)), None);
+        for (field, parameter) in [("clientId", "username"), ("clientSecret", "password")] {
+            let value = self.needed(parameter);
+            lines.add(2, &format!("{field}: {value}"), None);
+        }
+        if let Some(scopes) = self.read("scopes") {
+            let scopes: Vec<&str> = scopes.split(',').map(str::trim).collect();
+            lines.add(2, &format!("scope: {}", quoted(&scopes.join(" "))), None);
+        }
+        if let Some(extensions) = self.read("oauthExtensions") {
+            let pairs: Vec<String> = extensions
+                .split(',')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| format!("{}: {}", quoted(name.trim()), quoted(value.trim())))
+                .collect();
+            lines.add(2, &format!("extensions: {{{}}}", pairs.join(", ")), None);
+        }
+    }
+
+    fn aws(&mut self, lines: &mut Lines) {
+        lines.add(0, "sasl:", None);
+        lines.add(1, "mechanism: AWS_MSK_IAM", None);
+        lines.add(1, "aws:", None);
+        let region = self.read("awsRegion").unwrap_or_else(|| {
+            self.remarks.push("awsRegion is missing: write the region of the cluster".into());
+            "change-me".into()
+        });
+        lines.add(2, &format!("region: {}", quoted(&region)), None);
+        let own = self.all.remove("podIdentity").is_some();
+        let keys = [
+            ("accessKeyId", "awsAccessKeyID"),
+            ("secretAccessKey", "awsSecretAccessKey"),
+            ("sessionToken", "awsSessionToken"),
+        ];
+        for (field, parameter) in keys {
+            if let Some(value) = self.value(parameter) {
+                lines.add(2, &format!("{field}: {value}"), None);
+            }
+        }
+        if own {
+            self.remarks.push(
+                "podIdentity: Spillway uses its own AWS identity (IRSA, EKS Pod Identity): give its ServiceAccount the rights that KEDA's had"
+                    .into(),
+            );
+        }
+        if self.all.remove("awsRoleArn").is_some() {
+            self.remarks.push("awsRoleArn has no equal: give Spillway's ServiceAccount that role".into());
+        }
+    }
+
+    fn needed(&mut self, name: &str) -> String {
+        self.value(name).unwrap_or_else(|| {
+            self.remarks.push(format!("{name} is missing: name the Secret that holds it"));
+            format!("{{secretKeyRef: {{name: change-me, key: {name}}}}}")
+        })
+    }
+
+    /// What is left over, and what must be allowed.
+    fn end(&mut self) {
+        for name in self.all.keys().filter(|name| *name != "podIdentity") {
+            self.remarks.push(format!("{name} is not carried over: nothing here needs it"));
+        }
+        if !self.secrets.is_empty() {
+            self.remarks.push(format!(
+                "Spillway may read Secret {} only when the chart's rbac.secretNames lists it",
+                self.secrets.join(", ")
+            ));
+        }
+    }
+}
