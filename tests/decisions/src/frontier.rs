@@ -22,49 +22,54 @@ const EDGE: (f64, f64, f64, f64) = (74.0, 16.0, 34.0, 44.0);
 const ALL: [Who; 7] =
     [Who::Peak, Who::KedaDefault, Who::KedaTuned, Who::Flink, Who::Cpu, Who::Oracle, Who::Spillway];
 
-/// Colours by class, in a light and a dark scheme.
+/// Colours by class, in a light and a dark scheme; shapes are drawn in the `color` of their class.
 const STYLE: &str = "<style>\
-svg{--back:#ffffff;--text:#111827;--soft:#4b5563;--grid:#e5e7eb;--spillway:#0b7a55;--default:#b3541e;\
---tuned:#d97706;--flink:#7b4ea3;--cpu:#2d6cdf;--peak:#6b7280;--oracle:#111827}\
-@media(prefers-color-scheme:dark){svg{--back:#0d1117;--text:#e6edf3;--soft:#9aa4b2;--grid:#2b323b;\
---spillway:#34d399;--default:#f0883e;--tuned:#fbbf24;--flink:#c297ee;--cpu:#79b0ff;--peak:#9aa4b2;--oracle:#f0f6fc}}\
-.back{fill:var(--back)}.text{fill:var(--text)}.soft{fill:var(--soft)}.grid{stroke:var(--grid)}\
+.back{color:#ffffff}.text{color:#111827}.soft{color:#4b5563}.grid{color:#e5e7eb}\
+.spillway{color:#0b7a55}.default{color:#b3541e}.tuned{color:#d97706}.flink{color:#7b4ea3}.cpu{color:#2d6cdf}\
+.peak{color:#6b7280}.oracle{color:#111827}\
+@media(prefers-color-scheme:dark){\
+.back{color:#0d1117}.text{color:#e6edf3}.soft{color:#9aa4b2}.grid{color:#2b323b}\
+.spillway{color:#34d399}.default{color:#f0883e}.tuned{color:#fbbf24}.flink{color:#c297ee}.cpu{color:#79b0ff}\
+.peak{color:#9aa4b2}.oracle{color:#f0f6fc}}\
 </style>";
 
-/// The variable of a contestant's colour.
-fn colour(who: Who) -> &'static str {
+/// The class of a contestant.
+fn class(who: Who) -> &'static str {
     match who {
-        Who::Spillway => "var(--spillway)",
-        Who::KedaDefault => "var(--default)",
-        Who::KedaTuned => "var(--tuned)",
-        Who::Flink => "var(--flink)",
-        Who::Cpu => "var(--cpu)",
-        Who::Peak => "var(--peak)",
-        Who::Oracle => "var(--oracle)",
+        Who::Spillway => "spillway",
+        Who::KedaDefault => "default",
+        Who::KedaTuned => "tuned",
+        Who::Flink => "flink",
+        Who::Cpu => "cpu",
+        Who::Peak => "peak",
+        Who::Oracle => "oracle",
     }
 }
 
 /// A contestant's mark around a point.
-fn mark(who: Who, x: f64, y: f64) -> String {
-    let hollow =
-        |shape: String| format!("<{shape} fill=\"none\" stroke=\"{}\" stroke-width=\"2\"", colour(who));
-    let full = |shape: String| format!("<{shape} fill=\"{}\" stroke=\"var(--back)\"", colour(who));
+fn mark(who: Who, x: f64, y: f64, title: &str) -> String {
     let square = |half: f64| {
         let side = 2.0 * half;
-        format!("rect x=\"{:.1}\" y=\"{:.1}\" width=\"{side}\" height=\"{side}\"", x - half, y - half)
+        ("rect", format!("x=\"{:.1}\" y=\"{:.1}\" width=\"{side}\" height=\"{side}\"", x - half, y - half))
     };
-    let circle = |r: f64| format!("circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r}\"");
-    let path = |moves: &str| format!("path d=\"M{x:.1} {y:.1}{moves}\"");
-    match who {
-        Who::Peak => hollow(square(8.0)),
-        Who::KedaDefault => hollow(circle(5.5)),
-        Who::KedaTuned => full(path("m0 -6l6 6l-6 6l-6 -6z")),
-        Who::Flink => full(path("m0 -5.5l5.5 9.5h-11z")),
-        Who::Cpu => full(square(4.0)),
+    let circle = |r: f64| ("circle", format!("cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{r}\""));
+    let path = |moves: &str| ("path", format!("d=\"M{x:.1} {y:.1}{moves}\""));
+    let ((shape, place), hollow) = match who {
+        Who::Peak => (square(8.0), true),
+        Who::KedaDefault => (circle(5.5), true),
+        Who::KedaTuned => (path("m0 -6l6 6l-6 6l-6 -6z"), false),
+        Who::Flink => (path("m0 -5.5l5.5 9.5h-11z"), false),
+        Who::Cpu => (square(4.0), false),
         // A cross leaves what is below it to be seen.
-        Who::Oracle => hollow(path("m-7 0h14m-7 -7v14")),
-        Who::Spillway => full(circle(4.5)),
-    }
+        Who::Oracle => (path("m-9 0h18m-9 -9v18"), true),
+        Who::Spillway => (circle(4.5), false),
+    };
+    let paint = if hollow {
+        "fill=\"none\" stroke=\"currentColor\" stroke-width=\"2\""
+    } else {
+        "fill=\"currentColor\""
+    };
+    format!("<{shape} class=\"{}\" {place} {paint}><title>{title}</title></{shape}>", class(who))
 }
 
 /// Seconds late a message, on average over all messages.
@@ -101,7 +106,7 @@ pub fn svg(outcomes: &[Outcome]) -> String {
     let (width, height) = (WIDTH * COLUMNS as f64, HEIGHT * rows as f64 + 64.0);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n{STYLE}\n<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n"
+         font-size=\"12\">\n{STYLE}\n<rect class=\"back\" fill=\"currentColor\" width=\"100%\" height=\"100%\"/>\n"
     );
     for (i, outcome) in shown.into_iter().enumerate() {
         let (column, row) = ((i % COLUMNS) as f64, (i / COLUMNS) as f64);
@@ -125,28 +130,26 @@ fn panel(out: &mut String, outcome: &Outcome) {
     grid(out, &scale, outcome);
     for entry in ALL.iter().filter_map(|who| outcome.entry(*who)) {
         let (x, y) = place(entry);
-        let _ = writeln!(
-            out,
-            "{}><title>{}: {x:.1} replica-hours, {y:.3} s late a message</title></{}>",
-            mark(entry.who, scale.x(x), scale.y(y)),
-            entry.who.name(),
-            mark(entry.who, 0.0, 0.0)[1..].split(' ').next().unwrap_or("circle"),
-        );
+        let title = format!("{}: {x:.1} replica-hours, {y:.3} s late a message", entry.who.name());
+        let _ = writeln!(out, "{}", mark(entry.who, scale.x(x), scale.y(y), &title));
     }
 }
 
 fn axes(out: &mut String, scale: &Scale, name: &str) {
     let (left, right) = (EDGE.0, WIDTH - EDGE.1);
     let bottom = HEIGHT - EDGE.3;
-    let _ = writeln!(out, "<text class=\"text\" x=\"{left}\" y=\"20\" font-weight=\"bold\">{name}</text>");
+    let _ = writeln!(
+        out,
+        "<text class=\"text\" fill=\"currentColor\" x=\"{left}\" y=\"20\" font-weight=\"bold\">{name}</text>"
+    );
     for decade in 0..=(scale.decades as i32) {
         let value = FLOOR * 10f64.powi(decade);
         let y = scale.y(value);
         let label = if decade == 0 { format!("≤ {value}") } else { format!("{value}") };
         let _ = writeln!(
             out,
-            "<line class=\"grid\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-             <text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+            "<line class=\"grid\" stroke=\"currentColor\" x1=\"{left}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+             <text class=\"soft\" fill=\"currentColor\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
             left - 10.0,
             y + 4.0,
         );
@@ -156,15 +159,15 @@ fn axes(out: &mut String, scale: &Scale, name: &str) {
         let value = each * f64::from(tick);
         let _ = writeln!(
             out,
-            "<text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{value:.0}</text>",
+            "<text class=\"soft\" fill=\"currentColor\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{value:.0}</text>",
             scale.x(value),
             bottom + 20.0,
         );
     }
     let _ = writeln!(
         out,
-        "<text class=\"text\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">replica-hours</text>\
-         <text class=\"text\" transform=\"translate(13,{:.1}) rotate(-90)\" text-anchor=\"middle\">s late a \
+        "<text class=\"text\" fill=\"currentColor\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">replica-hours</text>\
+         <text class=\"text\" fill=\"currentColor\" transform=\"translate(13,{:.1}) rotate(-90)\" text-anchor=\"middle\">s late a \
          message, logarithmic</text>",
         (left + right) / 2.0,
         bottom + 36.0,
@@ -174,13 +177,12 @@ fn axes(out: &mut String, scale: &Scale, name: &str) {
 
 /// KEDA's whole grid, and what it can have: nothing cheaper is less late than the line.
 fn grid(out: &mut String, scale: &Scale, outcome: &Outcome) {
-    let tuned = colour(Who::KedaTuned);
     let mut curve: Vec<(f64, f64)> = outcome.grid.iter().map(place).collect();
     for (x, y) in &curve {
         let (x, y) = (scale.x(*x), scale.y(*y));
         let _ = writeln!(
             out,
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\" fill=\"{tuned}\" fill-opacity=\"0.4\"/>"
+            "<circle class=\"tuned\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\" fill=\"currentColor\" fill-opacity=\"0.4\"/>"
         );
     }
     curve.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -194,7 +196,7 @@ fn grid(out: &mut String, scale: &Scale, outcome: &Outcome) {
         curve.iter().map(|(x, y)| format!("{:.1},{:.1}", scale.x(*x), scale.y(*y))).collect();
     let _ = writeln!(
         out,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"{tuned}\" stroke-dasharray=\"4 3\"/>",
+        "<polyline class=\"tuned\" points=\"{}\" fill=\"none\" stroke=\"currentColor\" stroke-dasharray=\"4 3\"/>",
         points.join(" "),
     );
 }
@@ -207,22 +209,26 @@ fn round_step(least: f64) -> f64 {
 
 fn legend(out: &mut String, y: f64) {
     let say = |out: &mut String, x: f64, y: f64, text: &str| {
-        let _ = writeln!(out, "<text class=\"text\" x=\"{}\" y=\"{y}\">{text}</text>", x + 14.0);
+        let _ = writeln!(
+            out,
+            "<text class=\"text\" fill=\"currentColor\" x=\"{}\" y=\"{y}\">{text}</text>",
+            x + 14.0
+        );
     };
     let tables =
         [Who::Spillway, Who::KedaDefault, Who::KedaTuned, Who::Flink, Who::Cpu, Who::Peak, Who::Oracle];
     for (i, who) in tables.into_iter().enumerate() {
         let x = 24.0 + 172.0 * i as f64;
-        let _ = writeln!(out, "{}/>", mark(who, x, y - 4.0));
+        let _ = writeln!(out, "{}", mark(who, x, y - 4.0, who.name()));
         say(out, x, y, who.name());
     }
-    let (y, tuned) = (y + 26.0, colour(Who::KedaTuned));
+    let y = y + 26.0;
     let _ =
-        writeln!(out, "<circle cx=\"24\" cy=\"{}\" r=\"2\" fill=\"{tuned}\" fill-opacity=\"0.6\"/>", y - 4.0);
+        writeln!(out, "<circle class=\"tuned\" cx=\"24\" cy=\"{}\" r=\"2\" fill=\"currentColor\"/>", y - 4.0);
     say(out, 24.0, y, "a setting of KEDA (three seeds)");
     let _ = writeln!(
         out,
-        "<line x1=\"272\" x2=\"300\" y1=\"{0}\" y2=\"{0}\" stroke=\"{tuned}\" stroke-dasharray=\"4 3\"/>",
+        "<line class=\"tuned\" x1=\"272\" x2=\"300\" y1=\"{0}\" y2=\"{0}\" stroke=\"currentColor\" stroke-dasharray=\"4 3\"/>",
         y - 4.0
     );
     say(out, 294.0, y, "the least late that KEDA is, at any setting, for so many replica-hours");
@@ -240,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_mark_is_its_own() {
-        let mut marks: Vec<String> = ALL.iter().map(|who| mark(*who, 5.0, 5.0)).collect();
+        let mut marks: Vec<String> = ALL.iter().map(|who| mark(*who, 5.0, 5.0, "")).collect();
         marks.sort();
         marks.dedup();
         assert_eq!(marks.len(), 7);

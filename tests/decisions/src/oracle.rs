@@ -65,16 +65,19 @@ impl Oracle {
     /// The model knows nothing of pods that are slower than others and of what comes unevenly.
     pub fn plans(plant: &PlantConfig, scenario: &Scenario, settings: &Settings) -> Vec<Self> {
         let mut all = Vec::new();
+        // What a change may cost is little beside days of replicas.
+        let short = scenario.duration <= 86_400.0;
+        let prices: &[f64] = if short { &[1.0, 8.0, 80.0] } else { &[8.0, 80.0] };
         for (capacity_margin, delay_margin) in [(1.0, 0.9), (0.95, 0.8), (0.9, 0.7), (0.85, 0.6), (0.78, 0.5)]
         {
-            for dearer in [8.0, 80.0] {
+            for dearer in prices {
                 let change = settings.change * dearer;
                 let settings = Settings { capacity_margin, delay_margin, change, ..settings.clone() };
                 all.push(Self::new(plant, scenario, &settings));
             }
         }
         let levels = World::new(plant, scenario, settings).levels;
-        let from = if scenario.duration <= 86_400.0 { 0 } else { levels.len().saturating_sub(1) };
+        let from = if short { 0 } else { levels.len().saturating_sub(1) };
         let step = settings.step.max(1.0);
         all.extend(levels[from..].iter().map(|n| Self::constant(*n, scenario, step)));
         all
