@@ -404,7 +404,9 @@ mod tests {
         let shown = main(&Cli::parse_from(line).simulate).unwrap();
         std::fs::remove_file(file).unwrap();
         let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-        assert_eq!(shown["figures"], serde_json::to_value(&ours).unwrap());
+        // Both as text and back: the last digit of a number may get lost there.
+        let told = serde_json::to_string(&ours).unwrap();
+        assert_eq!(shown["figures"], serde_json::from_str::<serde_json::Value>(&told).unwrap());
         assert!(ours.messages > 0.0);
     }
 }
