@@ -67,8 +67,8 @@ fn introduction(out: &mut String, about: &About) {
          where a subject has another number, its command line says so:\n\n```yaml\n{policy}```\n\n\
          - **KEDA, tuned** is the setting of a grid that is least late among those that cost at least as many \
          replica-hours as Spillway, picked for each subject. The grid: {thresholds} thresholds from {least} \
-         to {most} s of a replica's work, with and without waiting on the way up, three ways down and none \
-         of it, minimums of the policy's own and of {floors} of the maximum, maximums of as many replicas as \
+         to {most} s of a replica's work, with a limit on steps up and without, three ways down, or no behavior at all; \
+         minimums of the policy's own and of {floors} of the maximum, maximums of as many replicas as \
          there are partitions and of as many as the highest load needs at 80 %. All of it is run on the first \
          {few} seeds; those that came out best on them, and the defaults, on all.\n\
          - **Flink's formula** and the **HPA on CPU** (70 %) are as they come; **static peak** is what the highest \
