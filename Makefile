@@ -57,7 +57,7 @@ fuzz: ## The readers against mutated and hostile input, the engine against made-
 	SPILLWAY_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --locked --test fuzz -- --nocapture
 	PROPTEST_CASES=$(or $(PROPTEST_CASES),5000) cargo test --quiet --workspace --locked --lib -- properties restarts
 
-bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (some 15 minutes)
+bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (some 25 minutes)
 	cargo build --quiet --release --workspace --locked --bin bench-decisions
 	@target/release/bench-decisions
 

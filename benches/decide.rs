@@ -1,5 +1,5 @@
 //! How long one decision takes: the whole of `decide`, on a group of 1,000 and of 10,000 partitions,
-//! while it keeps up, while a backlog drains, and while one drains that lies unevenly.
+//! while it keeps up, while a backlog drains, while one drains that lies unevenly, and with one that is 200 s old.
 //!
 //! Every decision gets a new observation, five seconds after the last; making it is not counted. It
 //! holds nobody to a figure: `make bench` prints what this machine does.
@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use spillway::decide::{
-    Committed, GroupObservation, GroupPhase, GroupPolicy, Learnt, Member, Mode, Observation,
-    PartitionObservation, Policy, StartFrom, State, Tuning, Workload, decide,
+    Committed, GroupObservation, GroupPhase, Learnt, Member, Observation, PartitionObservation, Policy,
+    State, Workload, decide,
 };
+use spillway::simulate::input;
 
 /// Members of the group, one a replica.
 const MEMBERS: usize = 100;
@@ -23,21 +24,10 @@ const EACH: f64 = 10.0;
 /// Looks before the first that is timed: as many as the windows are long.
 const HISTORY: usize = 80;
 
+/// The benchmark's policy, for so many more replicas.
 fn policy() -> Policy {
-    Policy {
-        groups: vec![GroupPolicy { group: "orders".into(), start_from: StartFrom::Earliest }],
-        min_replicas: 1,
-        max_replicas: 1000,
-        threads_per_replica: 1,
-        max_delay: 30.0,
-        recover_within: 600.0,
-        fallback: None,
-        down_window: 600.0,
-        down_max_step: 0.5,
-        mode: Mode::Active,
-        sweep_interval: SWEEP,
-        tuning: Tuning::default(),
-    }
+    let text = include_str!("../tests/decisions/policy.yaml").replace("maxReplicas: 24", "maxReplicas: 1000");
+    input::policy(&text, SWEEP).expect("the policy of the benchmark can be read").policy
 }
 
 /// A group as a sweep reads it, and the memory of who decides for it.
@@ -53,7 +43,9 @@ struct Group {
 }
 
 impl Group {
-    fn new(partitions: usize, backlog: f64, skew: f64) -> Self {
+    /// A group whose messages have been waiting for `backlog` s, more or less unevenly, and that processes
+    /// `processed` times what arrives.
+    fn new(partitions: usize, backlog: f64, skew: f64, processed: f64) -> Self {
         let topic: Arc<str> = "orders".into();
         let weights: Vec<f64> = (1..=partitions).map(|p| (p as f64).powf(-skew)).collect();
         let mean = weights.iter().sum::<f64>() / partitions as f64;
@@ -100,7 +92,7 @@ impl Group {
             now: 1.7e9,
             seen: Observation { groups: vec![group], workload: Ok(workload), schedules: Vec::new() },
             rates,
-            processed: if backlog > 0.0 { 1.2 } else { 1.0 },
+            processed,
         };
         for _ in 0..HISTORY {
             let seen = group.next();
@@ -126,20 +118,34 @@ impl Group {
         self.seen.clone()
     }
 
-    fn decide(&mut self, seen: &Observation) {
+    fn decide(&mut self, seen: &Observation) -> Option<f64> {
         let (decision, state) = decide(&self.policy, std::mem::take(&mut self.state), seen, self.now);
         self.state = state;
-        black_box(decision);
+        black_box(decision).numbers.delay
     }
 }
 
 fn decisions(criterion: &mut Criterion) {
     let mut bench = criterion.benchmark_group("decide");
     for partitions in [1000, 10_000] {
-        for (name, backlog, skew) in
-            [("steady", 0.0, 0.0), ("recovery", 1e7, 0.0), ("uneven recovery", 1e7, 0.5)]
-        {
-            let group = std::cell::RefCell::new(Group::new(partitions, backlog, skew));
+        for (name, backlog, skew, processed) in [
+            ("steady", 0.0, 0.0, 1.0),
+            // Older than anything that is remembered: how old is not known.
+            ("recovery", 1e7, 0.0, 1.2),
+            ("uneven recovery", 1e7, 0.5, 1.2),
+            // Its age lies between two readings that are remembered, and stays there for as long as it is
+            // timed: as much is processed as arrives.
+            ("backlog of 200 s", 200.0, 0.0, 1.0),
+        ] {
+            let mut group = Group::new(partitions, backlog, skew, processed);
+            let seen = group.next();
+            let delay = group.decide(&seen);
+            // What is timed is what it is called.
+            assert!(
+                backlog != 200.0 || delay.is_some_and(|d| (190.0..=210.0).contains(&d)),
+                "waits for {delay:?} s"
+            );
+            let group = std::cell::RefCell::new(group);
             bench.bench_function(format!("{name}, {partitions} partitions"), |b| {
                 b.iter_batched_ref(
                     || group.borrow_mut().next(),

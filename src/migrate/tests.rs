@@ -16,7 +16,6 @@ fn of(name: &str) -> Migrated {
 #[case("everything")]
 #[case("logins")]
 #[case("tokens")]
-#[case("tokens")]
 fn what_becomes_of_them(#[case] name: &str) {
     let made = of(name);
     assert_eq!(made.problems, []);

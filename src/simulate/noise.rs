@@ -3,6 +3,8 @@
 //! Each kind of chance draws from a stream of its own, so that what a controller does changes
 //! neither the traffic nor how fast its n-th pod is: all controllers meet the same luck.
 
+use std::sync::Arc;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use rand_distr::{Distribution as _, Normal, Poisson, Uniform};
@@ -39,22 +41,66 @@ fn around_one(rng: &mut ChaCha8Rng, sd: f64) -> f64 {
     Normal::new(-sd * sd / 2.0, sd).map_or(1.0, |d| d.sample(rng).exp())
 }
 
+/// What arrives by chance, drawn ahead: for many runs of the same scenario with the same seed, which
+/// would all draw the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draws(Arc<[f32]>);
+
+/// Above this not every whole number is an `f32`.
+const EXACT: f64 = 16_777_216.0;
+
 /// Arrivals of a Poisson process.
 #[derive(Clone, Debug)]
-pub(super) struct ArrivalNoise(ChaCha8Rng);
+pub(super) enum ArrivalNoise {
+    /// Drawn when they are needed.
+    Fresh(Box<ChaCha8Rng>),
+    /// Drawn ahead, in the same order, and the place of the next.
+    Ahead(Draws, usize),
+    /// Being drawn ahead.
+    Noting(Box<ChaCha8Rng>, Vec<f32>),
+}
 
 impl ArrivalNoise {
     pub fn new(seed: u64) -> Self {
-        Self(stream(seed, TRAFFIC))
+        Self::Fresh(Box::new(stream(seed, TRAFFIC)))
+    }
+
+    pub fn noting(seed: u64) -> Self {
+        Self::Noting(Box::new(stream(seed, TRAFFIC)), Vec::new())
+    }
+
+    /// What was noted; `None` when a number was too large to be kept.
+    pub fn noted(self) -> Option<Draws> {
+        match self {
+            Self::Noting(_, noted) if noted.iter().all(|n| f64::from(*n) < EXACT) => {
+                Some(Draws(noted.into()))
+            }
+            _ => None,
+        }
     }
 
     /// How many arrive when `expected` are expected.
     pub fn poisson(&mut self, expected: f64) -> f64 {
-        if expected <= 0.0 {
-            return 0.0;
+        match self {
+            Self::Fresh(rng) => poisson(rng, expected),
+            Self::Ahead(Draws(all), next) => {
+                *next += 1;
+                all.get(*next - 1).map_or(0.0, |n| f64::from(*n))
+            }
+            Self::Noting(rng, noted) => {
+                let count = poisson(rng, expected);
+                noted.push(count as f32);
+                count
+            }
         }
-        Poisson::new(expected).map_or(expected, |d| d.sample(&mut self.0))
     }
+}
+
+fn poisson(rng: &mut ChaCha8Rng, expected: f64) -> f64 {
+    if expected <= 0.0 {
+        return 0.0;
+    }
+    Poisson::new(expected).map_or(expected, |d| d.sample(rng))
 }
 
 /// The slow noise of all consumers' capacity: neighbours, the database behind them.

@@ -6,7 +6,7 @@
 use super::assignment::MemberId;
 use super::config::PlantConfig;
 use super::effects::Effects;
-use super::noise::{ArrivalNoise, Weather};
+use super::noise::{ArrivalNoise, Draws, Weather};
 use super::partition::Partition;
 use super::pods::Workload;
 use super::rebalance::Group;
@@ -92,6 +92,24 @@ impl Plant {
         };
         plant.gather_readers();
         plant
+    }
+
+    /// What arrives by chance, drawn ahead: the plant meets the same as without, sooner.
+    #[must_use]
+    pub(super) fn with_draws(self, draws: Draws) -> Self {
+        Self { arrivals: ArrivalNoise::Ahead(draws, 0), ..self }
+    }
+
+    /// Draws ahead what will arrive with that seed: nobody has an influence on it. `None` when it cannot be kept.
+    pub fn draws(config: &PlantConfig, scenario: &Scenario, seed: u64) -> Option<Draws> {
+        let arrivals = ArrivalNoise::noting(seed);
+        let mut plant = Self { arrivals, ..Self::new(config, scenario, 0.0, seed) };
+        for _ in 0..scenario.duration.max(0.0).ceil() as u64 {
+            let due = plant.effects.advance(scenario, plant.now);
+            plant.arrive(scenario, due.burst);
+            plant.now += 1.0;
+        }
+        plant.arrivals.noted()
     }
 
     /// Asks for `replicas`.

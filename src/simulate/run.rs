@@ -8,6 +8,7 @@ use super::config::PlantConfig;
 use super::controller::{Controller, View};
 use super::figures::{Figures, Meter};
 use super::json::tenths;
+use super::noise::Draws;
 use super::observe::Observer;
 use super::plant::Plant;
 use super::scenario::{Event, Scenario};
@@ -114,8 +115,23 @@ pub fn run(
     controller: &mut dyn Controller,
     seed: u64,
 ) -> Run {
+    run_with(plant, scenario, max_delay, controller, seed, None)
+}
+
+/// The same run, with what arrives in it drawn ahead by [`Plant::draws`]: for who runs it many times.
+pub fn run_with(
+    plant: &PlantConfig,
+    scenario: &Scenario,
+    max_delay: f64,
+    controller: &mut dyn Controller,
+    seed: u64,
+    draws: Option<&Draws>,
+) -> Run {
     let group = plant.group.clone();
     let mut plant = Plant::new(plant, scenario, max_delay, seed);
+    if let Some(draws) = draws {
+        plant = plant.with_draws(draws.clone());
+    }
     let mut observer = Observer::new(&plant);
     let mut meter = Meter::new(scenario);
     let mut recorder = Recorder::new(&group, scenario.duration);

@@ -1,10 +1,17 @@
 //! What everyone is put to: the required cases, the families, and recorded traffic.
 //!
 //! A subject is a plant, a policy, and what happens for each seed. Nothing in it depends on who
-//! scales. There is one policy, and one set of the engine's own constants, for all.
+//! scales. There is one policy (but for its bounds, and a longer delay where the case is that), and
+//! one set of the engine's own constants, for all. Each can be had from `spillway simulate` as well:
+//! [`Subject::arguments`].
+
+mod shell;
+
+pub use shell::protocol;
 
 use crate::peak::Peak;
-use spillway::decide::{GroupPolicy, Mode, Policy, StartFrom, Tuning};
+use crate::sample::{change, policy};
+use spillway::decide::Policy;
 use spillway::simulate::trace::parse;
 use spillway::simulate::{CASES, Case, PlantConfig, Protocol, Scenario, Skew, TopicConfig, Traffic, named};
 
@@ -30,19 +37,33 @@ pub struct Subject {
     pub kind: Kind,
     /// What is asked for.
     pub policy: Policy,
+    /// In what it differs from `policy.yaml`: lines, and what stands there instead.
+    pub changes: Vec<(String, String)>,
     plant: PlantConfig,
-    /// Recorded traffic; `None`: the named case.
-    recorded: Option<Scenario>,
+    /// What the traffic of a named scenario is multiplied by.
+    scale: f64,
+    /// Replicas at the start, where the case is about that.
+    replicas: Option<i32>,
+    source: Source,
+}
+
+/// Where what happens is from.
+#[derive(Clone, Debug)]
+enum Source {
+    /// A named scenario.
+    Named(&'static str),
+    /// Recorded traffic.
+    Recorded(Scenario),
 }
 
 /// Cases that are families: traffic that differs with the seed.
 const FAMILIES: [&str; 3] = ["diurnal", "bursty", "flash-crowd"];
 
-/// Recorded traffic: file, what it is, from and until where in it (h), and the plant.
+/// Recorded traffic: file, how long (h), and the plant.
 struct Recorded {
     name: &'static str,
     text: &'static str,
-    hours: (f64, f64),
+    hours: f64,
     partitions: usize,
     capacity: f64,
     skew: Skew,
@@ -50,13 +71,15 @@ struct Recorded {
 }
 
 const HOUR: f64 = 3600.0;
+/// What the highest rate of a trace is, as a share of what all partitions can do.
+const PEAK: f64 = 0.75;
 
 fn recordings() -> [Recorded; 4] {
     [
         Recorded {
             name: "worldcup98-jun08-jun14",
             text: include_str!("../traces/worldcup98-jun08-jun14.csv"),
-            hours: (0.0, 168.0),
+            hours: 168.0,
             partitions: 24,
             capacity: 60.0,
             skew: Skew::Even,
@@ -65,8 +88,7 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "tweets-aapl",
             text: include_str!("../traces/tweets-aapl.csv"),
-            // Of 55 days four with several spikes each.
-            hours: (180.0, 276.0),
+            hours: 96.0,
             partitions: 36,
             capacity: 40.0,
             skew: Skew::Even,
@@ -75,8 +97,7 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "nyc-taxi",
             text: include_str!("../traces/nyc-taxi.csv"),
-            // Of 215 days four, two of them a weekend.
-            hours: (72.0, 168.0),
+            hours: 96.0,
             partitions: 30,
             capacity: 80.0,
             skew: Skew::Zipf(0.06),
@@ -85,7 +106,7 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "cars-25k",
             text: include_str!("../traces/cars-25k.csv"),
-            hours: (0.0, 6.0),
+            hours: 6.0,
             partitions: 48,
             capacity: 50.0,
             skew: Skew::Even,
@@ -94,55 +115,121 @@ fn recordings() -> [Recorded; 4] {
     ]
 }
 
-/// What is asked for everywhere: 60 s at most, 10 minutes to recover, 1 replica to one a partition.
-fn policy(plant: &PlantConfig) -> Policy {
-    Policy {
-        groups: vec![GroupPolicy { group: plant.group.clone(), start_from: StartFrom::Earliest }],
-        min_replicas: 1,
-        max_replicas: plant.partition_count() as i32,
-        threads_per_replica: plant.threads,
-        max_delay: 60.0,
-        recover_within: 600.0,
-        fallback: None,
-        down_window: 60.0,
-        down_max_step: 1.0,
-        mode: Mode::Active,
-        sweep_interval: 5.0,
-        tuning: Tuning::default(),
-    }
+/// A named scenario on another plant, with another policy, or begun otherwise.
+struct Variant {
+    name: &'static str,
+    about: &'static str,
+    scenario: &'static str,
+    changes: &'static [(&'static str, &'static str)],
+    commit_interval: Option<f64>,
+    ceiling: Option<f64>,
+    scale: f64,
+    replicas: Option<i32>,
 }
+
+const PLAIN: Variant = Variant {
+    name: "",
+    about: "",
+    scenario: "",
+    changes: &[],
+    commit_interval: None,
+    ceiling: None,
+    scale: 1.0,
+    replicas: None,
+};
+
+const VARIANTS: [Variant; 7] = [
+    Variant {
+        name: "at-maximum",
+        about: "the same load for 6 h, begun with all 24 replicas: what one can do is not known",
+        scenario: "constant",
+        replicas: Some(24),
+        ..PLAIN
+    },
+    Variant {
+        name: "commits-60s",
+        about: "the same load for 6 h, of consumers that commit once in 60 s: nothing is to be done",
+        scenario: "constant",
+        commit_interval: Some(60.0),
+        ..PLAIN
+    },
+    Variant {
+        name: "outage-commits-20s",
+        about: "the consumers process nothing for 10 min, and commit every 20 s",
+        scenario: "outage",
+        commit_interval: Some(20.0),
+        ..PLAIN
+    },
+    Variant {
+        name: "outage-commits-60s",
+        about: "the consumers process nothing for 10 min, and commit every 60 s",
+        scenario: "outage",
+        commit_interval: Some(60.0),
+        ..PLAIN
+    },
+    Variant {
+        name: "long-delay",
+        about: "12 h of bursts, and messages may be 15 min late",
+        scenario: "bursty",
+        changes: &[("maxDelay", "15m")],
+        ..PLAIN
+    },
+    Variant {
+        name: "ceiling-ahead",
+        about: "30 % more load for good, which the replicas there can do but for what they write to: \
+                it takes less than arrives, and no backlog said so before",
+        scenario: "rise",
+        scale: 1.15,
+        replicas: Some(12),
+        ceiling: Some(600.0),
+        ..PLAIN
+    },
+    Variant {
+        name: "idle-burst-zero",
+        about: "nothing for an hour, then a burst, twice, and minReplicas is 0",
+        scenario: "idle-burst",
+        changes: &[("minReplicas", "0")],
+        ..PLAIN
+    },
+];
 
 /// All of them.
 ///
 /// # Errors
 /// When a trace cannot be read.
 pub fn subjects() -> Result<Vec<Subject>, String> {
-    let plant = PlantConfig::default();
-    let mut all: Vec<Subject> = CASES
-        .iter()
-        .map(|(name, about)| {
-            let mut policy = policy(&plant);
-            if let Some(case) = named(name, &plant, 1) {
-                policy.max_replicas = case.plant.partition_count() as i32;
-            }
-            let kind = if FAMILIES.contains(name) { Kind::Family } else { Kind::Case };
-            Subject {
-                name: (*name).to_owned(),
-                about: (*about).to_owned(),
-                kind,
-                policy,
-                plant: plant.clone(),
-                recorded: None,
-            }
-        })
-        .collect();
+    let plain = CASES.iter().map(|(name, about)| Variant { name, about, scenario: name, ..PLAIN });
+    let mut all: Vec<Subject> = plain.chain(VARIANTS).map(|v| of_scenario(&v)).collect();
     for recorded in recordings() {
-        all.push(trace(&recorded)?);
+        all.push(of_trace(&recorded)?);
     }
     Ok(all)
 }
 
-fn trace(recorded: &Recorded) -> Result<Subject, String> {
+fn of_scenario(variant: &Variant) -> Subject {
+    let default = PlantConfig::default();
+    let plant = PlantConfig {
+        commit_interval: variant.commit_interval.unwrap_or(default.commit_interval),
+        downstream_ceiling: variant.ceiling,
+        ..default
+    };
+    let partitions = named(variant.scenario, &plant, 1).map_or(0, |case| case.plant.partition_count());
+    let mut changes = bounds(partitions);
+    changes.extend(variant.changes.iter().map(|(field, value)| change(field, value)));
+    Subject {
+        name: variant.name.to_owned(),
+        about: variant.about.to_owned(),
+        kind: if FAMILIES.contains(&variant.name) { Kind::Family } else { Kind::Case },
+        policy: policy(&changes),
+        changes,
+        plant,
+        scale: variant.scale,
+        replicas: variant.replicas,
+        source: Source::Named(variant.scenario),
+    }
+}
+
+fn of_trace(recorded: &Recorded) -> Result<Subject, String> {
     let whole = parse(recorded.text).map_err(|e| format!("{}: {e}", recorded.name))?;
     let topic =
         TopicConfig { name: "orders".to_owned(), partitions: recorded.partitions, skew: recorded.skew };
@@ -152,37 +239,46 @@ fn trace(recorded: &Recorded) -> Result<Subject, String> {
         protocol: recorded.protocol,
         ..PlantConfig::default()
     };
-    let (from, to) = (recorded.hours.0 * HOUR, recorded.hours.1 * HOUR);
-    let step = if to - from > 24.0 * HOUR { 60.0 } else { 1.0 };
-    let peak = 0.75 * plant.group_capacity();
-    let traffic = Traffic::sampled(to - from, step, |t| whole.rate(from + t)).scaled_to(peak);
-    let scenario = Scenario { name: recorded.name.to_owned(), duration: to - from, traffic, events: vec![] };
-    let about = format!(
-        "{:.0} h of recorded traffic, its peak at three quarters of what {} partitions can do",
-        recorded.hours.1 - recorded.hours.0,
-        recorded.partitions,
-    );
+    let traffic = whole.scaled_to(PEAK * plant.group_capacity());
+    let duration = recorded.hours * HOUR;
+    let scenario = Scenario { name: recorded.name.to_owned(), duration, traffic, events: vec![] };
+    let changes = bounds(recorded.partitions);
     Ok(Subject {
         name: recorded.name.to_owned(),
-        about,
+        about: format!(
+            "{:.0} h of recorded traffic, its peak at three quarters of what {} partitions can do",
+            recorded.hours, recorded.partitions,
+        ),
         kind: Kind::Trace,
-        policy: policy(&plant),
+        policy: policy(&changes),
+        changes,
         plant,
-        recorded: Some(scenario),
+        scale: 1.0,
+        replicas: None,
+        source: Source::Recorded(scenario),
     })
+}
+
+/// One replica a partition at most.
+fn bounds(partitions: usize) -> Vec<(String, String)> {
+    if partitions == 24 { vec![] } else { vec![change("maxReplicas", partitions)] }
 }
 
 impl Subject {
     /// What happens, and to which plant, with a seed.
     pub fn case(&self, seed: u64) -> Case {
-        let mut case = match &self.recorded {
-            Some(scenario) => Case { plant: self.plant.clone(), scenario: scenario.clone() },
-            None => named(&self.name, &self.plant, seed).unwrap_or_else(|| self.nothing()),
+        let mut case = match &self.source {
+            Source::Recorded(scenario) => Case { plant: self.plant.clone(), scenario: scenario.clone() },
+            Source::Named(name) => named(name, &self.plant, seed).unwrap_or_else(|| self.nothing()),
         };
+        let plant = &mut case.plant;
+        if self.scale != 1.0 {
+            case.scenario.traffic = case.scenario.traffic.scaled(self.scale);
+        }
         // Everyone begins with what the load at the start needs at 70 %.
-        let (rate, plant) = (case.scenario.traffic.rate(0.0), &mut case.plant);
-        let peak = Peak::sized(rate, plant.replica_capacity(), plant.partition_count(), 0.7);
-        plant.initial_replicas = peak.replicas();
+        let rate = case.scenario.traffic.rate(0.0);
+        let needed = Peak::sized(rate, plant.replica_capacity(), plant.partition_count(), 0.7);
+        plant.initial_replicas = self.replicas.unwrap_or_else(|| needed.replicas());
         case
     }
 
@@ -200,14 +296,14 @@ mod tests {
     #[test]
     fn every_subject_can_be_had() {
         let all = subjects().unwrap();
-        assert_eq!(all.len(), CASES.len() + 4);
+        assert_eq!(all.len(), CASES.len() + VARIANTS.len() + 4);
         for subject in &all {
             let case = subject.case(1);
             assert!(case.scenario.duration >= HOUR, "{}", subject.name);
             assert!(case.scenario.traffic.peak() <= case.plant.group_capacity(), "{}", subject.name);
             assert_eq!(subject.policy.max_replicas, case.plant.partition_count() as i32);
             let again = subject.case(2) == case;
-            let random = matches!(subject.name.as_str(), "bursty" | "flash-crowd");
+            let random = matches!(subject.name.as_str(), "bursty" | "flash-crowd" | "long-delay");
             assert_eq!(again, !random, "{}", subject.name);
         }
     }

@@ -4,7 +4,8 @@
 //! Here the plant has to bring forth what it sees, too; and on the same plant Spillway shows what it
 //! does with the same two loads.
 
-use spillway::decide::{Decision, GroupPolicy, Mode, Policy, StartFrom, Tuning};
+use crate::sample::{self, change};
+use spillway::decide::{Decision, Policy};
 use spillway::simulate::assignment::Assignor;
 use spillway::simulate::{
     Controller, Engine, Event, PlantConfig, Protocol, Scenario, Skew, TopicConfig, Traffic, View,
@@ -52,21 +53,13 @@ pub fn step() -> Scenario {
 
 /// What the recorded ScaledObjects asked for, in our words: 2 to 12 replicas. A message may be 10 s
 /// late (the recordings count the seconds over 10 s of input); the rest is as it comes.
-pub fn policy(recover_within: f64) -> Policy {
-    Policy {
-        groups: vec![GroupPolicy { group: "orders".to_owned(), start_from: StartFrom::Earliest }],
-        min_replicas: 2,
-        max_replicas: 12,
-        threads_per_replica: 1,
-        max_delay: 10.0,
-        recover_within,
-        fallback: None,
-        down_window: 600.0,
-        down_max_step: 0.5,
-        mode: Mode::Active,
-        sweep_interval: 5.0,
-        tuning: Tuning::default(),
-    }
+pub fn policy(recover_within: &str) -> Policy {
+    sample::policy(&[
+        change("minReplicas", 2),
+        change("maxReplicas", 12),
+        change("maxDelay", "10s"),
+        change("recoverWithin", recover_within),
+    ])
 }
 
 /// Spillway, added to what runs already: it first looks after 1 s, as the recorded KEDA was added
@@ -136,7 +129,7 @@ mod tests {
     /// The recorded load under Spillway, and on for as long as it takes to give replicas back. The
     /// recorded consumers are paced and their load is even (`None`); with a seed, arrivals,
     /// capacities (5 %) and start-up times (2 s) vary.
-    fn ours(load: Scenario, initial: i32, recover_within: f64, seed: Option<u64>) -> Run {
+    fn ours(load: Scenario, initial: i32, recover_within: &str, seed: Option<u64>) -> Run {
         let mut plant = plant(initial);
         let mut scenario = Scenario { duration: 1200.0, ..load };
         if seed.is_some() {
@@ -158,7 +151,7 @@ mod tests {
     /// to be done. KEDA wrote 1, 4 and 9 times here, at thresholds of 10, 600 and 2,400.
     #[rstest]
     fn a_recovery_with_time_needs_no_write(#[values(None, Some(1), Some(2), Some(3))] seed: Option<u64>) {
-        let run = ours(recovery(), 6, 600.0, seed);
+        let run = ours(recovery(), 6, "10m", seed);
         let table = table::decisions(&run);
         assert_eq!(run.writes, [], "{table}");
         let drained = run.figures.drains[0].seconds.unwrap();
@@ -173,11 +166,11 @@ mod tests {
     fn a_recovery_in_a_hurry_needs_one_up_and_one_down(
         #[values(None, Some(1), Some(2), Some(3))] seed: Option<u64>,
     ) {
-        let run = ours(recovery(), 6, 120.0, seed);
+        let run = ours(recovery(), 6, "2m", seed);
         let table = table::decisions(&run);
         let (numbers, times) = path(&run);
         assert_eq!(numbers, [12, 6], "{table}");
-        assert!((166.0..=210.0).contains(&times[0]) && times[1] > times[0] + 600.0, "{table}");
+        assert!((166.0..=210.0).contains(&times[0]) && times[1] > times[0] + 60.0, "{table}");
         let still = run.decisions.iter().find(|d| d.state == Some(ScalerState::Stuck)).unwrap();
         assert!(still.at < 75.0 && still.sentence.contains("More replicas would not help"), "{table}");
         let drained = run.figures.drains[0].seconds.unwrap();
@@ -187,10 +180,10 @@ mod tests {
     /// A load four times what there is, and a backlog: one step to all that help, once it is known what
     /// a replica can do, and no other afterwards, as 480/s need them (6 can do 360/s). KEDA took three.
     #[rstest]
-    #[case::with_time(600.0, 105.0)]
-    #[case::in_a_hurry(120.0, 60.0)]
+    #[case::with_time("10m", 105.0)]
+    #[case::in_a_hurry("2m", 60.0)]
     fn the_step_needs_one_write(
-        #[case] recover_within: f64,
+        #[case] recover_within: &str,
         #[case] known_by: f64,
         #[values(None, Some(1), Some(2), Some(3))] seed: Option<u64>,
     ) {

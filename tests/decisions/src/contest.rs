@@ -3,13 +3,15 @@
 //! It runs; what is made of it is in `report` and `frontier`. Each call is independent of all
 //! others, so that they may run side by side.
 
-use spillway::simulate::{Controller, Engine, Figures, run};
+use spillway::simulate::{Case, Controller, Engine, Figures};
 
-use crate::cases::{Kind, Subject};
+use crate::cases::Subject;
 use crate::cpu::Cpu;
 use crate::flink::{Flink, Options};
 use crate::keda::Keda;
-use crate::oracle::{Oracle, Settings, bound};
+use crate::luck;
+use crate::oracle::mend::{Carried, carried_out};
+use crate::oracle::{Oracle, Settings, bound, choose};
 use crate::peak::Peak;
 use crate::tuning::{Tuned, defaults, grid};
 
@@ -17,6 +19,11 @@ use crate::tuning::{Tuned, defaults, grid};
 const PEAK_UTILISATION: f64 = 0.8;
 /// Target of the HPA on CPU, percent.
 const CPU_TARGET: i32 = 70;
+/// Seeds that KEDA's whole grid is run on.
+pub const GRID_SEEDS: usize = 3;
+/// Of the plans of who knows the future, those that are carried out on all seeds, where the future is
+/// the same for all: the best of the first.
+const PLANS: usize = 2;
 
 /// One of those who take part, on one subject.
 #[derive(Clone, Debug)]
@@ -70,8 +77,10 @@ pub struct Outcome {
     pub subject: Subject,
     /// Those who took part, in the order of [`Who`].
     pub entries: Vec<Entry>,
-    /// KEDA's grid: setting, and figures on the first seed.
-    pub grid: Vec<(String, Figures)>,
+    /// KEDA's whole grid, on the first [`GRID_SEEDS`].
+    pub grid: Vec<Entry>,
+    /// What was run of it on all seeds.
+    pub keda: Vec<Entry>,
     /// What no course in the oracle's model costs less than, replica-hours (late message-seconds at
     /// a replica-second each).
     pub bound: f64,
@@ -116,7 +125,7 @@ impl Entry {
 pub enum Job {
     /// Everyone but KEDA's tuning and the oracle.
     Plain(Who),
-    /// One setting of KEDA's grid, on the first seed.
+    /// One setting of KEDA's grid, on the first seeds.
     Grid(usize),
     /// The oracle and its bound.
     Oracle,
@@ -126,8 +135,8 @@ pub enum Job {
 pub enum Found {
     /// Of [`Job::Plain`].
     Entry(Entry),
-    /// Of [`Job::Grid`]: which, its name and figures.
-    Grid(usize, String, Box<Figures>),
+    /// Of [`Job::Grid`]: which, and what came out.
+    Grid(usize, Entry),
     /// Of [`Job::Oracle`]: the entry and the bound, replica-hours.
     Oracle(Entry, f64),
 }
@@ -143,8 +152,11 @@ pub fn jobs(subject: &Subject) -> Vec<Job> {
 
 /// KEDA's settings for a subject.
 fn settings(subject: &Subject) -> Vec<Tuned> {
-    let plant = subject.case(1).plant;
-    grid(subject.policy.min_replicas, subject.policy.max_replicas, plant.replica_capacity())
+    let case = subject.case(1);
+    let (plant, peak) = (case.plant, case.scenario.traffic.peak());
+    let useful = Peak::sized(peak, plant.replica_capacity(), plant.partition_count(), PEAK_UTILISATION);
+    let policy = &subject.policy;
+    grid(policy.min_replicas, policy.max_replicas, useful.replicas(), plant.replica_capacity())
 }
 
 /// Does a job.
@@ -152,9 +164,8 @@ pub fn work(subject: &Subject, job: &Job, seeds: &[u64]) -> Found {
     match job {
         Job::Plain(who) => Found::Entry(plain(subject, *who, seeds)),
         Job::Grid(index) => {
-            let tuned = settings(subject).swap_remove(*index);
-            let first = seeds.first().copied().unwrap_or(1);
-            Found::Grid(*index, tuned.name.clone(), Box::new(keda(subject, &tuned, first)))
+            let few = &seeds[..seeds.len().min(GRID_SEEDS)];
+            Found::Grid(*index, with(subject, &settings(subject)[*index], few))
         }
         Job::Oracle => {
             let (entry, bound) = oracle(subject, seeds);
@@ -163,41 +174,15 @@ pub fn work(subject: &Subject, job: &Job, seeds: &[u64]) -> Found {
     }
 }
 
-/// KEDA with one of its settings by name, on all seeds.
+/// KEDA with one of its settings by name, on seeds.
 pub fn tuned(subject: &Subject, name: &str, seeds: &[u64]) -> Option<Entry> {
     let tuned = settings(subject).into_iter().find(|t| t.name == name)?;
-    let figures = seeds.iter().map(|seed| keda(subject, &tuned, *seed)).collect();
-    Some(Entry { who: Who::KedaTuned, settings: tuned.name, figures })
+    Some(with(subject, &tuned, seeds))
 }
 
-/// Settings to try on all seeds: of those that cost no less than `replica_hours` on the first (of all,
-/// when none does) the two least late, and of the next ten the two that cost most.
-///
-/// What is just enough with one seed is often not with another: some that have more to spare are tried too.
-pub fn choose(grid: &[(String, Figures)], replica_hours: f64) -> Vec<&str> {
-    let mut dear: Vec<_> = grid.iter().filter(|g| g.1.replica_hours >= replica_hours).collect();
-    if dear.is_empty() {
-        dear.extend(grid);
-    }
-    let key = |f: &Figures| (f.late_message_seconds, f.replica_hours);
-    dear.sort_by(|a, b| {
-        let (x, y) = (key(&a.1), key(&b.1));
-        x.0.total_cmp(&y.0).then(x.1.total_cmp(&y.1))
-    });
-    let (first, rest) = dear.split_at(dear.len().min(2));
-    let mut rest = rest[..rest.len().min(10)].to_vec();
-    rest.sort_by(|a, b| b.1.replica_hours.total_cmp(&a.1.replica_hours));
-    first.iter().chain(rest.iter().take(2)).map(|g| g.0.as_str()).collect()
-}
-
-/// The least late of KEDA's settings that cost no less than `replica_hours`, over all seeds; of all, when
-/// none does.
-pub fn best(tried: Vec<Entry>, replica_hours: f64) -> Option<Entry> {
-    let late = |e: &Entry| e.mean(|f| f.late_message_seconds).mean;
-    let hours = |e: &Entry| e.mean(|f| f.replica_hours).mean;
-    let (dear, cheap): (Vec<_>, Vec<_>) = tried.into_iter().partition(|e| hours(e) >= replica_hours);
-    let all = if dear.is_empty() { cheap } else { dear };
-    all.into_iter().min_by(|a, b| late(a).total_cmp(&late(b)).then(hours(a).total_cmp(&hours(b))))
+fn with(subject: &Subject, tuned: &Tuned, seeds: &[u64]) -> Entry {
+    let figures = seeds.iter().map(|seed| keda(subject, tuned, *seed)).collect();
+    Entry { who: Who::KedaTuned, settings: tuned.name.clone(), figures }
 }
 
 /// The timers of other programs have a phase of their own in each run.
@@ -213,8 +198,7 @@ fn keda(subject: &Subject, tuned: &Tuned, seed: u64) -> Figures {
 }
 
 fn figures(subject: &Subject, controller: &mut dyn Controller, seed: u64) -> Figures {
-    let case = subject.case(seed);
-    run(&case.plant, &case.scenario, subject.policy.max_delay, controller, seed).figures
+    luck::run(subject, controller, seed).figures
 }
 
 fn plain(subject: &Subject, who: Who, seeds: &[u64]) -> Entry {
@@ -258,75 +242,67 @@ fn plain(subject: &Subject, who: Who, seeds: &[u64]) -> Entry {
     Entry { who, settings: named, figures }
 }
 
-/// Plans once where the future is the same for all seeds, and then picks the plan by two of them.
+/// Plans once where the future is the same for all seeds; the plan is chosen, and mended, for each.
 fn oracle(subject: &Subject, seeds: &[u64]) -> (Entry, f64) {
     let policy = &subject.policy;
-    let settings = |duration: f64| Settings {
-        max_delay: policy.max_delay,
-        min: policy.min_replicas,
-        max: policy.max_replicas,
-        step: if duration > 86_400.0 { 30.0 } else { 15.0 },
-        ..Settings::default()
-    };
-    let mut figures = Vec::new();
+    let mut figures: Vec<Figures> = Vec::new();
     let mut least = 0.0;
-    if subject.kind == Kind::Trace {
-        let case = subject.case(1);
-        let settings = settings(case.scenario.duration);
-        let plans = Oracle::plans(&case.plant, &case.scenario, &settings);
-        let few = &seeds[..seeds.len().min(2)];
-        if let Some((place, _)) = Oracle::best(&plans, &case.plant, &case.scenario, &settings, few) {
-            let one = std::slice::from_ref(&plans[place]);
-            let all = Oracle::best(one, &case.plant, &case.scenario, &settings, seeds);
-            figures = all.map(|(_, figures)| figures).unwrap_or_default();
-        }
-        least = bound(&case.plant, &case.scenario, &settings);
-    } else {
-        for seed in seeds {
-            let case = subject.case(*seed);
-            let settings = settings(case.scenario.duration);
-            let plans = Oracle::plans(&case.plant, &case.scenario, &settings);
-            let best = Oracle::best(&plans, &case.plant, &case.scenario, &settings, &[*seed]);
-            figures.extend(best.into_iter().flat_map(|(_, figures)| figures));
-            least += bound(&case.plant, &case.scenario, &settings) / seeds.len() as f64;
-        }
+    let mut planned: Option<(Case, Vec<Oracle>, f64)> = None;
+    for seed in seeds {
+        let case = subject.case(*seed);
+        let settings = Settings {
+            max_delay: policy.max_delay,
+            min: policy.min_replicas,
+            max: policy.max_replicas,
+            step: if case.scenario.duration > 86_400.0 { 30.0 } else { 15.0 },
+            ..Settings::default()
+        };
+        let known = planned.take().filter(|(known, ..)| *known == case);
+        let first = known.is_none();
+        let (case, plans, bound) = known.unwrap_or_else(|| {
+            // Mended afterwards anyway: half the courses make half the wait for a week of traffic.
+            let labels =
+                if case.scenario.duration > 86_400.0 { settings.labels / 2 } else { settings.labels };
+            let few = Settings { labels, ..settings.clone() };
+            let plans = Oracle::plans(&case.plant, &case.scenario, &few);
+            let bound = bound(&case.plant, &case.scenario, &settings);
+            (case, plans, bound)
+        });
+        let tried = carried_out(subject, &plans, &settings, *seed);
+        let all: Vec<Figures> = tried.iter().map(|one| one.figures.clone()).collect();
+        let best = choose(&all);
+        figures.extend(best.map(|i| all[i].clone()));
+        least += bound / seeds.len() as f64;
+        // What was not among the best of the first seed is hardly the best of another.
+        let plans = if first { promising(&plans, &tried) } else { plans };
+        planned = Some((case, plans, bound));
     }
     (Entry { who: Who::Oracle, settings: String::new(), figures }, least / 3600.0)
+}
+
+/// The plans that, mended, were best, second best and so on; and the last: as many replicas as there may be.
+fn promising(plans: &[Oracle], tried: &[Carried]) -> Vec<Oracle> {
+    let mut left: Vec<&Carried> = tried.iter().collect();
+    let mut chosen: Vec<usize> = Vec::new();
+    while chosen.len() < PLANS {
+        let all: Vec<Figures> = left.iter().map(|one| one.figures.clone()).collect();
+        let Some(best) = choose(&all) else { break };
+        let base = left[best].base;
+        left.retain(|one| one.base != base);
+        chosen.push(base);
+    }
+    chosen.extend(plans.len().checked_sub(1).filter(|last| !chosen.contains(last)));
+    chosen.into_iter().map(|base| plans[base].clone()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn figures(late: f64, hours: f64) -> Figures {
-        Figures { late_message_seconds: late, replica_hours: hours, ..Figures::default() }
-    }
-
-    #[test]
-    fn the_least_late_of_those_that_cost_no_less() {
-        let grid: Vec<(String, Figures)> = [
-            ("a", 5.0, 10.0),
-            ("b", 3.0, 20.0),
-            ("c", 3.0, 15.0),
-            ("d", 1.0, 9.0),
-            ("e", 6.0, 30.0),
-            ("f", 7.0, 40.0),
-        ]
-        .into_iter()
-        .map(|(name, late, hours)| (name.to_owned(), figures(late, hours)))
-        .collect();
-        assert_eq!(choose(&grid, 9.5), ["c", "b", "f", "e"]);
-        assert_eq!(choose(&grid, 100.0), ["d", "c", "f", "e"]);
-        let entry =
-            |(name, f): (String, Figures)| Entry { who: Who::KedaTuned, settings: name, figures: vec![f] };
-        let tried: Vec<Entry> = grid.into_iter().map(entry).collect();
-        assert_eq!(best(tried.clone(), 9.5).unwrap().settings, "c");
-        assert_eq!(best(tried, 100.0).unwrap().settings, "d");
-    }
-
     #[test]
     fn intervals_are_students() {
-        let all = [1.0, 2.0, 3.0].map(|h| figures(0.0, h)).to_vec();
+        let figures = |replica_hours| Figures { replica_hours, ..Figures::default() };
+        let all = [1.0, 2.0, 3.0].map(figures).to_vec();
         let entry = Entry { who: Who::Spillway, settings: String::new(), figures: all };
         let mean = entry.mean(|f| f.replica_hours);
         assert!(

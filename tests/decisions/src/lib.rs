@@ -14,10 +14,12 @@ pub mod flink;
 pub mod frontier;
 pub mod hpa;
 pub mod keda;
+pub mod luck;
 pub mod oracle;
 pub mod peak;
 pub mod replay;
 pub mod report;
+pub mod sample;
 pub mod timer;
 pub mod tuning;
 

@@ -10,7 +10,8 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use spillway_decisions::cases::{Subject, subjects};
-use spillway_decisions::contest::{Entry, Found, Job, Outcome, Who, best, choose, jobs, tuned, work};
+use spillway_decisions::contest::{Entry, Found, GRID_SEEDS, Job, Outcome, Who, jobs, tuned, work};
+use spillway_decisions::tuning::{best, choose, point};
 use spillway_decisions::{frontier, report};
 
 const USAGE: &str = "usage: bench-decisions [--seeds N] [--threads N] [--out DIR] [SUBJECT...]";
@@ -74,15 +75,16 @@ fn benchmark() -> Result<(), String> {
     let chosen = side_by_side(second, args.threads, begun, |(i, name): &(usize, String)| {
         (*i, tuned(&all[*i], name, &seeds))
     });
-    let mut tried: Vec<Vec<Entry>> = vec![vec![]; all.len()];
     for (i, entry) in chosen {
-        tried[i].extend(entry);
+        outcomes[i].keda.extend(entry);
     }
-    for (outcome, mut tried) in outcomes.iter_mut().zip(tried) {
+    for outcome in &mut outcomes {
         // The defaults are a setting, too.
-        tried.extend(outcome.entry(Who::KedaDefault).cloned());
-        let hours = outcome.entry(Who::Spillway).map_or(0.0, |e| e.mean(|f| f.replica_hours).mean);
-        outcome.entries.extend(best(tried, hours).map(|e| Entry { who: Who::KedaTuned, ..e }));
+        outcome.keda.extend(outcome.entry(Who::KedaDefault).cloned());
+        outcome.keda.sort_by(|a, b| a.settings.cmp(&b.settings));
+        let hours = outcome.entry(Who::Spillway).map_or(0.0, |e| point(e).1);
+        let tuned = best(&outcome.keda, hours).map(|e| Entry { who: Who::KedaTuned, ..e.clone() });
+        outcome.entries.extend(tuned);
     }
     for outcome in &mut outcomes {
         outcome.entries.sort_by_key(|e| e.who as u8);
@@ -100,6 +102,7 @@ fn benchmark() -> Result<(), String> {
     std::fs::create_dir_all(&args.out).map_err(|e| format!("{}: {e}", args.out.display()))?;
     write("benchmark.md", report::markdown(&about, &outcomes))?;
     write("benchmark.svg", frontier::svg(&outcomes))?;
+    println!("\n{}", report::short(&outcomes));
     eprintln!("{:.0} s; see {}", begun.elapsed().as_secs_f64(), args.out.join("benchmark.md").display());
     Ok(())
 }
@@ -107,8 +110,9 @@ fn benchmark() -> Result<(), String> {
 /// The settings of KEDA's grid to run on all seeds.
 fn pick((i, outcome): (usize, &Outcome)) -> Vec<(usize, String)> {
     let Some(ours) = outcome.entry(Who::Spillway) else { return Vec::new() };
-    let hours = ours.mean(|f| f.replica_hours).mean;
-    choose(&outcome.grid, hours).into_iter().map(|name| (i, name.to_owned())).collect()
+    let few = ours.figures[..ours.figures.len().min(GRID_SEEDS)].to_vec();
+    let ours = point(&Entry { figures: few, ..ours.clone() });
+    choose(&outcome.grid, ours).into_iter().map(|name| (i, name.to_owned())).collect()
 }
 
 /// Does all jobs on some threads, and says how far it is.
@@ -141,13 +145,13 @@ fn side_by_side<J: Send, R: Send>(
 
 fn gather(all: &[Subject], found: Vec<(usize, Found)>) -> Vec<Outcome> {
     let empty =
-        |subject: &Subject| Outcome { subject: subject.clone(), entries: vec![], grid: vec![], bound: 0.0 };
+        |s: &Subject| Outcome { subject: s.clone(), entries: vec![], grid: vec![], keda: vec![], bound: 0.0 };
     let mut outcomes: Vec<Outcome> = all.iter().map(empty).collect();
-    let mut grids: Vec<Vec<(usize, (String, spillway::simulate::Figures))>> = vec![vec![]; all.len()];
+    let mut grids: Vec<Vec<(usize, Entry)>> = vec![vec![]; all.len()];
     for (i, found) in found {
         match found {
             Found::Entry(entry) => outcomes[i].entries.push(entry),
-            Found::Grid(place, name, figures) => grids[i].push((place, (name, *figures))),
+            Found::Grid(place, entry) => grids[i].push((place, entry)),
             Found::Oracle(entry, bound) => {
                 outcomes[i].entries.push(entry);
                 outcomes[i].bound = bound;

@@ -18,8 +18,8 @@ pub struct Settings {
     pub max: i32,
     /// Length of a step.
     pub step: f64,
-    /// Replica-seconds that a late message-second is worth. 1 makes lateness the first thing: a replica
-    /// that stands by all day is cheaper than 86,400 messages that are a second late.
+    /// Replica-seconds that a late message-second is worth. 100 makes lateness the first thing: a replica
+    /// that stands by all day is cheaper than 864 messages that are a second late.
     pub weight: f64,
     /// Replica-seconds that a change is worth, besides what it costs: without, the cheapest course
     /// under a constant load lets messages wait as long as they may, and starts and stops a pod
@@ -40,7 +40,7 @@ impl Default for Settings {
             min: 1,
             max: i32::MAX,
             step: 15.0,
-            weight: 1.0,
+            weight: 100.0,
             change: 300.0,
             capacity_margin: 1.0,
             delay_margin: 1.0,

@@ -1,0 +1,144 @@
+//! Traces and families against the goal that was set for them.
+
+use std::fmt::Write as _;
+
+use spillway::simulate::Figures;
+
+use crate::cases::Kind;
+use crate::contest::{Outcome, Who};
+
+/// Late message-seconds at most, as a share of the tuned KEDA's.
+const LATE: f64 = 0.1;
+/// And where lateness cannot be avoided, as a multiple of what it is for who knows the future.
+const LATE_ANYWAY: f64 = 2.0;
+/// Replica-hours and rebalances at most, as multiples of those of who knows the future.
+const HOURS: f64 = 1.15;
+const REBALANCES: f64 = 1.25;
+
+/// How one subject stands against the goal. Ratios of means over the seeds; infinite where only
+/// Spillway was late, `None` where neither was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Late message-seconds ÷ those of the tuned KEDA.
+    pub late: Option<f64>,
+    /// Late message-seconds ÷ those of who knows the future.
+    pub late_oracle: Option<f64>,
+    /// Whether lateness can be avoided: who knows the future was not late, or somebody else was not half as late.
+    pub avoidable: bool,
+    /// Replica-hours ÷ those of who knows the future.
+    pub hours: f64,
+    /// Rebalances ÷ those of who knows the future.
+    pub rebalances: f64,
+}
+
+impl Verdict {
+    /// Of a subject; `None` when somebody it is judged by did not take part.
+    pub fn of(outcome: &Outcome) -> Option<Self> {
+        let mean = |who: Who, f: fn(&Figures) -> f64| outcome.entry(who).map(|e| e.mean(f).mean);
+        let late = |who| mean(who, |f| f.late_message_seconds);
+        let (ours, keda, oracle) = (late(Who::Spillway)?, late(Who::KedaTuned)?, late(Who::Oracle)?);
+        let ratio = |a: f64, b: f64| if b > 0.0 { Some(a / b) } else { (a > 0.0).then_some(f64::INFINITY) };
+        let others = outcome.entries.iter().chain(&outcome.keda);
+        let least = others.map(|e| e.mean(|f| f.late_message_seconds).mean).fold(f64::INFINITY, f64::min);
+        let hours = |who| mean(who, |f| f.replica_hours);
+        let rebalances = |who| mean(who, |f| f.rebalances as f64);
+        Some(Self {
+            late: ratio(ours, keda),
+            late_oracle: ratio(ours, oracle),
+            avoidable: oracle <= 0.0 || least < oracle / 2.0,
+            hours: hours(Who::Spillway)? / hours(Who::Oracle)?,
+            rebalances: rebalances(Who::Spillway)? / rebalances(Who::Oracle)?.max(1.0),
+        })
+    }
+
+    fn less_late_than_keda(&self) -> bool {
+        self.late.is_none_or(|l| l <= LATE)
+    }
+
+    fn late_anyway(&self) -> bool {
+        self.late_oracle.is_none_or(|l| !self.avoidable && l <= LATE_ANYWAY)
+    }
+
+    fn in_time(&self) -> bool {
+        self.less_late_than_keda() || self.late_anyway()
+    }
+}
+
+/// The goal, a key, and the table.
+pub fn write(out: &mut String, outcomes: &[Outcome]) {
+    out.push_str(
+        "## Against the goal\n\n\
+         On each trace and family: late message-seconds at most a tenth of the tuned KEDA's, or, where \
+         lateness cannot be avoided, twice those of who knows the future; at most 1.15 × its replica-hours; at \
+         most 1.25 × its rebalances.\n\n\
+         ![Cost and lateness](benchmark.svg)\n\n\
+         | | late ÷ KEDA, tuned | late ÷ knowing the future | replica-hours ÷ knowing the future | rebalances ÷ \
+         knowing the future |\n|---|---|---|---|---|\n",
+    );
+    for outcome in outcomes.iter().filter(|o| o.subject.kind != Kind::Case) {
+        let Some(v) = Verdict::of(outcome) else { continue };
+        let late = |r, good| bold(ratio(r), v.in_time() || good);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            outcome.subject.name,
+            late(v.late, v.less_late_than_keda()),
+            late(v.late_oracle, v.late_anyway()),
+            bold(format!("{:.2}", v.hours), v.hours <= HOURS),
+            bold(format!("{:.2}", v.rebalances), v.rebalances <= REBALANCES),
+        );
+    }
+    out.push_str(
+        "\nRatios of means over the seeds. **Bold**: the goal is missed, by this. –: neither was late. ∞: \
+         Spillway was late, the other was not. Of the two ratios of lateness one within its bound is enough; \
+         the second counts only where lateness cannot be avoided, that is, where who knows the future was late \
+         and nobody was less than half as late.\n\n",
+    );
+}
+
+fn bold(text: String, good: bool) -> String {
+    if good { text } else { format!("**{text}**") }
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    match ratio {
+        None => "–".to_owned(),
+        Some(r) if r.is_infinite() => "∞".to_owned(),
+        Some(r) if r > 0.0 && r < 0.01 => "< 0.01".to_owned(),
+        Some(r) => format!("{r:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::subjects;
+    use crate::contest::Entry;
+    use rstest::rstest;
+
+    /// Late message-seconds of Spillway, the tuned KEDA, a fixed number, and who knows the future.
+    #[rstest]
+    #[case([0.0, 0.0, 0.0, 0.0], true, ["–", "–"])]
+    #[case([1.0, 20.0, 20.0, 0.0], true, ["0.05", "∞"])]
+    #[case([5.0, 20.0, 20.0, 0.0], false, ["**0.25**", "**∞**"])]
+    // Late, where KEDA is not: also when who knows the future happens to be.
+    #[case([5.0, 0.0, 0.0, 6.0], false, ["**∞**", "**0.83**"])]
+    #[case([5.0, 9.0, 1.0, 6.0], false, ["**0.56**", "**0.83**"])]
+    // It cannot be avoided.
+    #[case([11.0, 9.0, 8.0, 6.0], true, ["1.22", "1.83"])]
+    #[case([13.0, 9.0, 8.0, 6.0], false, ["**1.44**", "**2.17**"])]
+    fn lateness_is_judged(#[case] late: [f64; 4], #[case] in_time: bool, #[case] cells: [&str; 2]) {
+        let subject = subjects().unwrap().into_iter().find(|s| s.name == "bursty").unwrap();
+        let who = [Who::Spillway, Who::KedaTuned, Who::Peak, Who::Oracle];
+        let entries = who.into_iter().zip(late).map(|(who, late)| Entry {
+            who,
+            settings: String::new(),
+            figures: vec![Figures { late_message_seconds: late, replica_hours: 1.0, ..Figures::default() }],
+        });
+        let outcome = Outcome { subject, entries: entries.collect(), grid: vec![], keda: vec![], bound: 0.0 };
+        assert_eq!(Verdict::of(&outcome).unwrap().in_time(), in_time);
+        let mut text = String::new();
+        write(&mut text, &[outcome]);
+        assert!(text.contains(&format!("| bursty | {} | {} | 1.00 |", cells[0], cells[1])), "{text}");
+    }
+}
