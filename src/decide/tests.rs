@@ -313,9 +313,9 @@ fn a_saturated_downstream_is_found_out_told_and_left_alone() {
     assert!(plant.writes.len() <= 8, "not tried over and over: {:?} (most {most:?})", plant.writes);
     assert_eq!(state.state, ScalerState::DownstreamSaturated);
     // It takes more again, and that is seen: nobody waits until the next step would be tried.
-    let all = plant.run(&policy, &mut state, 630.0);
-    let held = all.iter().filter(|d| d.state == ScalerState::DownstreamSaturated).count();
-    assert!(held <= 15, "{held}s");
+    plant.run(&policy, &mut state, 630.0);
+    let soon = plant.writes.iter().any(|(at, from, to)| (600.0..=616.0).contains(at) && to > from);
+    assert!(soon, "{:?}", plant.writes);
     plant.run(&policy, &mut state, 1500.0);
     assert_eq!(state.state, ScalerState::KeepingUp, "{:?}", plant.writes);
 }

@@ -347,7 +347,9 @@ pub fn state_sentence(decision: &Decision) -> String {
                 None => format!("{replicas} {verb} up{}{blurred}", holds(decision)),
             }
         }
-        ScalerState::Recovering | ScalerState::FallingBehind if n.retry => {
+        ScalerState::Recovering | ScalerState::FallingBehind | ScalerState::DownstreamSaturated
+            if n.retry =>
+        {
             let tried = if asked == Some(1) { "is" } else { "are" };
             format!(
                 "{behind}; {replicas} {tried} tried, to see whether what the consumers depend on takes more by now{}",

@@ -51,6 +51,8 @@ fn producer(case: &Case, name: &str, rate: f64) -> Result<String> {
 }
 
 const HURRIED: &str = "objective: {maxDelay: 1s, recoverWithin: 10s}";
+/// With which a partition that stands still is called so after a minute.
+const IMPATIENT: &str = "objective: {maxDelay: 20s, recoverWithin: 40s}";
 
 /// Nobody's consumers: what there is to see is in the resources and in Kafka alone.
 async fn without_consumers(case: &Case) -> Result<String> {
@@ -109,7 +111,7 @@ async fn with_consumers(case: &Case) -> Result<String> {
         + &scaler(case, "stuck", "scaleTargetRef: {name: stuck}, maxReplicas: 4")
         + &on_pods(case, "most", 20.0, &[], &format!("maxReplicas: 1, {HURRIED}"))?
         + &producer(case, "most", 60.0)?
-        + &on_pods(case, "poisoned", 50.0, &poison, "maxReplicas: 2")?
+        + &on_pods(case, "poisoned", 50.0, &poison, &format!("maxReplicas: 2, {IMPATIENT}"))?
         + &producer(case, "poisoned", 20.0)?
         + &on_pods(case, "saturated", 40.0, &ceiling, &format!("maxReplicas: 4, {HURRIED}"))?
         + &producer(case, "saturated", 60.0)?

@@ -33,9 +33,13 @@ impl GroupState {
     }
 
     /// Places of members with work that get on with none of theirs. A message that cannot be processed holds
-    /// up its own partition; a member that hangs, or died, all of them.
+    /// up its own partition; a member that hangs, or died, all of them. Of one that has a single partition nobody
+    /// can tell, and it counts as the former: whoever goes on, the partition is what waits.
     fn hung(&self) -> impl Iterator<Item = usize> {
         let hangs = |places: &Vec<usize>| {
+            if places.len() < 2 {
+                return false;
+            }
             let read = || places.iter().filter_map(|place| self.partitions.at(*place));
             let mut work = read().filter(|e| e.lag > 0 && !e.residue).peekable();
             if work.peek().is_none() {
