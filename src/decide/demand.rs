@@ -4,13 +4,14 @@
 //! counts ⌈P/k⌉ (k = 1…P partitions a consumer) differ in what they can carry.
 //! Formulas only: it does not know where its numbers come from.
 
-use super::spread::Spread;
+use super::spread::{BLIND, Spread};
 
 /// Share of its own capacity that the consumer of a partition that keeps one busy may have to spend on others:
 /// more replicas would do hardly more for it, at a price. A guess.
 const BESIDE: f64 = 0.12;
-/// Share of what a consumer gives from which on a partition keeps one busy.
-const ALONE: f64 = 1.0 / 1.1;
+/// Share of what a consumer gives from which on a partition keeps one busy: dealt out with the others it would
+/// not fit.
+const ALONE: f64 = 1.0 / BLIND;
 
 /// How many times the mean a partition asks for to stand out.
 const HOT: f64 = 1.5;

@@ -10,7 +10,7 @@ use std::collections::binary_heap::PeekMut;
 /// Relative standard deviation of the partitions' loads from which on they count as uneven.
 const UNEVEN: f64 = 0.2;
 /// What an assignor that does not know the loads adds to the best that can be done. A guess.
-const BLIND: f64 = 1.1;
+pub(super) const BLIND: f64 = 1.1;
 
 /// What partitions ask for, ready to be dealt out in many ways.
 pub(super) struct Spread {

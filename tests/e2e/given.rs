@@ -6,85 +6,49 @@ use anyhow::Result;
 
 use super::harness::{Case, LOGIN};
 
+/// Fields of a version of a definition: something to scale, and a kind that takes any fields.
+const SCALABLE: &str = "
+    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec: {type: object, properties: {replicas: {type: integer}}}
+          status: {type: object, properties: {replicas: {type: integer}}}";
+const ANYTHING: &str = "
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}";
+
 /// Kinds that a bed does not have by itself, and the shape of KEDA's, which Spillway looks for.
-pub const DEFINITIONS: &str = "
+pub fn definitions() -> String {
+    [
+        definition("test.example.com/v1", "Namespaced", "Rig", SCALABLE),
+        definition("test.example.com/v1", "Namespaced", "Gadget", SCALABLE),
+        definition("keda.sh/v1alpha1", "Namespaced", "ScaledObject", ANYTHING),
+        definition("keda.sh/v1alpha1", "Namespaced", "TriggerAuthentication", ANYTHING),
+        definition("keda.sh/v1alpha1", "Cluster", "ClusterTriggerAuthentication", ANYTHING),
+    ]
+    .concat()
+}
+
+fn definition(api: &str, scope: &str, kind: &str, fields: &str) -> String {
+    let (group, version) = api.split_once('/').unwrap_or((api, "v1"));
+    let plural = kind.to_lowercase() + "s";
+    format!(
+        "---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: rigs.test.example.com}
+metadata: {{name: {plural}.{group}}}
 spec:
-  group: test.example.com
-  scope: Namespaced
-  names: {kind: Rig, plural: rigs}
+  group: {group}
+  scope: {scope}
+  names: {{kind: {kind}, plural: {plural}}}
   versions:
-  - name: v1
+  - name: {version}
     served: true
-    storage: true
-    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
-    schema:
-      openAPIV3Schema:
-        type: object
-        properties:
-          spec: {type: object, properties: {replicas: {type: integer}}}
-          status: {type: object, properties: {replicas: {type: integer}}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: gadgets.test.example.com}
-spec:
-  group: test.example.com
-  scope: Namespaced
-  names: {kind: Gadget, plural: gadgets}
-  versions:
-  - name: v1
-    served: true
-    storage: true
-    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
-    schema:
-      openAPIV3Schema:
-        type: object
-        properties:
-          spec: {type: object, properties: {replicas: {type: integer}}}
-          status: {type: object, properties: {replicas: {type: integer}}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: scaledobjects.keda.sh}
-spec:
-  group: keda.sh
-  scope: Namespaced
-  names: {kind: ScaledObject, plural: scaledobjects}
-  versions:
-  - name: v1alpha1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: triggerauthentications.keda.sh}
-spec:
-  group: keda.sh
-  scope: Namespaced
-  names: {kind: TriggerAuthentication, plural: triggerauthentications}
-  versions:
-  - name: v1alpha1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: clustertriggerauthentications.keda.sh}
-spec:
-  group: keda.sh
-  scope: Cluster
-  names: {kind: ClusterTriggerAuthentication, plural: clustertriggerauthentications}
-  versions:
-  - name: v1alpha1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-";
+    storage: true{fields}
+"
+    )
+}
 
 /// A password that is none.
 pub const WRONG_PASSWORD: &str = "wrong-secret";

@@ -82,7 +82,7 @@ impl SharedBed {
             return Ok(bed);
         }
         let installed = async {
-            bed.apply(given::DEFINITIONS).await?;
+            bed.apply(&given::definitions()).await?;
             operator::install(&bed, self.values).await?;
             operator::leader(&bed, Duration::from_secs(60)).await
         };
