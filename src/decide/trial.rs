@@ -116,8 +116,9 @@ pub(super) fn begin(state: &mut State, policy: &Policy, group: usize, from: i32,
 pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now: Time) {
     let in_time = |g: &GroupState| g.delay <= g.recovered_delay(policy);
     if state.groups.iter().all(in_time) {
-        // Recovered, by whatever means: nothing holds it back. A step for what was to come is judged once it came.
-        let trial = state.ceiling.trial.filter(|t| !t.waited && t.under_way(workload, now));
+        // Recovered, by whatever means: nothing holds it back. The last step may not have been put to the test
+        // yet: it is judged once more comes than the replicas before it could do.
+        let trial = state.ceiling.trial.filter(|t| t.under_way(workload, now));
         state.ceiling = Ceiling { trial, ..Ceiling::default() };
         return;
     }
@@ -127,8 +128,8 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
         state.ceiling.trial = None;
         return;
     };
-    // Somebody else set the replicas, or the group got in time: nothing is to be learnt.
-    if !trial.under_way(workload, now) || workload.rolling_out || (in_time(group) && trial.waited) {
+    // Somebody else set the replicas: nothing is to be learnt.
+    if !trial.under_way(workload, now) || workload.rolling_out {
         state.ceiling.trial = None;
         return;
     }
@@ -141,10 +142,8 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
     if starting || !settled || state.rebalancing_since.is_some() {
         return;
     }
-    let Some(after) = group.saturated_service(policy, PUSHED) else {
-        state.ceiling.trial = Some(trial).filter(|t| !t.waited);
-        return;
-    };
+    // One group may be in time where another is not.
+    let Some(after) = group.saturated_service(policy, PUSHED).filter(|_| !in_time(group)) else { return };
     state.ceiling.trial = None;
     let usable = |replicas| usable_replicas(replicas, group.lane_count(), policy.threads_per_replica);
     let hoped = usable(trial.to) / usable(trial.from).max(f64::MIN_POSITIVE) - 1.0;

@@ -211,10 +211,11 @@ fn holds(decision: &Decision) -> String {
 fn blurred(decision: &Decision) -> String {
     let n = &decision.numbers;
     n.commits_apart.map_or_else(String::new, |apart| {
+        let step = if apart < 15.0 { 5.0 } else { 10.0 };
         format!(
             "; commits come about every {} and tell nothing sooner, so whether maxDelay {} is kept cannot be seen",
             // A sweep sees them a little sooner or later: the sentence is to stay as it is.
-            span((apart / 10.0).round().max(1.0) * 10.0),
+            span((apart / step).round().max(1.0) * step),
             span(n.max_delay)
         )
     })

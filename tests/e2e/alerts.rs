@@ -96,6 +96,10 @@ async fn with_consumers(case: &Case) -> Result<String> {
         kafka.create_topic(name, 4).await?;
     }
     send(case, "stuck", 0, 20).await?;
+    // So much that what one replica can do is seen before more are added: whether they help is told from that.
+    for partition in 0..4 {
+        send(case, "saturated", partition, 75).await?;
+    }
     // At 50/s this takes two minutes, and ten are allowed. Of several partitions one consumer might take
     // one after the other, and the last would stand still meanwhile.
     kafka.create_topic("calm", 1).await?;

@@ -185,7 +185,8 @@ impl GroupState {
     /// Time between two commits, s, where it is so long that nobody can see whether the objective is kept.
     pub fn blurred(&self, policy: &Policy) -> Option<f64> {
         let gap = self.progress_gap().max(self.commit_gap());
-        (gap > policy.sweep_interval && self.explained_delay(policy) > policy.max_delay).then_some(gap)
+        // Sweeps that come a little late see commits of every sweep further apart than they are.
+        (gap > 1.5 * policy.sweep_interval && self.explained_delay(policy) > policy.max_delay).then_some(gap)
     }
 
     /// `window`, or the next whole number of commits where they are so far apart that a part of one would show, s.
