@@ -59,7 +59,7 @@ impl Capacity {
         *self = Self { prior: self.get().map(|c| c * PRIOR), ..Self::default() };
     }
 
-    /// The median of the samples, or more if a replica was seen to do more. `None` before any
+    /// The (lower) median of the samples, or more if a replica was seen to do more. `None` before any
     /// sample, unless another template has left a guess.
     pub fn get(&self) -> Option<f64> {
         let mut sorted: Vec<f64> = if self.known() {
@@ -68,7 +68,7 @@ impl Capacity {
             self.guesses.iter().copied().collect()
         };
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).map(|m| m.max(self.at_least))
+        sorted.get(sorted.len().saturating_sub(1) / 2).map(|m| m.max(self.at_least))
     }
 
     /// Whether it rests on more than a guess.
@@ -120,7 +120,8 @@ mod tests {
         c.sample(20.0);
         c.seen(25.0);
         assert_eq!(c.get(), Some(25.0));
+        // Of two the smaller: more replicas than needed are the smaller mistake.
         c.sample(22.0);
-        assert_eq!(c.get(), Some(22.0));
+        assert_eq!(c.get(), Some(20.0));
     }
 }

@@ -172,6 +172,8 @@ pub enum Rule {
     Probe,
     /// Fewer replicas suffice, for the whole window.
     ScaleDown,
+    /// In time for a day, capacity unknown: try one fewer.
+    TryFewer,
     /// More is needed; waiting for a second look.
     Confirming,
     /// Replicas asked for are still starting, or partitions move.
@@ -207,6 +209,7 @@ impl Rule {
             Self::ScaleUp => "ScaleUp",
             Self::Probe => "Probe",
             Self::ScaleDown => "ScaleDown",
+            Self::TryFewer => "TryFewer",
             Self::Confirming => "Confirming",
             Self::Settling => "Settling",
             Self::Blind => "Blind",

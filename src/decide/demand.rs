@@ -148,6 +148,19 @@ pub(super) fn drain_time(loads: &[Load], replicas: i32, capacity: f64, threads: 
     loads.iter().try_fold(backlog / spare, |longest: f64, load| Some(longest.max(clears(load, consumer)?)))
 }
 
+/// How long a consumer takes that was dealt the partitions that take longest, s; `None` when it never clears them.
+pub(super) fn worst_drain(loads: &[Load], replicas: i32, threads: i32, consumer: f64) -> Option<f64> {
+    let consumers = (replicas.max(1) as usize).saturating_mul(threads.max(1) as usize);
+    let each = loads.len().div_ceil(consumers.min(loads.len().max(1)));
+    let mut slowest: Vec<&Load> = loads.iter().collect();
+    slowest.sort_by(|a, b| b.backlog.total_cmp(&a.backlog));
+    let sum = slowest.into_iter().take(each).fold(Load { arrival: 0.0, backlog: 0.0 }, |sum, l| Load {
+        arrival: sum.arrival + l.arrival,
+        backlog: sum.backlog + l.backlog,
+    });
+    clears(&sum, consumer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +208,18 @@ mod tests {
         assert_eq!(got.replicas, 18, "{got:?}");
         loads[0].backlog = 1.0;
         assert_eq!(drain_time(&loads, 24, 100.0, 1), None);
+    }
+
+    #[test]
+    fn whoever_gets_the_slowest_partitions_is_the_last() {
+        let mut loads = even(6, 60.0, 0.0);
+        (loads[1].backlog, loads[4].backlog) = (900.0, 600.0);
+        // Two each, and nobody knows which: 20/s arrive, and 50/s are processed.
+        assert_eq!(worst_drain(&loads, 3, 1, 50.0), Some(1500.0 / 30.0));
+        assert_eq!(worst_drain(&loads, 6, 1, 50.0), Some(900.0 / 40.0));
+        assert_eq!(worst_drain(&loads, 3, 2, 50.0), Some(900.0 / 40.0));
+        assert_eq!(worst_drain(&loads, 1, 1, 50.0), None);
+        assert_eq!(worst_drain(&[], 3, 1, 50.0), Some(0.0));
     }
 
     #[test]

@@ -121,6 +121,8 @@ fn align_groups(policy: &Policy, state: &mut State) {
             let capacity = state.learnt.capacity_per_replica.get(&group.group).copied();
             state.groups.push(kept.unwrap_or_else(|| GroupState::new(group, capacity)));
         }
+        // It names a group by its place.
+        state.ceiling = trial::Ceiling::default();
     }
 }
 
@@ -155,11 +157,14 @@ fn problems(policy: &Policy, seen: &Observation, now: Time) -> Vec<String> {
 fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: Time) {
     if workload.template.is_some() && workload.template != state.learnt.template {
         if state.learnt.template.is_some() {
-            state.learnt.capacity_per_replica.clear();
-            state.groups.iter_mut().for_each(GroupState::another_template);
+            let known = state.learnt.turn_to(workload.template.as_deref());
+            for group in &mut state.groups {
+                group.another_template(known.get(&group.policy.group).copied());
+            }
             state.stepped_down = None;
+        } else {
+            state.learnt.template.clone_from(&workload.template);
         }
-        state.learnt.template.clone_from(&workload.template);
     }
     if let Some(before) = state.replicas.replace(workload.replicas)
         && before != workload.replicas
@@ -217,6 +222,9 @@ fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
     let known: Vec<&str> = policy.groups.iter().map(|g| g.group.as_str()).collect();
     state.learnt.topics.retain(|group, _| known.contains(&group.as_str()));
     state.learnt.capacity_per_replica.retain(|group, _| known.contains(&group.as_str()));
+    for earlier in &mut state.learnt.earlier {
+        earlier.capacity_per_replica.retain(|group, _| known.contains(&group.as_str()));
+    }
     if rebalancing {
         state.rebalancing_since.get_or_insert(now);
     } else {

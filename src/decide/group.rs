@@ -177,7 +177,9 @@ impl GroupState {
             }
         }
         if seen.phase == GroupPhase::Stable {
-            self.same_members_since.get_or_insert(at);
+            // Who is there when they are first looked at has mostly been there for long.
+            let warm = if self.at.is_none() { policy.warm() } else { 0.0 };
+            self.same_members_since.get_or_insert(at - warm);
         }
         if changed || self.members.len() != seen.members.len() {
             self.members.clone_from(&seen.members);

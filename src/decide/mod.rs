@@ -32,7 +32,7 @@ pub use decision::*;
 pub use engine::decide;
 pub use observation::*;
 pub use policy::*;
-pub use state::{Learnt, State};
+pub use state::{Earlier, Learnt, State};
 
 /// A moment: seconds since the Unix epoch.
 pub type Time = f64;

@@ -3,7 +3,7 @@
 //! Whether anything follows from it is for `rules` to say; the arithmetic is in `demand`.
 
 use super::State;
-use super::demand::{Load, Plan, clears, demand, drain_time, usable_replicas};
+use super::demand::{Load, Plan, candidates, clears, demand, drain_time, usable_replicas, worst_drain};
 use super::group::GroupState;
 use super::rules::{Look, levels, rebalance_pause, start_up, waking};
 
@@ -80,7 +80,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let carried = busiest <= policy.tuning.steady_trigger;
     let drains = match &dealt {
         Some(members) => slowest(members, consumer),
-        None => drain_time(&group.by_lane(present), current, capacity, policy.threads_per_replica),
+        None => drain_time(&group.by_lane(present.clone()), current, capacity, policy.threads_per_replica),
     };
     let waits = group.delay > group.recovered_delay(policy);
     // Of the time until the first message is deleted half is for what cannot be foreseen.
@@ -101,7 +101,11 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
         (false, _) => group.loads(start_up, pause),
     };
     let found = demand(&group.by_lane(loads), &plan(look, capacity, horizon));
-    let replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
+    let mut replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
+    if !enough && !drained && dealt.is_some() && replicas == current {
+        // Dealt out well, they would do; as they are dealt out, they do not.
+        replicas = apart(group, &present, &plan(look, capacity, horizon), current).unwrap_or(current);
+    }
     Need {
         enough,
         hot: found.hot_partition,
@@ -109,6 +113,18 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
         deadline: deadline && !enough,
         ..Need::keep(replicas)
     }
+}
+
+/// The fewest replicas above `current` that are in time however partitions are dealt out; or, where none are, those
+/// of which the slowest consumer takes least. `None` where it never clears what it has.
+fn apart(group: &GroupState, loads: &[Load], plan: &Plan, current: i32) -> Option<i32> {
+    let lanes = group.by_lane(loads.to_vec());
+    let consumer = plan.capacity / f64::from(plan.threads.max(1));
+    let at = |replicas: i32| worst_drain(&lanes, replicas, plan.threads, consumer).unwrap_or(f64::INFINITY);
+    let above: Vec<i32> =
+        candidates(lanes.len(), plan.threads).into_iter().filter(|r| *r > current).collect();
+    let least = above.last().map(|most| at(*most)).filter(|least| least.is_finite())?;
+    above.into_iter().find(|r| at(*r) <= plan.horizon.max(least))
 }
 
 /// Replicas that what arrives needs once the backlog is gone, of the groups of which it is known.
@@ -130,7 +146,7 @@ fn steady_loads(group: &GroupState) -> Vec<Load> {
 }
 
 /// Without a known capacity: twice as many, at most once per start-up and sample window,
-/// while messages wait longer and longer. Fewer only as far as a replica was seen to carry.
+/// while messages wait longer and longer. Fewer as far as a replica was seen to carry, or one after a quiet day.
 fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
     let (policy, current) = (look.policy, look.workload.replicas);
     let waits = group.delay > group.recovered_delay(policy);
@@ -156,11 +172,13 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
         return Need::keep(current);
     }
     // That much was carried, and in time: no room above it is needed.
-    let proven = Plan {
-        steady_utilisation: policy.tuning.drain_utilisation,
-        ..plan(look, group.at_least(), policy.recover_within)
-    };
-    Need::keep(demand(&group.by_lane(loads), &proven).replicas.min(current))
+    let proven = Plan { steady_utilisation: 1.0, ..plan(look, group.at_least(), policy.recover_within) };
+    let carried = demand(&group.by_lane(loads), &proven).replicas.min(current);
+    // Where nobody was ever busy there may be far too many. With one fewer, some have a partition more than before,
+    // and show whether they can carry it.
+    let untried = state.quiet.as_ref().is_some_and(|q| look.now - q.since >= policy.tuning.untried);
+    let probe = untried && carried == current && current > 1;
+    Need { probe, ..Need::keep(if probe { current - 1 } else { carried }) }
 }
 
 /// Twice as many, or rather the fewest that can carry as much as twice as many.

@@ -117,6 +117,9 @@ pub struct Tuning {
     pub stuck_sweeps: f64,
     /// How long nothing must have come before a group counts as idle, s.
     pub idle: f64,
+    /// How long the group must have been in time before one replica fewer is tried where nothing ever waited, so
+    /// that nobody knows what one can do, s.
+    pub untried: f64,
     /// How long a group may be at zero replicas before one is woken for its offsets' sake, s: a day
     /// less than the seven for which brokers keep them unless told otherwise.
     pub unread_for: f64,
@@ -147,6 +150,7 @@ impl Default for Tuning {
             rebalance_hold: 3.0,
             stuck_sweeps: 3.0,
             idle: 300.0,
+            untried: 86_400.0,
             unread_for: 6.0 * 86_400.0,
             settling_excess: 1.5,
         }

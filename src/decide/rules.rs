@@ -244,6 +244,9 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
             choice.rule = Rule::Settling;
         } else if wanted < current {
             down::down(look, state, &mut choice);
+            if choice.rule == Rule::ScaleDown && binding.is_some_and(|i| needs[i].probe) {
+                choice.rule = Rule::TryFewer;
+            }
         }
     }
     if choice.to > Some(current) {

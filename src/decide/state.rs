@@ -14,6 +14,19 @@ use super::{Base, News, Observation, Policy, ScalerState, Time};
 /// Longest start-up or pause in a status that is believed, s.
 const LONGEST: f64 = 86_400.0;
 
+/// Earlier pod templates of which is remembered what their replicas could do: a rollback is to one of them.
+const EARLIER: usize = 3;
+
+/// What the replicas of an earlier pod template could do.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Earlier {
+    /// Hash of the pod template.
+    pub template: String,
+    /// Messages per second that one busy, warm replica processed, by consumer group.
+    pub capacity_per_replica: BTreeMap<String, f64>,
+}
+
 /// What was learnt of a workload, kept in the status across restarts.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -24,6 +37,9 @@ pub struct Learnt {
     /// Messages per second that one busy, warm replica processes, by consumer group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity_per_replica: BTreeMap<String, f64>,
+    /// The same of the pod templates before, the latest first: for a rollback.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Earlier>,
     /// Seconds from asking for a replica to its first work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_up_seconds: Option<f64>,
@@ -43,6 +59,22 @@ pub struct Learnt {
     /// The topics that a group's members were seen to read, by group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub topics: BTreeMap<String, Vec<String>>,
+}
+
+impl Learnt {
+    /// Another pod template runs from here on. Gives what its replicas could do when it ran before, by group.
+    pub(super) fn turn_to(&mut self, template: Option<&str>) -> BTreeMap<String, f64> {
+        let left = std::mem::take(&mut self.capacity_per_replica);
+        let known = template.and_then(|new| self.earlier.iter().position(|of| of.template == new));
+        let known = known.map(|place| self.earlier.remove(place).capacity_per_replica).unwrap_or_default();
+        if let Some(template) = std::mem::replace(&mut self.template, template.map(str::to_owned))
+            && !left.is_empty()
+        {
+            self.earlier.insert(0, Earlier { template, capacity_per_replica: left });
+            self.earlier.truncate(EARLIER);
+        }
+        known
+    }
 }
 
 /// The memory of one scaler. A new one is made of what was learnt and last reported.

@@ -6,6 +6,7 @@ mod lasting;
 mod plant;
 mod standing;
 mod told;
+mod unsure;
 
 use super::*;
 use plant::{Plant, knows, policy};

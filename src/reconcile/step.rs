@@ -340,7 +340,10 @@ async fn write_status(
 
 /// What was learnt, rounded to what is worth keeping: otherwise every sample were a change.
 fn rounded(mut learnt: Learnt) -> Learnt {
-    for capacity in learnt.capacity_per_replica.values_mut() {
+    let earlier = learnt.earlier.iter_mut().map(|of| &mut of.capacity_per_replica);
+    for capacity in
+        std::iter::once(&mut learnt.capacity_per_replica).chain(earlier).flat_map(|of| of.values_mut())
+    {
         *capacity = (*capacity * 10.0).round() / 10.0;
     }
     learnt

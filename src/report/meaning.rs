@@ -5,12 +5,13 @@
 use crate::decide::{Limit, Rule, ScalerState};
 
 /// Every rule, to find one by its word.
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 18] = [
     Rule::WarmingUp,
     Rule::Enough,
     Rule::ScaleUp,
     Rule::Probe,
     Rule::ScaleDown,
+    Rule::TryFewer,
     Rule::Confirming,
     Rule::Settling,
     Rule::Blind,
@@ -49,6 +50,9 @@ pub fn rule(word: &str) -> Option<&'static str> {
         Rule::ScaleUp => "more replicas are needed to keep the times",
         Rule::Probe => "too few, and what one replica can process is not known yet: more are tried",
         Rule::ScaleDown => "fewer replicas were enough for the whole window",
+        Rule::TryFewer => {
+            "in time for a day, and what one replica can process is not known yet: one fewer is tried"
+        }
         Rule::Confirming => "more seem to be needed; the next look decides",
         Rule::Settling => "replicas asked for are still starting, or partitions are on the move",
         Rule::Blind => "something could not be seen, so nothing is changed",

@@ -100,6 +100,9 @@ fn why(decision: &Decision, to: i32) -> String {
                 _ => format!("nothing arrives and nothing waits{}", held_back(decision, None)),
             }
         }
+        Rule::TryFewer => {
+            "kept up for a day, and what one replica can process at most is not known, as none was ever busy: one fewer is tried".to_owned()
+        }
         Rule::GoBack => format!(
             "{behind}; the replicas added last did not process more ({} in all), so what they depend on is the limit",
             rate(n.service)

@@ -106,6 +106,7 @@ fn up() -> Vec<(String, Decision)> {
         ),
         ("probe".to_owned(), decision(Rule::Probe, 2, 4)),
         ("probe from none".to_owned(), decision(Rule::Probe, 0, 1)),
+        ("one fewer is tried".to_owned(), decision(Rule::TryFewer, 24, 23)),
         (
             "probe from none at the first message".to_owned(),
             with(decision(Rule::Probe, 0, 1), |d| {

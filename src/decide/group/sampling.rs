@@ -130,9 +130,13 @@ impl GroupState {
         self.capacity = Capacity::restored(Some(capacity));
     }
 
-    /// Another template runs from here on, which may be faster or slower.
-    pub fn another_template(&mut self) {
-        self.capacity.another_template();
+    /// Another template runs from here on, which may be faster or slower, or has run before and was then known
+    /// to do that much.
+    pub fn another_template(&mut self, known: Option<f64>) {
+        match known {
+            Some(capacity) => self.restore_capacity(capacity),
+            None => self.capacity.another_template(),
+        }
     }
 
     /// The capacity worth remembering: what another template could do is not, nor a guess.

@@ -1,0 +1,98 @@
+//! What is done while little is known: of what a replica can do, of another template, of who has what.
+
+use super::plant::{Plant, knows, policy};
+use crate::decide::*;
+
+#[test]
+fn a_template_that_ran_before_is_known_again() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |_| 60.0, |_| true);
+    let mut known = |template: &str| {
+        plant.template = template.into();
+        let until = plant.now + 5.0;
+        plant.run(&policy, &mut state, until);
+        (state.learnt.capacity_per_replica.get("orders").copied(), state.learnt.earlier.len())
+    };
+    assert_eq!(known("a"), (Some(50.0), 0));
+    assert_eq!(known("b"), (None, 1), "nothing was seen of it yet");
+    assert_eq!(known("a"), (Some(50.0), 0), "a rollback");
+    for (i, template) in ["c", "d", "e", "f", "g"].into_iter().enumerate() {
+        assert_eq!(known(template), (None, 1), "{i}: of what was never measured nothing is kept");
+    }
+    assert_eq!(known("a"), (Some(50.0), 0));
+}
+
+#[test]
+fn no_more_than_a_few_templates_are_remembered() {
+    let mut learnt = Learnt { template: Some("0".into()), ..Learnt::default() };
+    for template in ["1", "2", "3", "4", "5"] {
+        learnt.capacity_per_replica = [("orders".to_owned(), 50.0)].into();
+        assert!(learnt.turn_to(Some(template)).is_empty());
+    }
+    let kept: Vec<&str> = learnt.earlier.iter().map(|of| of.template.as_str()).collect();
+    assert_eq!(kept, ["4", "3", "2"]);
+    assert_eq!(learnt.template.as_deref(), Some("5"));
+}
+
+/// Six are three more than 60/s need; nobody was ever busy.
+fn generous() -> (Policy, Plant) {
+    let policy = Policy { tuning: Tuning { untried: 300.0, ..Tuning::default() }, ..policy() };
+    (policy, Plant::new(6, |_| 60.0, |_| true))
+}
+
+#[test]
+fn too_many_of_whom_nothing_is_known_are_found_out_one_by_one() {
+    let (policy, mut plant) = generous();
+    let mut state = State::default();
+    let all = plant.run(&policy, &mut state, 5000.0);
+    let first = all.iter().find(|d| d.write).unwrap();
+    assert_eq!((first.rule, first.from, first.to), (Rule::TryFewer, Some(6), Some(5)));
+    assert!(first.at >= 300.0, "after the quiet time: {}", first.at);
+    // With five two have three partitions, and carry them: then four will do, who have three each.
+    assert_eq!(plant.writes[1].2, 4, "{:?}", plant.writes);
+    assert!(plant.asked <= 3, "{:?}", plant.writes);
+    assert!(plant.peak_delay <= policy.max_delay, "{}", plant.peak_delay);
+    assert_eq!(state.learnt.base, None, "a try that was one too many is no relapse");
+}
+
+#[test]
+fn who_must_not_be_fewer_is_not_tried() {
+    let (policy, mut plant) = generous();
+    let policy = Policy { min_replicas: 6, ..policy };
+    plant.run(&policy, &mut State::default(), 2000.0);
+    assert_eq!(plant.writes, []);
+    // Where it is known what a replica can do there is nothing to be found out.
+    let (policy, mut plant) = generous();
+    let all = plant.run(&policy, &mut knows(50.0), 2000.0);
+    assert!(all.iter().all(|d| d.rule != Rule::TryFewer), "{:?}", plant.writes);
+}
+
+#[test]
+fn who_is_there_at_the_first_look_is_taken_for_warm() {
+    // 12,000 wait when it starts; a sample takes a window, and nobody is waited for to warm up.
+    let policy = Policy { recover_within: 300.0, ..policy() };
+    let mut plant = Plant::new(2, |_| 60.0, |_| true);
+    plant.ends = vec![1000.0; 12];
+    plant.run(&policy, &mut State::default(), 300.0);
+    let (at, from, to) = plant.writes[0];
+    let window = policy.capacity_window() + 3.0 * policy.sweep_interval;
+    assert!(from == 2 && to > 2 && at <= window, "{:?}, window {window}", plant.writes);
+    assert!(policy.warm() > 3.0, "else this shows nothing");
+}
+
+#[test]
+fn a_drain_that_misses_for_who_has_what_gets_a_step() {
+    // Four consumers, of whom the first has all three partitions with a backlog: dealt out evenly it would be soon gone.
+    let policy = Policy { max_delay: 10.0, recover_within: 60.0, ..policy() };
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(4, |_| 60.0, |_| true);
+    plant.run(&policy, &mut state, 20.0);
+    assert_eq!(plant.writes, []);
+    for p in [0, 4, 8] {
+        plant.ends[p] += 900.0;
+    }
+    plant.run(&policy, &mut state, 60.0);
+    let &[(at, 4, to), ..] = &plant.writes[..] else { panic!("{:?}", plant.writes) };
+    assert!(to > 4 && at <= 40.0, "{:?}", plant.writes);
+}
