@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Builds what is in the image, on this machine: deploy/static.sh amd64|arm64 [FOLDER]
+#
+# FOLDER (target/image/ARCH) gets the binary, which needs nothing of the machine it runs on, and the certificate
+# authorities. From either architecture for either; the Dockerfile calls it, and so does `make image`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+arch=${1:?usage: deploy/static.sh amd64|arm64 [FOLDER]}
+out=${2:-target/image/$arch}
+case $arch in
+  amd64) target=x86_64-unknown-linux-gnu gnu=x86_64-linux-gnu ;;
+  arm64) target=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu ;;
+  *) echo "deploy/static.sh: no such architecture: $arch (amd64, arm64)" >&2; exit 2 ;;
+esac
+# Debian's name of the package with the C compiler for the other one.
+compiler=$gnu-gcc
+command -v "$compiler" >/dev/null || {
+  echo "deploy/static.sh: $compiler is needed (Debian: gcc-${gnu//_/-}, libc6-dev-$arch-cross)" >&2
+  exit 1
+}
+rustlib=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib
+[[ -d $rustlib/$target ]] || {
+  echo "deploy/static.sh: Rust's library for $target is needed (rustup target add $target)" >&2
+  exit 1
+}
+# Those of this machine go into the image: a clean Debian has Mozilla's and no others.
+authorities=${CA_BUNDLE:-/etc/ssl/certs/ca-certificates.crt}
+[[ -s $authorities ]] || {
+  echo "deploy/static.sh: $authorities is needed (Debian: ca-certificates), or another one in CA_BUNDLE" >&2
+  exit 1
+}
+
+name=${target//-/_}
+export "CARGO_TARGET_${name^^}_LINKER=$compiler"
+export "CARGO_TARGET_${name^^}_RUSTFLAGS=-C target-feature=+crt-static"
+export "CC_$name=$compiler"
+# The linker says that getaddrinfo needs glibc's shared libraries: for what an nsswitch.conf asks for beside files and
+# DNS. The image has no nsswitch.conf, and tests/image looks names up.
+cargo build --release --locked -p spillway --bin spillway --features static --target "$target"
+
+rm -rf "$out"
+mkdir -p "$out/etc/ssl/certs"
+cp "${CARGO_TARGET_DIR:-target}/$target/release/spillway" "$out/spillway"
+cp "$authorities" "$out/etc/ssl/certs/ca-certificates.crt"
+# Whoever builds it: the same files, owner and rights.
+chmod -R u=rwX,go=rX "$out"
