@@ -31,17 +31,21 @@ authorities=${CA_BUNDLE:-/etc/ssl/certs/ca-certificates.crt}
   exit 1
 }
 
+# Writes the list of crates into the binary, where scanners and `syft` look for it.
+cargo install --quiet --locked --root target/tools cargo-auditable@0.7.7
+PATH=$PWD/target/tools/bin:$PATH
+
 name=${target//-/_}
 export "CARGO_TARGET_${name^^}_LINKER=$compiler"
 export "CARGO_TARGET_${name^^}_RUSTFLAGS=-C target-feature=+crt-static"
 export "CC_$name=$compiler"
 # The linker says that getaddrinfo needs glibc's shared libraries: for what an nsswitch.conf asks for beside files and
 # DNS. The image has no nsswitch.conf, and tests/image looks names up.
-cargo build --release --locked -p spillway --bin spillway --features static --target "$target"
+cargo auditable build --profile image --locked -p spillway --bin spillway --features static --target "$target"
 
 rm -rf "$out"
 mkdir -p "$out/etc/ssl/certs"
-cp "${CARGO_TARGET_DIR:-target}/$target/release/spillway" "$out/spillway"
+cp "${CARGO_TARGET_DIR:-target}/$target/image/spillway" "$out/spillway"
 cp "$authorities" "$out/etc/ssl/certs/ca-certificates.crt"
 # Whoever builds it: the same files, owner and rights.
 chmod -R u=rwX,go=rX "$out"

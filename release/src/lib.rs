@@ -70,11 +70,24 @@ mod tests {
 
     #[test]
     fn versions_are_in_order() {
-        let sorted = ["0.1.0-alpha", "0.1.0-rc.2", "0.1.0-rc.10", "0.1.0", "0.1.1", "0.2.0-rc.1", "0.10.0", "1.0.0"];
+        let sorted =
+            ["0.1.0-alpha", "0.1.0-rc.2", "0.1.0-rc.10", "0.1.0", "0.1.1", "0.2.0-rc.1", "0.10.0", "1.0.0"];
         for pair in sorted.windows(2) {
             assert!(order(pair[0]).is_some() && order(pair[0]) < order(pair[1]), "{pair:?}");
         }
-        for none in ["", "1", "1.2", "1.2.3.4", "v1.2.3", "1.2.x", "01.2.3", "1.2.3-", "1.2.3-a..b", "1.2.3 ", "+1.0.0"] {
+        for none in [
+            "",
+            "1",
+            "1.2",
+            "1.2.3.4",
+            "v1.2.3",
+            "1.2.x",
+            "01.2.3",
+            "1.2.3-",
+            "1.2.3-a..b",
+            "1.2.3 ",
+            "+1.0.0",
+        ] {
             assert_eq!(order(none), None, "{none:?}");
         }
     }

@@ -49,7 +49,9 @@ fn to(version: &str) -> Result<String> {
     let day = String::from_utf8(date.stdout)?;
     move_to(root(), version, day.trim())?;
     let files = files().join(", ");
-    Ok(format!("{version} is now in {files}, and CHANGELOG.md has a section for it: look at it with git diff\n"))
+    Ok(format!(
+        "{version} is now in {files}, and CHANGELOG.md has a section for it: look at it with git diff\n"
+    ))
 }
 
 /// The workspace that this was built in.

@@ -103,12 +103,17 @@ fn ranges(file: &str, text: &str) -> Result<Vec<std::ops::Range<usize>>> {
         let of = text.match_indices(place.before).take(most);
         let before = ranges.len();
         ranges.extend(of.map(|(at, _)| version_at(text, at + place.before.len())));
-        ensure!(ranges.len() > before, "{file}: {:?} is there no more: mend release/src/places.rs", place.before);
+        ensure!(
+            ranges.len() > before,
+            "{file}: {:?} is there no more: mend release/src/places.rs",
+            place.before
+        );
     }
     if file == LOCK {
         // Packages of the workspace have no source. Each begins with its name and its version.
         for (at, package) in blocks(text, "[[package]]\n") {
-            let version = package.find("\nversion = \"").context("Cargo.lock: a package without a version")?;
+            let version =
+                package.find("\nversion = \"").context("Cargo.lock: a package without a version")?;
             if !package.contains("\nsource = ") {
                 ranges.push(version_at(text, at + version + "\nversion = \"".len()));
             }
