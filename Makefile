@@ -26,14 +26,16 @@ replay-demo: ## A recorded demo (RECORD=run.csv) and the simulator on the same a
 	@target/debug/replay-demo $(or $(RECORD),$(wildcard tests/decisions/recordings/demo-*.csv))
 
 test: TOOLS = --all
-test: check lint workflows unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end
+test: check lint workflows unit e2e ## Everything: format, clippy, workflows, unit, architecture, generated files, chart, end to end
 
 lint: compiler ## Format and clippy
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 
 ACTIONLINT := v1.7.12
-workflows: ## The workflows of .github, checked by actionlint
+workflows: ## The workflows of .github and the scripts of deploy, checked by actionlint and shellcheck
+	@command -v shellcheck >/dev/null || { echo "make: shellcheck is needed (Debian: shellcheck)"; exit 1; }
+	@shellcheck deploy/*.sh
 	@[ -x target/tools/bin/actionlint-$(ACTIONLINT) ] || { \
 	  GOBIN=$(CURDIR)/target/tools/bin go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT) && \
 	  mv target/tools/bin/actionlint target/tools/bin/actionlint-$(ACTIONLINT); }
