@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn versions_are_in_order() {
         let sorted =
-            ["0.1.0-alpha", "0.1.0-rc.2", "0.1.0-rc.10", "0.1.0", "0.1.1", "0.2.0-rc.1", "0.10.0", "1.0.0"];
+            ["7.1.0-alpha", "7.1.0-rc.2", "7.1.0-rc.10", "7.1.0", "7.1.1", "7.2.0-rc.1", "7.10.0", "8.0.0"];
         for pair in sorted.windows(2) {
             assert!(order(pair[0]).is_some() && order(pair[0]) < order(pair[1]), "{pair:?}");
         }
