@@ -78,8 +78,8 @@ image: compiler ## The image, built here with docker, podman or buildah, and loo
 	@$(MAKE) image-check
 
 # Where image-check finds spillway-ARCH.tar.
-IMAGES ?= target/image
-image-check: compiler ## What is in target/image/spillway-ARCH.tar, and that it starts and reaches a Kafka behind TLS
+IMAGES ?= target/oci
+image-check: compiler ## What is in target/oci/spillway-ARCH.tar, and that it starts and reaches a Kafka behind TLS
 	SPILLWAY_IMAGES='$(patsubst %,$(abspath $(IMAGES))/spillway-%.tar,$(ARCHES))' \
 	  cargo test --quiet --workspace --locked --test image $(AS_ROOT) -- --ignored --nocapture
 # It mounts, and starts programs as another user.
