@@ -79,7 +79,7 @@ impl Image {
         let gzip = |layer: &PathBuf| {
             let file = fs::File::open(layer).expect("a layer");
             let output =
-                Command::new("gzip").arg("-c").stdin(file).stderr(Stdio::inherit()).output().expect("gzip");
+                Command::new("gzip").arg("-nc").stdin(file).stderr(Stdio::null()).output().expect("gzip");
             output.stdout.len() as u64
         };
         self.layers.iter().map(gzip).sum()

@@ -16,7 +16,7 @@ if touch "$root/written" 2>/dev/null; then echo "the root can be written to" >&2
 exec env -i /usr/sbin/chroot --userspec=65532:65532 --groups= "$root" "$@"
 "#;
 
-/// What it printed (the code, where that is not 0), and what it said on standard error.
+/// What it printed, and what it said on standard error. Where the code is not 0: the code, and all that it said.
 pub fn run(image: &Image, args: &[&str], input: &str) -> (Result<String, i32>, String) {
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-ec", START, "sh"]).arg(&image.root);
@@ -33,7 +33,8 @@ pub fn run(image: &Image, args: &[&str], input: &str) -> (Result<String, i32>, S
     assert!(!told.contains("unshare: "), "{told}: these tests are for root");
     let code = output.status.code().unwrap_or_else(|| panic!("{}: {}: {told}", image.name, output.status));
     assert_ne!(code, 99, "{told}");
-    (if code == 0 { Ok(text(&output.stdout)) } else { Err(code) }, told)
+    let printed = text(&output.stdout);
+    if code == 0 { (Ok(printed), told) } else { (Err(code), format!("{told}\n{printed}")) }
 }
 
 /// What starts programs of the image's architecture, copied to its root; `None` for that of this machine.
