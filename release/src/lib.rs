@@ -34,13 +34,14 @@ pub fn agreed(root: &Path) -> Result<String> {
 /// Moves every place to `new`, and what is unreleased in the changelog under it, with this day.
 ///
 /// # Errors
-/// When it is no version or not a later one; when places do not agree, or a file cannot be changed.
+/// When it is no version, an earlier one or one that was released; when places do not agree, or a file cannot be changed.
 pub fn move_to(root: &Path, new: &str, day: &str) -> Result<()> {
     let old = agreed(root)?;
     let (Some(later), Some(earlier)) = (order(new), order(&old)) else {
         bail!("{new:?} is no version: write for instance 0.2.0 or 0.2.0-rc.1");
     };
-    ensure!(later > earlier, "{new} does not come after {old}");
+    // The first release may have the version that was written all along; the changelog says whether it was released.
+    ensure!(later >= earlier, "{new} does not come after {old}");
     changelog::released(root, new, day)?;
     places::set(root, new)
 }
