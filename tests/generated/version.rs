@@ -41,7 +41,7 @@ fn one_command_moves_the_version_everywhere() {
     assert_eq!(fs::read_to_string(copy.join("deploy/install.yaml")).expect("a manifest"), rendered);
     assert!(rendered.contains(&new), "the chart does not render {new}");
     let cargo = Command::new(env!("CARGO"))
-        .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+        .args(["tree", "--workspace", "--locked", "--depth", "0"])
         .current_dir(&copy)
         .output()
         .expect("cargo");
