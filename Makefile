@@ -12,7 +12,8 @@ RECORD ?=
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo replay-demo test lint unit e2e generate build bench bench-decisions fuzz check compiler
+.PHONY: help demo replay-demo test lint workflows unit e2e generate build bench bench-decisions fuzz check compiler \
+  image image-check deny version
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,18 +26,27 @@ replay-demo: ## A recorded demo (RECORD=run.csv) and the simulator on the same a
 	@target/debug/replay-demo $(or $(RECORD),$(wildcard tests/decisions/recordings/demo-*.csv))
 
 test: TOOLS = --all
-test: check lint unit e2e ## Everything: format, clippy, unit, architecture, generated files, chart, end to end
+test: check lint workflows unit e2e ## Everything: format, clippy, workflows, unit, architecture, generated files, chart, end to end
 
 lint: compiler ## Format and clippy
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 
-# Every test there is, but the end-to-end suite, which has a target of its own, and benchmarks.
+ACTIONLINT := v1.7.12
+workflows: ## The workflows of .github and the scripts of deploy, checked by actionlint and shellcheck
+	@command -v shellcheck >/dev/null || { echo "make: shellcheck is needed (Debian: shellcheck)"; exit 1; }
+	@shellcheck deploy/*.sh
+	@[ -x target/tools/bin/actionlint-$(ACTIONLINT) ] || { \
+	  GOBIN=$(CURDIR)/target/tools/bin go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT) && \
+	  mv target/tools/bin/actionlint target/tools/bin/actionlint-$(ACTIONLINT); }
+	@target/tools/bin/actionlint-$(ACTIONLINT)
+
+# Every test there is, but the end-to-end suite and the image, which have targets of their own, and benchmarks.
 TESTS := $(notdir $(basename $(wildcard tests/*.rs tests/testbed/tests/*.rs))) \
   $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 unit: TOOLS = --all
 unit: build ## Tests without a cluster, and those of the test bed itself
-	cargo test --quiet --workspace --locked --lib --bins $(patsubst %,--test %,$(filter-out e2e,$(TESTS)))
+	cargo test --quiet --workspace --locked --lib --bins $(patsubst %,--test %,$(filter-out e2e image,$(TESTS)))
 
 # The cases wait more than they work: more of them side by side than there are processors.
 e2e: TOOLS = --all
@@ -60,6 +70,29 @@ fuzz: ## The readers against mutated and hostile input, the engine against made-
 bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (some 25 minutes)
 	cargo build --quiet --release --workspace --locked --bin bench-decisions
 	@target/release/bench-decisions
+
+# The architecture of this machine; ARCHES="amd64 arm64" builds both, with a cross compiler for the other.
+ARCHES ?= $(subst x86_64,amd64,$(subst aarch64,arm64,$(shell uname -m)))
+image: compiler ## The image, built here with docker, podman or buildah, and looked into (ARCHES="amd64 arm64")
+	deploy/image.sh $(ARCHES)
+	@$(MAKE) image-check
+
+# Where image-check finds spillway-ARCH.tar.
+IMAGES ?= target/oci
+image-check: compiler ## What is in target/oci/spillway-ARCH.tar, and that it starts and reaches a Kafka behind TLS
+	SPILLWAY_IMAGES='$(patsubst %,$(abspath $(IMAGES))/spillway-%.tar,$(ARCHES))' \
+	  cargo test --quiet --workspace --locked --test image $(AS_ROOT) -- --ignored --nocapture
+# It mounts, and starts programs as another user.
+AS_ROOT = $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(unix)'.runner='sudo -E env PATH=$(PATH)'")
+
+# CHECK="bans licenses sources" does without the database of advisories, which is on GitHub.
+deny: compiler ## Licences, sources, duplicates and advisories of what Spillway is built from (CHECK=…)
+	@cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+	@target/tools/bin/cargo-deny --workspace check --hide-inclusion-graph $(CHECK)
+
+# IS=0.2.0 fails unless that is the version, with a section in the changelog.
+version: ## The one version, and that it is the same everywhere; NEW=0.2.0 moves it everywhere
+	@cargo run --quiet --locked -p spillway-release -- $(if $(NEW),to '$(NEW)',check $(IS))
 
 # The parts of the bed (Go, Maven) are built while the rest compiles. Bash keeps Ctrl-C from what it
 # starts with `&`, so that is ended here.

@@ -216,6 +216,10 @@ pub(super) fn settings(config: &ConnectionConfig) -> ClientConfig {
                 settings.set(name, value);
             }
         }
+        if tls.ca_pem.is_none() && !authorities_are_told() {
+            // A static OpenSSL looks where it was built to; this looks where distributions keep them.
+            settings.set("ssl.ca.location", "probe");
+        }
         if tls.skip_verify {
             settings.set("enable.ssl.certificate.verification", "false");
         }
@@ -235,6 +239,11 @@ pub(super) fn settings(config: &ConnectionConfig) -> ClientConfig {
     }
     settings.set_log_level(RDKafkaLogLevel::Info);
     settings
+}
+
+/// Whether the environment says where the system's certificate authorities are, as OpenSSL reads it.
+fn authorities_are_told() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// How long a call may take, given what is left of a sweep.

@@ -6,13 +6,6 @@ use spillway::crd;
 use super::{CHART, documents, examples, helm, lost, read, run_helm, values, yaml};
 
 #[test]
-fn the_chart_has_the_version_of_the_crate() {
-    let chart: Value = yaml(&read(&format!("{CHART}/Chart.yaml")));
-    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
-}
-
-#[test]
 fn what_artifact_hub_shows_is_true() {
     let chart: Value = yaml(&read(&format!("{CHART}/Chart.yaml")));
     let told = |name: &str| -> Vec<Value> {

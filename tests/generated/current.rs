@@ -19,10 +19,15 @@ fn the_manifest_is_the_chart_with_its_defaults() {
         generate_definitions();
         generate_schema();
     }
+    current("deploy/install.yaml", &manifest(CHART));
+}
+
+/// What is applied without Helm: a chart with its defaults.
+pub fn manifest(chart: &str) -> String {
     let rendered = helm(&[
         "template",
         "spillway",
-        CHART,
+        chart,
         "--namespace",
         "spillway-system",
         "--kube-version",
@@ -38,7 +43,7 @@ fn the_manifest_is_the_chart_with_its_defaults() {
         .filter(|l| !l.starts_with("# Source:"))
         .flat_map(|l| [l, "\n"])
         .collect();
-    current("deploy/install.yaml", &format!("{MANIFEST_HEADER}{rendered}"));
+    format!("{MANIFEST_HEADER}{rendered}")
 }
 
 const MANIFEST_HEADER: &str = "\

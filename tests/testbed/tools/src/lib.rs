@@ -50,6 +50,19 @@ impl Tools {
         Ok(tools)
     }
 
+    /// Makes sure that Kafka is there, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Tools::prepare`].
+    pub fn prepare_kafka() -> Result<Self> {
+        let cache = cache();
+        fs::create_dir_all(&cache).with_context(|| format!("creating {}", cache.display()))?;
+        let _lock = locked(&cache)?;
+        let tools = Self { cache, assets: None };
+        tools.kafka_jars()?;
+        Ok(tools)
+    }
+
     /// What this machine lacks to compile the workspace, a line each. Quick.
     pub fn missing_to_compile() -> Vec<String> {
         lines([
