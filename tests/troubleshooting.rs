@@ -43,6 +43,10 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a pattern")
+}
+
 /// Every file below a folder that ends so.
 fn files(under: &str, end: &str) -> BTreeMap<String, String> {
     fn walk(folder: &Path, end: &str, found: &mut BTreeMap<String, String>) {
@@ -79,9 +83,8 @@ fn code() -> BTreeMap<String, String> {
 
 /// The texts in quotes, as they are when they are told: with `…` where values stand.
 fn texts(code: &str) -> Vec<String> {
-    let (quoted, value) =
-        (Regex::new(r#"(?s)"((?:[^"\\]|\\.)*)""#).unwrap(), Regex::new(r"\{[^{}]*\}").unwrap());
-    let end_of_line = Regex::new(r"\\\n\s*").unwrap();
+    let (quoted, value) = (pattern(r#"(?s)"((?:[^"\\]|\\.)*)""#), pattern(r"\{[^{}]*\}"));
+    let end_of_line = pattern(r"\\\n\s*");
     quoted
         .captures_iter(code)
         .map(|found| {
@@ -137,7 +140,7 @@ fn gives_reasons(path: &str) -> bool {
 
 /// The reasons that a status or an event may have: single words in quotes, written as reasons are.
 fn reasons() -> BTreeSet<String> {
-    let word = Regex::new(r#""([A-Z][a-z]+(?:[A-Z][a-z]+)*)""#).unwrap();
+    let word = pattern(r#""([A-Z][a-z]+(?:[A-Z][a-z]+)*)""#);
     let mut found: BTreeSet<String> =
         spillway::decide::ScalerState::ALL.iter().map(ToString::to_string).collect();
     for (path, text) in code().into_iter().filter(|(path, _)| gives_reasons(path)) {
@@ -186,7 +189,7 @@ fn every_reason_has_an_entry() {
 fn every_reason_in_a_table_is_one() {
     let known = reasons();
     let all = code();
-    let word = Regex::new(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)`").unwrap();
+    let word = pattern(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)`");
     let mut pages = files("docs/runbooks", ".md");
     for name in ["docs/troubleshooting.md", "docs/operations.md"] {
         pages.insert(name.to_owned(), read(name));
@@ -199,7 +202,7 @@ fn every_reason_in_a_table_is_one() {
             // A rule, a limit, a mode, a kind, a field of a chart: it is in the code.
             let in_code = || {
                 let quoted = format!("\"{found}\"");
-                let variant = Regex::new(&format!(r"(?m)^\s*{found},$")).unwrap();
+                let variant = pattern(&format!(r"(?m)^\s*{found},$"));
                 all.values().any(|text| text.contains(&quoted) || variant.is_match(text))
             };
             let alert = read("charts/spillway/files/alerts.yaml").contains(&format!("alert: {found}\n"));
@@ -213,7 +216,7 @@ fn every_reason_in_a_table_is_one() {
 
 /// What is logged at `info` or above: the texts of the macros, without those that are a sentence of somebody else.
 fn logged() -> BTreeSet<String> {
-    let call = Regex::new(r"\b(?:info|warn|error)!\(").unwrap();
+    let call = pattern(r"\b(?:info|warn|error)!\(");
     let mut found = BTreeSet::new();
     for text in code().values() {
         for call in call.find_iter(text) {
@@ -254,7 +257,7 @@ fn every_line_of_the_log_is_explained() {
     assert!(missing.is_empty(), "docs/operations.md has no line for {missing:#?}");
     let section =
         page.split("## Logs").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section");
-    let word = Regex::new(r"`([^`]+)`").unwrap();
+    let word = pattern(r"`([^`]+)`");
     for line in section.lines().filter(|l| l.starts_with("| `")) {
         let first = line.split('|').nth(1).unwrap_or_default();
         for told in word.captures_iter(first).map(|c| c[1].to_owned()) {
