@@ -27,6 +27,16 @@ enum Parameter {
     Secret(SecretParameter),
 }
 
+/// What is shown to the brokers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Nothing,
+    Password,
+    Token,
+    /// A token of Spillway's own AWS identity.
+    OwnIdentity,
+}
+
 struct Parameters<'a> {
     all: BTreeMap<String, Parameter>,
     known: &'a Known,
@@ -62,7 +72,20 @@ pub(super) fn login(trigger: &Trigger, namespace: &str, known: &Known) -> Login 
     let name = trigger.authentication_ref.as_ref().map(|r| r.name.clone());
     let mut lines = Lines::default();
     parameters.tls(&mut lines);
-    parameters.sasl(&mut lines);
+    let encrypted = !lines.0.is_empty();
+    let mut sasl = Lines::default();
+    let by = parameters.sasl(&mut sasl);
+    if matches!(by, By::Token | By::OwnIdentity) && !encrypted {
+        lines.add(0, "tls: {}", Some("a token is sent encrypted only"));
+        parameters.remarks.push(
+            "tls was off, and a token is sent encrypted only: name a listener with TLS in bootstrapServers"
+                .into(),
+        );
+    }
+    if by == By::OwnIdentity {
+        parameters.shown_to_aws_only(trigger, &lines);
+    }
+    lines.append(0, &sasl);
     parameters.end();
     Login { plain: lines.0.is_empty(), name, lines, remarks: parameters.remarks }
 }
@@ -83,6 +106,21 @@ impl Parameters<'_> {
                 ("podIdentity", Some("none")) => {}
                 ("podIdentity", Some("aws" | "aws-eks")) => {
                     self.all.insert("podIdentity".into(), Parameter::Value("aws".into()));
+                    for (field, value) in value.as_object().into_iter().flatten() {
+                        match (field.as_str(), text(value)) {
+                            ("provider", _) => {}
+                            ("roleArn", role) => self.remarks.push(format!(
+                                "podIdentity.roleArn ({role}) has no equal: give Spillway's ServiceAccount that role"
+                            )),
+                            ("identityOwner", owner) if owner == "workload" => self.remarks.push(
+                                "podIdentity.identityOwner: workload has no equal: Spillway does not take on the identity of what it scales".into(),
+                            ),
+                            ("identityOwner", _) => {}
+                            (other, _) => {
+                                self.remarks.push(format!("podIdentity.{other} has no equal, and was left out"));
+                            }
+                        }
+                    }
                 }
                 _ => self.remarks.push(format!(
                     "{field} of {} has no equal: put the values into a Secret, and name it here",
@@ -159,12 +197,12 @@ impl Parameters<'_> {
         }
     }
 
-    fn sasl(&mut self, lines: &mut Lines) {
+    fn sasl(&mut self, lines: &mut Lines) -> By {
         let in_secret = matches!(self.all.get("sasl"), Some(Parameter::Secret(_)));
         let said = self.read("sasl").or_else(|| in_secret.then(|| "plaintext".to_owned()));
         let provider = self.read("saslTokenProvider");
         let mechanism = match (said.as_deref().unwrap_or("none"), provider.as_deref()) {
-            ("none" | "", _) => return,
+            ("none" | "", _) => return By::Nothing,
             ("plaintext", _) => "PLAIN",
             ("scram_sha256", _) => "SCRAM-SHA-256",
             ("scram_sha512", _) => "SCRAM-SHA-512",
@@ -179,7 +217,7 @@ impl Parameters<'_> {
                 {
                     self.all.remove(name);
                 }
-                return;
+                return By::Nothing;
             }
         };
         lines.add(0, "sasl:", None);
@@ -188,9 +226,10 @@ impl Parameters<'_> {
             let value = self.needed(name);
             lines.add(1, &format!("{name}: {value}"), None);
         }
+        By::Password
     }
 
-    fn oauth(&mut self, lines: &mut Lines) {
+    fn oauth(&mut self, lines: &mut Lines) -> By {
         lines.add(0, "sasl:", None);
         lines.add(1, "mechanism: OAUTHBEARER", None);
         lines.add(1, "oauth:", None);
@@ -198,26 +237,46 @@ impl Parameters<'_> {
             self.remarks.push("oauthTokenEndpointUri is missing: write the URL of the token endpoint".into());
             "https://change-me/token".into()
         });
+        let endpoint = match endpoint.strip_prefix("http://") {
+            Some(rest) => {
+                self.remarks.push(format!(
+                    "oauthTokenEndpointUri was {endpoint}, and a client's secret is sent encrypted only: see whether https is answered there"
+                ));
+                format!("https://{rest}")
+            }
+            None => endpoint,
+        };
         lines.add(2, &format!("tokenEndpoint: {}", quoted(&endpoint)), None);
         for (field, parameter) in [("clientId", "username"), ("clientSecret", "password")] {
             let value = self.needed(parameter);
             lines.add(2, &format!("{field}: {value}"), None);
         }
         if let Some(scopes) = self.read("scopes") {
-            let scopes: Vec<&str> = scopes.split(',').map(str::trim).collect();
-            lines.add(2, &format!("scope: {}", quoted(&scopes.join(" "))), None);
+            let scopes: Vec<&str> = scopes.split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
+            if !scopes.is_empty() {
+                lines.add(2, &format!("scope: {}", quoted(&scopes.join(" "))), None);
+            }
         }
         if let Some(extensions) = self.read("oauthExtensions") {
-            let pairs: Vec<String> = extensions
-                .split(',')
-                .filter_map(|pair| pair.split_once('='))
-                .map(|(name, value)| format!("{}: {}", quoted(name.trim()), quoted(value.trim())))
-                .collect();
-            lines.add(2, &format!("extensions: {{{}}}", pairs.join(", ")), None);
+            let mut pairs = Vec::new();
+            for pair in extensions.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+                match pair.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+                    Some((name, value)) if extension(name) => {
+                        pairs.push(format!("{}: {}", quoted(name), quoted(value)));
+                    }
+                    _ => self.remarks.push(format!(
+                        "oauthExtensions: {pair} was left out: an extension is name=value, and its name is letters only, and not auth"
+                    )),
+                }
+            }
+            if !pairs.is_empty() {
+                lines.add(2, &format!("extensions: {{{}}}", pairs.join(", ")), None);
+            }
         }
+        By::Token
     }
 
-    fn aws(&mut self, lines: &mut Lines) {
+    fn aws(&mut self, lines: &mut Lines) -> By {
         lines.add(0, "sasl:", None);
         lines.add(1, "mechanism: AWS_MSK_IAM", None);
         lines.add(1, "aws:", None);
@@ -226,25 +285,49 @@ impl Parameters<'_> {
             "change-me".into()
         });
         lines.add(2, &format!("region: {}", quoted(&region)), None);
-        let own = self.all.remove("podIdentity").is_some();
-        let keys = [
-            ("accessKeyId", "awsAccessKeyID"),
-            ("secretAccessKey", "awsSecretAccessKey"),
-            ("sessionToken", "awsSessionToken"),
-        ];
-        for (field, parameter) in keys {
-            if let Some(value) = self.value(parameter) {
-                lines.add(2, &format!("{field}: {value}"), None);
-            }
-        }
-        if own {
-            self.remarks.push(
-                "podIdentity: Spillway uses its own AWS identity (IRSA, EKS Pod Identity): give its ServiceAccount the rights that KEDA's had"
-                    .into(),
-            );
-        }
+        let identity = self.all.remove("podIdentity").is_some();
         if self.all.remove("awsRoleArn").is_some() {
             self.remarks.push("awsRoleArn has no equal: give Spillway's ServiceAccount that role".into());
+        }
+        if self.all.remove("awsEndpoint").is_some() {
+            self.remarks.push("awsEndpoint has no equal: where AWS is asked follows from the region".into());
+        }
+        // As with KEDA, an identity of the pod comes before keys.
+        let keys =
+            !identity && ["awsAccessKeyID", "awsSecretAccessKey"].iter().any(|k| self.all.contains_key(*k));
+        if keys {
+            for (field, parameter) in
+                [("accessKeyId", "awsAccessKeyID"), ("secretAccessKey", "awsSecretAccessKey")]
+            {
+                let value = self.needed(parameter);
+                lines.add(2, &format!("{field}: {value}"), None);
+            }
+            if let Some(token) = self.value("awsSessionToken") {
+                lines.add(2, &format!("sessionToken: {token}"), None);
+            }
+            return By::Token;
+        }
+        self.remarks.push(format!(
+            "{}: Spillway uses its own AWS identity (IRSA, EKS Pod Identity): give its ServiceAccount the rights that KEDA's had",
+            if identity { "podIdentity" } else { "there are no AWS keys" }
+        ));
+        By::OwnIdentity
+    }
+
+    /// Spillway's own identity goes to brokers of AWS alone, by certificates of public authorities: what would
+    /// be refused is told here.
+    fn shown_to_aws_only(&mut self, trigger: &Trigger, tls: &Lines) {
+        let servers = trigger.metadata.get("bootstrapServers").map(text).unwrap_or_default();
+        let hosts = servers.split(',').map(|s| s.trim().rsplit_once(':').map_or(s.trim(), |(host, _)| host));
+        let of_aws =
+            |host: &str| [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|end| host.ends_with(end));
+        let own = "Spillway's own AWS identity is shown only to brokers below amazonaws.com, by a certificate of a public authority";
+        for host in hosts.filter(|host| !host.is_empty() && !of_aws(host)) {
+            self.remarks
+                .push(format!("{own}, and {host} is none: name the brokers as AWS does, or use keys"));
+        }
+        if tls.0.iter().any(|(depth, _, _)| *depth > 0) {
+            self.remarks.push(format!("{own}: write tls: {{}}, without caCert and insecureSkipVerify"));
         }
     }
 
@@ -257,7 +340,7 @@ impl Parameters<'_> {
 
     /// What is left over, and what must be allowed.
     fn end(&mut self) {
-        for name in self.all.keys().filter(|name| *name != "podIdentity") {
+        for name in self.all.keys() {
             self.remarks.push(format!("{name} is not carried over: nothing here needs it"));
         }
         if !self.secrets.is_empty() {
@@ -267,4 +350,9 @@ impl Parameters<'_> {
             ));
         }
     }
+}
+
+/// Whether this may be the name of a SASL extension.
+fn extension(name: &str) -> bool {
+    !name.is_empty() && name != "auth" && name.chars().all(|c| c.is_ascii_alphabetic())
 }

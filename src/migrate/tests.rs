@@ -28,6 +28,7 @@ fn what_becomes_of_them(#[case] name: &str) {
 #[case("plain", 1)]
 #[case("everything", 2)]
 #[case("logins", 5)]
+#[case("tokens", 10)]
 fn check_finds_nothing_wrong_with_it(#[case] name: &str, #[case] resources: usize) {
     let made = of(name);
     let checked = check(&made.yaml);
@@ -76,6 +77,35 @@ fn nothing_is_lost_without_a_word() {
     ] {
         assert!(yaml.contains(word), "nothing is said of {word}:\n{yaml}");
     }
+}
+
+/// The same of tokens, and what a KafkaConnection may not have is not made.
+#[test]
+fn of_tokens_nothing_is_lost_without_a_word() {
+    let yaml = of("tokens").yaml;
+    for word in [
+        "scope: \"kafka.read kafka.describe\"",
+        "extensions: {logicalCluster: lkc-1, identityPoolId: pool-1}",
+        "extensions: {logicalCluster: lkc-1}",
+        "oauthExtensions: x-trace=1 was left out",
+        "oauthExtensions: auth=no was left out",
+        "oauthTokenEndpointUri was http://login.example.com/token",
+        "tokenEndpoint: \"https://login.example.com/token\"",
+        "password is missing",
+        "tls was off",
+        "podIdentity is not carried over",
+        "awsSecretAccessKey is missing",
+        "sessionToken: {secretKeyRef: {name: msk-keys, key: token}}",
+        "awsRegion is missing",
+        "awsEndpoint has no equal",
+        "podIdentity.roleArn (arn:aws:iam::111122223333:role/keda) has no equal",
+        "podIdentity.identityOwner: workload has no equal",
+        "and kafka.example.com is none: name the brokers as AWS does, or use keys",
+        "write tls: {}, without caCert and insecureSkipVerify",
+    ] {
+        assert!(yaml.contains(word), "nothing is said of {word}:\n{yaml}");
+    }
+    assert!(!yaml.contains("scope: \"\""), "an empty scope is refused:\n{yaml}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub(super) fn router(
     settings: &Settings,
 ) -> Router {
     let (watched, identity) = (settings.namespaces.clone(), settings.identity.clone());
+    let own = settings.lease_namespace.clone();
     let (list, histories, one) = (pages.clone(), pages.clone(), pages);
     let source = Source {
         namespaces: Box::new(move || {
@@ -45,6 +46,8 @@ pub(super) fn router(
                 "identity": identity,
                 "leads": leadership.is_leader(),
                 "holder": leadership.holder(),
+                // Where the holder's pod is: the Lease is in the release's namespace.
+                "namespace": own,
             })
         }),
         list: Box::new(move |seeing| json!(list.list(|namespace| seeing.covers(namespace)))),

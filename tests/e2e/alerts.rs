@@ -16,7 +16,7 @@ use spillway_testbed::wait::eventually;
 
 use super::harness::{Case, SharedBed, case};
 use super::lag::{blocked, commit, send};
-use super::{dashboards, given, prometheus, runbooks};
+use super::{dashboards, given, prometheus, runbooks, typed};
 
 /// Kafka and the operator are taken away at the end, so it is no other case's.
 static WATCHED: SharedBed = SharedBed::new("watched", given::VALUES);
@@ -204,6 +204,13 @@ fn each_alert_fires_and_every_query_of_the_dashboards_finds_something() {
             runbooks::follow(&case, alert, name, &mut done).await?;
         }
         ensure!(done.len() > 15, "the runbooks have only these commands: {done:#?}");
+        for page in ["docs/operations.md", "docs/troubleshooting.md"] {
+            let lines = typed::type_all(&case, page, &typed::blocks(page, "sh")?, "calm").await?;
+            ensure!(lines > 12, "{page} has only {lines} commands");
+        }
+        // They paused every scaler, and let it go on.
+        case.until("calm to be let go on", "calm", LIMIT, |s| s.state.as_deref() == Some("Recovering"))
+            .await?;
 
         case.bed.kafka()?.stop().await;
         fire(&prometheus, &[("SpillwayBlind", "calm")]).await?;

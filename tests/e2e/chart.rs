@@ -18,6 +18,7 @@ use spillway_testbed::wait::eventually;
 use spillway_testbed::{operator, sample};
 
 use super::harness::{CALM, Case, SharedBed, case};
+use super::typed;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const RELEASE: &str = "everything";
@@ -294,6 +295,15 @@ fn a_release_is_upgraded_rolled_back_and_uninstalled_without_a_loss() {
         helm(&case, &[&["install", "spillway", &*chart], &two[..]].concat()).await?;
         works(&case, "installed-anew").await?;
         ensure!(users(&case).await? == before, "changed by a new installation in {ns}");
+
+        // From here on as docs/operations.md has it, to the end: nothing is left of it then.
+        let page = "docs/operations.md";
+        let lines = typed::type_all(&case, page, &typed::blocks(page, "sh release")?, "orders").await?;
+        ensure!(lines >= 12, "{page} has only {lines} commands for a release");
+        for name in ["consumerscalers.spillway.dev", "kafkaconnections.spillway.dev"] {
+            let left = definitions.get_opt(name).await?;
+            ensure!(left.is_none(), "{name} is left after all was removed");
+        }
         Ok(())
     });
 }

@@ -188,19 +188,55 @@ fn scalers() -> Vec<Wrong> {
 
 fn connections() -> Vec<Wrong> {
     let value = |name: &str| json!({"secretKeyRef": {"name": "spillway-kafka", "key": name}});
-    let full = json!({
-        "bootstrapServers": ["kafka:9093"],
-        "tls": {"caCert": value("ca"), "clientCert": value("crt"), "clientKey": value("key"), "insecureSkipVerify": false},
-        "sasl": {"mechanism": "PLAIN", "username": {"value": "a"}, "password": value("password")},
-        "sweepInterval": "5s",
+    let tls = json!({"caCert": value("ca"), "clientCert": value("crt"), "clientKey": value("key"), "insecureSkipVerify": false});
+    let with = |sasl: Value| {
+        json!({
+            "apiVersion": "spillway.dev/v1alpha1", "kind": "KafkaConnection",
+            "metadata": {"name": "checked", "namespace": "checked"},
+            "spec": {"bootstrapServers": ["kafka:9093"], "tls": tls, "sasl": sasl, "sweepInterval": "5s"},
+        })
+    };
+    let oauth = json!({
+        "tokenEndpoint": "https://login.example.com/token", "clientId": {"value": "a"},
+        "clientSecret": value("secret"), "scope": "kafka", "extensions": {"logicalCluster": "lkc-1"}, "caCert": value("ca"),
     });
-    let whole = json!({
-        "apiVersion": "spillway.dev/v1alpha1", "kind": "KafkaConnection",
-        "metadata": {"name": "checked", "namespace": "checked"}, "spec": full,
+    let aws = json!({
+        "region": "eu-west-1", "accessKeyId": value("id"), "secretAccessKey": value("secret"), "sessionToken": value("token"),
     });
-    let mut found = vec![("nothing wrong".to_owned(), whole.clone())];
+    let password = json!({"mechanism": "PLAIN", "username": {"value": "a"}, "password": value("password")});
+    let oauth = json!({"mechanism": "OAUTHBEARER", "oauth": oauth});
+    let aws = json!({"mechanism": "AWS_MSK_IAM", "aws": aws});
+    let mut found = vec![("nothing wrong".to_owned(), with(password.clone()))];
     let of = &schema::<KafkaConnection>()["properties"]["spec"];
-    mistakes(of, &full, "/spec", &whole, &mut found);
+    let whole = with(password);
+    mistakes(of, &whole["spec"], "/spec", &whole, &mut found);
+    for (what, sasl) in [("a token", oauth), ("an AWS identity", aws)] {
+        let whole = with(sasl);
+        found.push((format!("nothing wrong with {what}"), whole.clone()));
+        // The rest of it was tried with a password.
+        mistakes(&of["properties"]["sasl"], &whole["spec"]["sasl"], "/spec/sasl", &whole, &mut found);
+        let mut open = whole.clone();
+        drop(open["spec"].as_object_mut().map(|spec| spec.remove("tls")));
+        found.push((format!("{what} without TLS"), open));
+    }
+    let named = |name: &str| {
+        let mut whole = with(
+            json!({"mechanism": "OAUTHBEARER", "oauth": {"tokenEndpoint": "https://a/b", "clientId": {"value": "a"}, "clientSecret": value("secret")}}),
+        );
+        whole["spec"]["sasl"]["oauth"]["extensions"] = json!({name: "x"});
+        (format!("an extension {name:?}"), whole)
+    };
+    found.extend(["auth", "x-trace", "é", "a1", "ok"].map(named));
+    let many: serde_json::Map<String, Value> =
+        ('a'..='q').map(|letter| (letter.to_string(), json!("x"))).collect();
+    let (_, mut whole) = named("ok");
+    whole["spec"]["sasl"]["oauth"]["extensions"] = Value::Object(many);
+    found.push(("too many extensions".to_owned(), whole));
+    for endpoint in ["http://a/b", "https://", "https://a", "https://a b/", "a"] {
+        let (_, mut whole) = named("ok");
+        whole["spec"]["sasl"]["oauth"]["tokenEndpoint"] = json!(endpoint);
+        found.push((format!("the token endpoint {endpoint:?}"), whole));
+    }
     found
 }
 

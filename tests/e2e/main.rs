@@ -33,4 +33,5 @@ mod rollout;
 mod runbooks;
 mod secrets;
 mod steady;
+mod typed;
 mod zero;

@@ -198,9 +198,9 @@ async fn flood(case: &Case, ip: &str, viewer: &str) -> Result<()> {
     Ok(())
 }
 
-/// The page of one that stands by: it says so, and who does the work.
+/// The page of one that stands by: it says so, and who does the work, to programs and to people.
 pub async fn stands_by(case: &Case, leader: &(String, String), standby: &(String, String)) -> Result<()> {
-    let viewer = token(case, "viewer", "list").await?;
+    let viewer = token(case, "viewer", "get, list").await?;
     eventually("the page of both", LIMIT, || async {
         for ((name, ip), leads) in [(leader, true), (standby, false)] {
             let list = says(ip, "/api/scalers", Some(&viewer), 200, "scalers").await?;
@@ -209,6 +209,7 @@ pub async fn stands_by(case: &Case, leader: &(String, String), standby: &(String
                 list["leads"] == leads
                     && list["identity"] == *name
                     && list["holder"] == leader.0
+                    && list["namespace"] == operator::NAMESPACE
                     && shown.is_empty() != leads,
                 "{name}, while {} leads: {list}",
                 leader.0
@@ -216,7 +217,30 @@ pub async fn stands_by(case: &Case, leader: &(String, String), standby: &(String
         }
         Ok(())
     })
-    .await
+    .await?;
+    let browser = Browser::start(&case.bed.tools().chromium(), &case.bed.folder("standby")?).await?;
+    browser.look(DESK).await?;
+    browser.open(&operator::page_url(&standby.1, "/")).await?;
+    shows(&browser, "the question for a token", "document.querySelector('#sign-in').checkVisibility()")
+        .await?;
+    browser.click("#token").await?;
+    browser.type_text(&viewer).await?;
+    browser.click("#sign-in button").await?;
+    let go = format!("kubectl -n {} port-forward pod/{} 8080", operator::NAMESPACE, leader.0);
+    let told = format!(
+        "document.querySelector('#live-text').innerText === 'Standby' && document.querySelector('#banner').innerText.endsWith('{go}')"
+    );
+    shows(&browser, "that it stands by, and where to look instead", &told).await?;
+    // Nobody is to believe that there is none.
+    for (hash, place) in [("#/", "#list"), ("#/killed/killed", "#detail")] {
+        browser.value(&format!("location.hash = '{hash}'")).await?;
+        let empty = format!(
+            "document.querySelector('{place} .empty')?.checkVisibility() && document.querySelector('{place} .empty').innerText.endsWith('this one stands by.')"
+        );
+        shows(&browser, "why nothing is shown", &empty).await?;
+    }
+    browser.picture(&pictures().join("standby.png")).await?;
+    Ok(())
 }
 
 /// What comes with the files and with every answer.

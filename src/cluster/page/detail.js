@@ -141,11 +141,13 @@ export function detail() {
 
   return {
     node,
-    update(s, now, address) {
+    update(s, now, address, leads) {
       head.hidden = all.hidden = !s;
       missing.hidden = Boolean(s);
       if (!s) {
-        say(missing, `There is no ConsumerScaler ${address.name} in namespace ${address.namespace}, or it was not looked at yet.`);
+        say(missing, leads
+          ? `There is no ConsumerScaler ${address.name} in namespace ${address.namespace}, or it was not looked at yet.`
+          : 'Scalers are shown by the operator that works: this one stands by.');
         return;
       }
       say(title, s.name);

@@ -108,7 +108,7 @@ export function list() {
 
   function draw() {
     if (!last) return;
-    const { scalers, histories, now } = last;
+    const { scalers, histories, now, leads } = last;
     const counts = new Map();
     for (const s of scalers) counts.set(s.state, (counts.get(s.state) ?? 0) + 1);
     if (chosen !== null && !counts.has(chosen)) chosen = null;
@@ -123,7 +123,10 @@ export function list() {
     rows(shown.slice(0, limit).map((s) => ({ s, history: histories.get(key(s)), now })), ({ s }) => key(s));
     table.parentElement.hidden = shown.length === 0;
     empty.hidden = shown.length > 0;
-    say(empty, scalers.length ? 'No scaler fits this search.' : 'There is no ConsumerScaler in the namespaces that you may see, or none was looked at yet.');
+    const none = leads
+      ? 'There is no ConsumerScaler in the namespaces that you may see, or none was looked at yet.'
+      : 'Scalers are shown by the operator that works: this one stands by.';
+    say(empty, scalers.length ? 'No scaler fits this search.' : none);
     more.hidden = shown.length <= limit;
     say(more, `Show more of the other ${count(shown.length - limit)}`);
   }

@@ -93,8 +93,8 @@ function show(answer, one) {
   $('list').hidden = Boolean(one);
   $('detail').hidden = !one;
   document.title = one ? `${one.name} · Spillway` : 'Spillway';
-  if (one) views.detail.update(answer.scaler, answer.now, one);
-  else views.list.update({ scalers: answer.scalers, histories, now: answer.now });
+  if (one) views.detail.update(answer.scaler, answer.now, one, answer.leads);
+  else views.list.update({ scalers: answer.scalers, histories, now: answer.now, leads: answer.leads });
   $('user').hidden = false;
   say($('user-name'), answer.user);
   $('sign-out').hidden = !token();
@@ -132,8 +132,8 @@ function age() {
     text = seconds === null ? why : `${why} What is shown is ${span(seconds)} old.`;
   } else if (standby && !waiting) {
     text = standby.holder && standby.holder !== standby.identity
-      ? `This operator (${standby.identity}) stands by and sees no scaler. The one that works is ${standby.holder}: kubectl -n ${standby.namespace} port-forward pod/${standby.holder} 8080`
-      : 'This operator stands by and sees no scaler: it does not hold the lease yet.';
+      ? `This operator (${standby.identity}) stands by and looks at no scaler. The one that works is ${standby.holder}: kubectl -n ${standby.namespace} port-forward pod/${standby.holder} 8080`
+      : `This operator (${standby.identity}) stands by and looks at no scaler, and as far as it knows no other works. In a moment one will: kubectl -n ${standby.namespace} get lease,pods`;
   }
   banner.hidden = !text;
   say(banner, text);
