@@ -9,8 +9,10 @@ mod alerts;
 mod chart;
 mod current;
 mod examples;
+mod reference;
 mod templates;
 mod values;
+mod words;
 
 use std::env;
 use std::fs;
