@@ -68,8 +68,8 @@ impl<'a> Document<'a> {
 
     /// Follows it and returns what was printed, each command before what it printed.
     pub async fn follow(&self) -> Result<String> {
-        let path = std::iter::once(self.folder.join("bin"))
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let outside = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::iter::once(self.folder.join("bin")).chain(std::env::split_paths(&outside));
         let log = self.folder.join("printed.txt");
         let mut command = Command::new("bash");
         command

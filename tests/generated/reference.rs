@@ -52,6 +52,14 @@ pub fn reference() -> String {
 
 const HEADER: &str = "| Field | Type | Default | Limits | Meaning |\n|---|---|---|---|---|";
 
+/// What is said of a value given in the clear or by a Secret: it is explained once, above the tables.
+const EITHER: &str = "give exactly one of value and secretKeyRef";
+
+/// Whether it is such a value.
+fn is_secret(schema: &Value) -> bool {
+    messages(schema).any(|message| message == EITHER)
+}
+
 /// A field and where it is.
 struct Field<'a> {
     path: String,
@@ -71,7 +79,7 @@ fn fields(object: &Value, at: &str, each: &mut impl FnMut(&Field<'_>)) {
         let mut path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
         each(&Field { path: path.clone(), schema, required: required(name) });
         // Conditions are Kubernetes' own, with fields that everybody knows.
-        if name == "conditions" {
+        if name == "conditions" || is_secret(schema) {
             continue;
         }
         let mut below = schema;
@@ -85,7 +93,10 @@ fn fields(object: &Value, at: &str, each: &mut impl FnMut(&Field<'_>)) {
 
 /// The rules of each object: of a single field they are in its row.
 fn objects(schema: &Value, path: &str, into: &mut Vec<(String, String)>) {
-    if schema["type"] == "object" {
+    if is_secret(schema) {
+        return;
+    }
+    if schema["type"] == "object" && !schema["additionalProperties"].is_object() {
         into.extend(messages(schema).map(|message| (path.to_owned(), message.to_owned())));
     }
     for (name, below) in schema["properties"].as_object().into_iter().flatten() {
@@ -133,6 +144,7 @@ fn kind(schema: &Value) -> String {
         Some("object") if schema["additionalProperties"].is_object() => {
             format!("map to {}", plural(&kind(&schema["additionalProperties"])))
         }
+        Some("object") if is_secret(schema) => "value or Secret".to_owned(),
         Some("string") if is_duration => "duration".to_owned(),
         Some("boolean") => "true or false".to_owned(),
         Some(other) => other.to_owned(),
@@ -206,10 +218,11 @@ fn words() -> String {
     );
     let _ = writeln!(
         out,
-        "\n### Conditions and their reasons\n\nOf a ConsumerScaler; those of `Ready` that say so are of a KafkaConnection too. What makes `AbleToScale` false makes `Ready` false with the same reason, and so does the other way what makes a ConsumerScaler `Invalid`.\n\n| Condition | Status | Reason | It means |\n|---|---|---|---|"
+        "\n### Conditions and their reasons\n\nOf a ConsumerScaler; those of `Ready` that say so are of a KafkaConnection too. A reason for which `AbleToScale` is false is also that of `Ready`; and where the state is `Invalid`, the reason of `Ready` is also that of `AbleToScale`.\n\n| Condition | Status | Reason | It means |\n|---|---|---|---|"
     );
     for (condition, status, reason, means) in CONDITIONS {
-        let _ = writeln!(out, "| `{condition}` | {status} | `{reason}` | {means} |");
+        let code = if reason.starts_with('*') { "" } else { "`" };
+        let _ = writeln!(out, "| `{condition}` | {status} | {code}{reason}{code} | {means} |");
     }
     out
 }

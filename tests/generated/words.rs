@@ -143,10 +143,14 @@ pub const EVENTS: [(&str, &str); 6] = [
 const SOURCES: [(&str, &[&str]); 11] = [
     (
         "src/report/status.rs",
-        &[r#"put\("\w+", "\w+", "(\w+)""#, r#"Some\(\(\s*"([A-Z]\w+)""#, r#""(?:False|Unknown)", "(\w+)"\)"#],
+        &[
+            r#"put\(\s*"\w+",\s*"\w+",\s*"(\w+)""#,
+            r#"Some\(\(\s*"([A-Z]\w+)""#,
+            r#""(?:True|False|Unknown)", "(\w+)""#,
+        ],
     ),
     ("src/report/sentence.rs", &[r#"=> \(\s*"([A-Z]\w+)","#]),
-    ("src/reconcile/step.rs", &[r#"Kind::\w+, "(\w+)""#]),
+    ("src/reconcile/step.rs", &[r#"(?:Kind::\w+|kind), "(\w+)""#]),
     ("src/reconcile/apply.rs", &[r#"reason: "(\w+)""#]),
     ("src/reconcile/plan.rs", &[r#"reason: "(\w+)""#]),
     ("src/reconcile/connect.rs", &[r#"reason: "(\w+)""#]),
