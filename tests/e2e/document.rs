@@ -78,6 +78,8 @@ impl<'a> Document<'a> {
             .env("PATH", std::env::join_paths(path)?)
             .env("KUBECONFIG", self.case.bed.plane().kubeconfig())
             .env("HOME", &self.folder)
+            // Seconds since the beginning, before each command.
+            .env("PS4", "+ ${SECONDS}s ")
             .stdin(Stdio::null())
             .stdout(fs::File::create(&log)?)
             .kill_on_drop(true);
