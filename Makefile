@@ -55,8 +55,8 @@ e2e: build ## The end-to-end suite on the test bed
 	cargo test --quiet --workspace --locked --test e2e -- --test-threads=6
 	@echo "Slowest cases (seconds):"; cat target/tmp/e2e-times/* | sort -rn | head -5
 
-generate: build ## Write what is made from something else: definitions, plain manifests, the chart's schema and README
-	SPILLWAY_REGENERATE=1 cargo test --quiet -p spillway --test generated -- --test-threads=1 current::
+generate: build ## Write what is made from something else: definitions, manifests, the chart's schema and README, the documents' pictures and outputs
+	SPILLWAY_REGENERATE=1 cargo test --quiet --workspace --test generated --test documents -- --test-threads=1 current::
 
 # Looked at with nothing else running: a decision takes what the processor's cache leaves of it.
 bench: ## How long one decision takes, on 1,000 and on 10,000 partitions

@@ -41,6 +41,37 @@ const LIMITS: [Limit; 11] = [
     Limit::DryRun,
 ];
 
+/// Every state with what it means, in the order in which they are told.
+pub fn states() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ScalerState::ALL.into_iter().map(|state| (state.as_str(), state_means(state)))
+}
+
+/// Every rule with what it means.
+pub fn rules() -> impl Iterator<Item = (&'static str, &'static str)> {
+    RULES.into_iter().filter_map(|r| Some((r.as_str(), rule(r.as_str())?)))
+}
+
+/// Every limit with what it means.
+pub fn limits() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LIMITS.into_iter().filter_map(|l| Some((l.as_str(), limit(l.as_str())?)))
+}
+
+fn state_means(state: ScalerState) -> &'static str {
+    match state {
+        ScalerState::Idle => "nothing arrives and nothing waits",
+        ScalerState::KeepingUp => "messages are processed in time",
+        ScalerState::Recovering => "a backlog is drained, and will be gone in time",
+        ScalerState::FallingBehind => "a backlog grows, or will not be gone in time",
+        ScalerState::Stuck => "messages wait and nothing is processed, of all or of a partition",
+        ScalerState::DownstreamSaturated => {
+            "more replicas did not process more: what the consumers depend on is the limit"
+        }
+        ScalerState::Blind => "Kafka or the workload cannot be seen: replicas stay, or the fallback holds",
+        ScalerState::Paused => "mode says to observe only",
+        ScalerState::Invalid => "the resource cannot be acted on: replicas stay, without the fallback",
+    }
+}
+
 /// What a rule means; `None` when no rule has this word.
 pub fn rule(word: &str) -> Option<&'static str> {
     let rule = RULES.into_iter().find(|rule| rule.as_str() == word)?;
@@ -119,6 +150,8 @@ mod tests {
         let rules: BTreeSet<&str> = RULES.iter().filter_map(|r| rule(r.as_str())).collect();
         let limits: BTreeSet<&str> = LIMITS.iter().filter_map(|l| limit(l.as_str())).collect();
         assert_eq!((rules.len(), limits.len()), (RULES.len(), LIMITS.len()));
+        let states: BTreeSet<&str> = states().map(|(_, means)| means).collect();
+        assert_eq!((states.len(), super::rules().count()), (ScalerState::ALL.len(), RULES.len()));
         assert_eq!((rule("Nonsense"), limit("Nonsense")), (None, None));
     }
 }

@@ -15,6 +15,7 @@ use spillway::api::{ConsumerScaler, KafkaConnection};
 use spillway::check::By;
 use spillway_testbed::sample;
 
+use super::document::Document;
 use super::harness::{CALM, Case, case};
 
 /// Objects tried at a time.
@@ -334,29 +335,10 @@ fn what_migrate_makes_is_taken_by_the_api_server() {
 /// Every command of docs/coming-from-keda.md, one after the other, as it is written there.
 async fn guide(case: &Case) -> Result<()> {
     let root = env!("CARGO_MANIFEST_DIR");
-    let text = std::fs::read_to_string(format!("{root}/docs/coming-from-keda.md"))?;
-    let blocks = text.split("```sh\n").skip(1).filter_map(|part| part.split("```").next());
-    let script = blocks.collect::<String>();
-    ensure!(script.lines().count() >= 9, "the guide has other commands:\n{script}");
+    let page = Document::read(case, "docs/coming-from-keda.md")?;
+    ensure!(page.lines() >= 9, "the guide has other commands");
     case.bed.apply(&std::fs::read_to_string(format!("{root}/tests/keda/plain.yaml"))?).await?;
-    let folder = case.bed.folder("guide")?;
-    for (name, program) in
-        [("kubectl", case.bed.tools().kubectl()), ("spillway", env!("CARGO_BIN_EXE_spillway").into())]
-    {
-        std::os::unix::fs::symlink(program, folder.join(name))?;
-    }
-    let path = std::env::join_paths(
-        std::iter::once(folder.clone())
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    )?;
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", &script])
-        .current_dir(&folder)
-        .env("PATH", path)
-        .env("KUBECONFIG", case.bed.plane().kubeconfig())
-        .output()?;
-    ensure!(output.status.success(), "{script}\n{output:?}");
-    let said = String::from_utf8(output.stdout)?;
+    let said = page.follow().await?;
     ensure!(said.contains("scaledobject.keda.sh \"orders\" deleted"), "{said}");
     ensure!(said.lines().any(|line| line.starts_with("shop/orders: ")), "{said}");
     let mode = ["get", "csc", "orders", "-n", "shop", "-o", "jsonpath={.spec.mode} {.metadata.labels.team}"];

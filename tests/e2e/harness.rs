@@ -37,7 +37,9 @@ pub struct SharedBed {
     /// Values of the chart (YAML).
     values: &'static str,
     brokers: usize,
-    /// Without Kafka, and with nothing installed.
+    /// Another Kafka than that of most beds.
+    kafka: Option<fn() -> Result<KafkaOptions>>,
+    /// With nothing installed, and without Kafka unless it has one of its own.
     bare: bool,
     /// Or why there is none: whoever comes next is told the same.
     bed: OnceCell<Result<Bed, String>>,
@@ -45,7 +47,7 @@ pub struct SharedBed {
 
 impl SharedBed {
     pub const fn new(name: &'static str, values: &'static str) -> Self {
-        Self { name, values, brokers: 1, bare: false, bed: OnceCell::const_new() }
+        Self { name, values, brokers: 1, kafka: None, bare: false, bed: OnceCell::const_new() }
     }
 
     /// The same with this many Kafka brokers.
@@ -54,7 +56,13 @@ impl SharedBed {
         self
     }
 
-    /// The same with a control plane only, for a case that installs by itself.
+    /// The same with another Kafka.
+    pub const fn kafka(mut self, options: fn() -> Result<KafkaOptions>) -> Self {
+        self.kafka = Some(options);
+        self
+    }
+
+    /// The same with a control plane only (and the Kafka asked for), for a case that installs by itself.
     pub const fn bare(mut self) -> Self {
         self.bare = true;
         self
@@ -74,8 +82,13 @@ impl SharedBed {
         };
         let images = Images::new()
             .map("spillway", env!("CARGO_BIN_EXE_spillway"))
+            // Its pods name the program that they run.
+            .map("kafka", "/bin/bash")
             .map(sample::IMAGE, operator::binary("sample")?);
-        let kafka = (!self.bare).then_some(kafka);
+        let kafka = match self.kafka {
+            Some(options) => Some(options()?),
+            None => (!self.bare).then_some(kafka),
+        };
         let options = BedOptions { kafka, images, start_delay: Duration::from_secs(2) };
         let bed = Bed::start(self.name, options).await?;
         if self.bare {

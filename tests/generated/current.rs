@@ -5,7 +5,7 @@ use std::{env, fs};
 use spillway::crd;
 use spillway::report::metrics::families;
 
-use super::{CHART, alerts, helm, read, root, values};
+use super::{CHART, alerts, helm, read, reference, root, values};
 
 #[test]
 fn the_definitions_are_those_of_the_types() {
@@ -125,6 +125,12 @@ fn the_list_of_metrics_is_that_of_the_code() {
     let listed = lists.matches("\n| `").count();
     assert_eq!(listed, families().len(), "a family belongs to no list");
     current(path, &format!("{before}<!-- metrics -->\n{lists}\n<!-- /metrics -->{after}"));
+}
+
+#[test]
+fn the_reference_is_that_of_the_types() {
+    let path = "docs/reference.md";
+    current(path, &between(&read(path), "reference", &reference::reference()));
 }
 
 #[test]

@@ -9,10 +9,12 @@ mod alerts;
 mod chart;
 mod current;
 mod examples;
+mod reference;
 mod templates;
 mod values;
 mod version;
 mod workflows;
+mod words;
 
 use std::env;
 use std::fs;
