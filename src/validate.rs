@@ -65,6 +65,18 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
     if !(1..=100).contains(&spec.behavior.scale_down.max_step_percent) {
         problems.push("behavior.scaleDown.maxStepPercent must be between 1 and 100".to_owned());
     }
+    let target = &spec.scale_target_ref;
+    // Each becomes a part of a URL.
+    for (field, text) in [
+        ("name", target.name.as_str()),
+        ("kind", target.kind.as_str()),
+        ("apiVersion", target.api_version.as_str()),
+    ] {
+        let mut parts = text.splitn(if field == "apiVersion" { 2 } else { 1 }, '/');
+        if !parts.all(api::in_a_path) {
+            problems.push(format!("scaleTargetRef.{field}: {text:?} names no object: write it as kubectl shows it"));
+        }
+    }
     if spec.consumer_groups.is_empty() || spec.consumer_groups.len() > 16 {
         problems.push("consumerGroups must have 1 to 16 entries".to_owned());
     }

@@ -11,15 +11,13 @@ use http::{Request, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::ConnectionProblem;
+use super::error::{ConnectionProblem, quoted};
 use super::http::{Http, NoAnswer};
 use super::token::Token;
 use crate::clock;
 
 /// How long a token is believed that does not say how long it is good for.
 const UNSAID: Duration = Duration::from_secs(300);
-/// How much is quoted of what a token endpoint says.
-const QUOTED: usize = 200;
 
 /// Where and how to get tokens.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -121,7 +119,8 @@ impl OAuth {
             .body(form.finish())
     }
 
-    fn read(&self, text: &str) -> Result<Token, ConnectionProblem> {
+    /// The token in the endpoint's answer.
+    pub fn read(&self, text: &str) -> Result<Token, ConnectionProblem> {
         let at = &self.config.token_endpoint;
         let given: Given = serde_json::from_str(text).map_err(|_| {
             problem(
@@ -135,7 +134,8 @@ impl OAuth {
         Ok(Token::new(given.access_token, id, life.unwrap_or(UNSAID), extensions))
     }
 
-    fn refused(&self, status: StatusCode, text: &str) -> ConnectionProblem {
+    /// What an answer other than 200 says.
+    pub fn refused(&self, status: StatusCode, text: &str) -> ConnectionProblem {
         let at = &self.config.token_endpoint;
         // Nothing else of it is quoted: whoever names a URL is not to read what is there.
         let said = match serde_json::from_str::<Refused>(text) {
@@ -143,7 +143,7 @@ impl OAuth {
             Ok(Refused { error, .. }) => error,
             Err(_) => format!("HTTP {status}"),
         };
-        let said: String = said.chars().filter(|c| !c.is_control()).take(QUOTED).collect();
+        let said = quoted(&said);
         if status.is_client_error() {
             let check = "Check sasl.oauth.clientId, sasl.oauth.clientSecret and sasl.oauth.scope";
             problem(

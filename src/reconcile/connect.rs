@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::plan::Resolved;
-use crate::api::{Aws, KafkaConnection, KafkaConnectionSpec, Sasl, SaslMechanism, SecretValue};
+use crate::api::{self, Aws, KafkaConnection, KafkaConnectionSpec, Sasl, SaslMechanism, SecretValue};
 use crate::cluster::secrets::Secrets;
 use crate::kafka::{
     AwsConfig, AwsKeys, ConnectionConfig, ConnectionProblem, OAuthConfig, SaslConfig, TlsConfig,
@@ -175,6 +175,10 @@ impl Reader<'_> {
         let namespace = self.object.namespace().unwrap_or_default();
         match (&value.value, &value.secret_key_ref) {
             (Some(plain), None) => Ok(plain.clone()),
+            (None, Some(key)) if !api::in_a_path(&key.name) => {
+                let why = format!("secretKeyRef.name {:?} is the name of no Secret: write it as kubectl shows it", key.name);
+                Err(self.named(field, why))
+            }
             (None, Some(key)) => self.secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| {
                 Blocked { reason: error.reason().to_owned(), message: self.named(field, error).message }
             }),
