@@ -74,7 +74,9 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
     ] {
         let mut parts = text.splitn(if field == "apiVersion" { 2 } else { 1 }, '/');
         if !parts.all(api::in_a_path) {
-            problems.push(format!("scaleTargetRef.{field}: {text:?} names no object: write it as kubectl shows it"));
+            problems.push(format!(
+                "scaleTargetRef.{field}: {text:?} names no object: write it as kubectl shows it"
+            ));
         }
     }
     if spec.consumer_groups.is_empty() || spec.consumer_groups.len() > 16 {

@@ -39,6 +39,10 @@ mod tests {
     #[case("\u{e9}", false)]
     fn what_can_be_in_a_path(#[case] text: &str, #[case] fits: bool) {
         assert_eq!(in_a_path(text), fits);
-        assert_eq!(regex::Regex::new(NAME).unwrap().is_match(text), fits, "the rule of the schema says otherwise");
+        assert_eq!(
+            regex::Regex::new(NAME).unwrap().is_match(text),
+            fits,
+            "the rule of the schema says otherwise"
+        );
     }
 }

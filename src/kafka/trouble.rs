@@ -267,6 +267,9 @@ fn trouble(code: RDKafkaErrorCode, said: &str, asked: Asked) -> Trouble {
         Trouble::NotTls
     } else if code == E::SSL || has("SSL handshake failed") {
         Trouble::Tls(openssl(said))
+    } else if has("nvalid response size") {
+        // The size is what was said there, in other words: that is not for whoever names an address to read.
+        Trouble::Unreachable("what answers there is not Kafka".to_owned())
     } else if closed(said) {
         Trouble::Closed
     } else if has("timed out") || has("Timed out") || code == E::OperationTimedOut {

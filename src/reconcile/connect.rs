@@ -176,7 +176,10 @@ impl Reader<'_> {
         match (&value.value, &value.secret_key_ref) {
             (Some(plain), None) => Ok(plain.clone()),
             (None, Some(key)) if !api::in_a_path(&key.name) => {
-                let why = format!("secretKeyRef.name {:?} is the name of no Secret: write it as kubectl shows it", key.name);
+                let why = format!(
+                    "secretKeyRef.name {:?} is the name of no Secret: write it as kubectl shows it",
+                    key.name
+                );
                 Err(self.named(field, why))
             }
             (None, Some(key)) => self.secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| {
