@@ -196,6 +196,24 @@ mod tests {
     }
 
     #[test]
+    fn what_would_be_another_objects_address_is_no_target() {
+        for (target, field) in [
+            ("{name: '../../other/deployments/orders'}", "name"),
+            ("{name: 'orders?dryRun=All'}", "name"),
+            ("{name: orders, kind: 'Deployment/../Secret'}", "kind"),
+            ("{name: orders, apiVersion: '../../api/v1'}", "apiVersion"),
+            ("{name: orders, apiVersion: 'apps/v1/namespaces'}", "apiVersion"),
+        ] {
+            let yaml = format!(
+                "{{scaleTargetRef: {target}, maxReplicas: 8, consumerGroups: [{{group: orders, bootstrapServers: ['k:9092']}}]}}"
+            );
+            let problems = policy(&spec(&yaml), 5.0).unwrap_err();
+            let begin = format!("scaleTargetRef.{field}: ");
+            assert!(problems.len() == 1 && problems[0].starts_with(&begin), "{target}: {problems:?}");
+        }
+    }
+
+    #[test]
     fn every_problem_is_told_at_once() {
         let spec = spec(
             "{scaleTargetRef: {name: orders}, minReplicas: 9, maxReplicas: 8, objective: {maxDelay: soon, recoverWithin: 1s}, consumerGroups: [{group: orders}], schedules: [{name: mornings, cron: '0 7', duration: 3h, minReplicas: 20}]}",

@@ -15,7 +15,7 @@ use super::admin::{Description, MemberDescription, Offsets, Phase};
 use super::connection::{ConnectionConfig, Context, TlsConfig};
 use super::error::{CallFailed, ConnectionProblem};
 use super::http::Http;
-use super::oauth::{OAuth, OAuthConfig};
+use super::oauth::{self, OAuthConfig};
 use super::observe::{Read, Seen, observation};
 use super::retention::{self, Retention};
 use super::topics::{Topics, counting};
@@ -122,12 +122,9 @@ pub fn observed(request: &GroupRequest, group: &Group, at: Time) -> GroupObserva
 /// # Errors
 /// Why there is no token.
 pub fn token_answer(config: &OAuthConfig, status: u16, text: &str) -> Result<(), ConnectionProblem> {
-    let problem = |message: String| ConnectionProblem { reason: "Invalid", message, fields: &[] };
-    let oauth = OAuth::new(config).map_err(problem)?;
-    match StatusCode::from_u16(status) {
-        Ok(StatusCode::OK) => oauth.read(text).map(drop),
-        Ok(other) => Err(oauth.refused(other, text)),
-        Err(error) => Err(problem(error.to_string())),
+    match StatusCode::from_u16(status).unwrap_or(StatusCode::OK) {
+        StatusCode::OK => oauth::read(config, text).map(drop),
+        other => Err(oauth::refused(config, other, text)),
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::{Value, json};
 use spillway::simulate::{input, trace};
 
 /// Longest that one input may take, even in a build that is not optimised.
@@ -21,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Mutants of each target in a short run.
 const MUTANTS: usize = 2000;
 /// And of those where each is a client of librdkafka, or a number of decisions.
-const DEAR: [(&str, usize); 4] = [("secrets", 300), ("scaler", 1000), ("status", 1000), ("group", 1000)];
+const DEAR: [(&str, usize); 4] = [("secrets", 200), ("scaler", 3000), ("status", 3000), ("group", 500)];
 /// The least spec of a policy.
 const SPEC: &str =
     "scaleTargetRef: {name: o}\nmaxReplicas: 8\nconsumerGroups: [{group: o, bootstrapServers: ['k:9092']}]\n";
@@ -119,6 +120,56 @@ fn mutated(mut bytes: Vec<u8>, others: &[Vec<u8>], rng: &mut ChaCha8Rng) -> Vec<
     bytes
 }
 
+/// The same for JSON: values in the place of others, fields more and fewer. Others would hardly be read.
+fn mutated_json(mut value: Value, rng: &mut ChaCha8Rng) -> Value {
+    for _ in 0..=below(rng, 3) {
+        let mut places = Vec::new();
+        places_of(&value, String::new(), &mut places);
+        let place = places[below(rng, places.len())].clone();
+        let other = value.pointer(&places[below(rng, places.len())]).cloned().unwrap_or_default();
+        let number = rng.next_u64();
+        let new = match below(rng, 12) {
+            0 => json!(number),
+            1 => json!(number as i64),
+            2 => json!(f64::from_bits(number)),
+            3 => json!((number % 20) as i64 - 5),
+            4 => json!(1e308),
+            5 => json!([]),
+            6 => json!({}),
+            7 => Value::Null,
+            8 => json!(number & 1 == 0),
+            9 => other,
+            _ => json!(PIECES[below(rng, PIECES.len())]),
+        };
+        let (parent, name) = place.rsplit_once('/').unwrap_or(("", ""));
+        match value.pointer_mut(parent) {
+            Some(Value::Object(fields)) if number.is_multiple_of(5) => drop(fields.remove(name)),
+            Some(Value::Object(fields)) => drop(fields.insert(name.to_owned(), new)),
+            Some(Value::Array(items)) if number.is_multiple_of(5) => items.push(new),
+            Some(Value::Array(items)) => {
+                if let Some(item) = name.parse::<usize>().ok().and_then(|i| items.get_mut(i)) {
+                    *item = new;
+                }
+            }
+            _ => {}
+        }
+    }
+    value
+}
+
+fn places_of(value: &Value, at: String, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, v)| places_of(v, format!("{at}/{name}"), found))
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, v)| places_of(v, format!("{at}/{i}"), found))
+        }
+        _ => {}
+    }
+    found.push(at);
+}
+
 /// The inputs kept for a target.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
@@ -145,7 +196,11 @@ fn fuzz(name: &str) {
         if count.is_multiple_of(8) || data.len() > 20_000 {
             data.clone_from(&seeds[below(&mut rng, seeds.len())]);
         }
-        data = mutated(data, &seeds, &mut rng);
+        let json = if below(&mut rng, 4) > 0 { serde_json::from_slice(&data).ok() } else { None };
+        data = match json {
+            Some(json) => mutated_json(json, &mut rng).to_string().into_bytes(),
+            None => mutated(data, &seeds, &mut rng),
+        };
         tried(name, *target, &data);
         count += 1;
     }
