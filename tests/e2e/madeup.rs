@@ -54,9 +54,7 @@ impl Maker {
             // Else most would be of one workload, and told so.
             spec["scaleTargetRef"]["name"] = json!(format!("rig-{number}"));
         }
-        if let Some(sasl) = spec.get_mut("sasl") {
-            self.fits(sasl);
-        }
+        self.fits(&mut spec);
         let mut object = json!({
             "apiVersion": "spillway.dev/v1alpha1", "kind": kind,
             "metadata": {"name": self.name(number), "namespace": namespace}, "spec": spec,
@@ -75,12 +73,29 @@ impl Maker {
         }
     }
 
-    /// What goes with a mechanism, mostly.
-    fn fits(&mut self, sasl: &mut Value) {
+    /// What goes together in a spec, mostly.
+    fn fits(&mut self, spec: &mut Value) {
         if self.below(8) == 0 {
             return;
         }
-        let Some(fields) = sasl.as_object_mut() else { return };
+        for (place, a, b) in
+            [("/tls", "clientCert", "clientKey"), ("/sasl/aws", "accessKeyId", "secretAccessKey")]
+        {
+            if let Some(Value::Object(fields)) = spec.pointer_mut(place)
+                && fields.contains_key(a) != fields.contains_key(b)
+            {
+                fields.retain(|name, _| ![a, b, "sessionToken"].contains(&name.as_str()));
+            }
+        }
+        for (i, group) in
+            spec.get_mut("consumerGroups").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
+        {
+            // A group listed twice is refused.
+            if let Some(name) = group["group"].as_str().map(|name| format!("{name}{i}")).filter(|_| i > 0) {
+                group["group"] = json!(name);
+            }
+        }
+        let Some(fields) = spec.get_mut("sasl").and_then(Value::as_object_mut) else { return };
         let with: &[&str] = match fields.get("mechanism").and_then(Value::as_str) {
             Some("OAUTHBEARER") => &["mechanism", "oauth"],
             Some("AWS_MSK_IAM") => &["mechanism", "aws"],
@@ -95,7 +110,7 @@ impl Maker {
             return self.one_of(all);
         }
         match of["type"].as_str() {
-            Some("object") => self.object(of, field),
+            Some("object") => self.object(of),
             Some("array") => {
                 let (least, most) =
                     (of["minItems"].as_u64().unwrap_or(0), of["maxItems"].as_u64().unwrap_or(3));
@@ -105,14 +120,16 @@ impl Maker {
             Some("integer") => {
                 let least = of["minimum"].as_f64().unwrap_or(0.0) as i64;
                 let most = of["maximum"].as_f64().unwrap_or(100.0) as i64;
-                json!(self.one_of(&[least, most, least + 1, 2, 5]).clamp(least, most))
+                // Mostly such that the others fit below it.
+                let all = if field == "maxReplicas" { [8, 8, most, 9] } else { [least, 1, 2, 8] };
+                json!(self.one_of(&all).clamp(least, most))
             }
             Some("boolean") => json!(self.below(4) == 0),
             _ => json!(self.text(field)),
         }
     }
 
-    fn object(&mut self, of: &Value, field: &str) -> Value {
+    fn object(&mut self, of: &Value) -> Value {
         let Some(properties) = of["properties"].as_object() else {
             return json!({"logicalCluster": "a"});
         };
@@ -136,7 +153,6 @@ impl Maker {
                 made.insert(a.to_owned(), value);
             }
         }
-        let _ = field;
         Value::Object(made)
     }
 
@@ -153,7 +169,7 @@ impl Maker {
             "kind" => &["Rig", "Rig", "Deployment", "StatefulSet", "Gadget", "Pod", "Nothing"],
             "tokenEndpoint" => &["https://127.0.0.1:1/token", "https://nowhere.invalid/token"],
             "region" => &["eu-west-1"],
-            "name" => &[SECRET, "main", "private", "made-1", "kafka-login"],
+            "name" => &[SECRET, SECRET, "neighbour", "neighbour", "private", "made-1", "kafka-login"],
             "key" => &["password", "wrong", "none"],
             "topics" => &["random", "orders", "not there", "a.b_c-d"],
             "group" => &["random", "orders", "Ünïcödé 🦀", "a b", "a/b?c=d#e", "\u{202e}desrever", "x\ny"],

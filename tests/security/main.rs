@@ -64,6 +64,21 @@ fn no_secret_logged() -> Result<()> {
     Ok(())
 }
 
+/// Waits until the threads of librdkafka have ended.
+async fn no_thread_left() -> Result<()> {
+    eventually("the threads of librdkafka to end", LIMIT, || async {
+        let mut left = Vec::new();
+        for thread in std::fs::read_dir("/proc/self/task")? {
+            // One that ended meanwhile has no name any more.
+            let name = std::fs::read_to_string(thread?.path().join("comm")).unwrap_or_default();
+            left.extend(name.starts_with("rdk:").then(|| name.trim().to_owned()));
+        }
+        ensure!(left.is_empty(), "{left:?}");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
+}
+
 /// Runs a test on the bed; when it fails, says what the broker wrote last.
 fn test(test: impl AsyncFnOnce(&'static Secured) -> Result<()>) {
     RUNTIME.block_on(async {
@@ -74,6 +89,10 @@ fn test(test: impl AsyncFnOnce(&'static Secured) -> Result<()>) {
             Ok(()) => no_secret_logged(),
             failed => failed,
         };
+        // One by one, as under valgrind: a process must not end while a client is still in OpenSSL.
+        if std::env::args().any(|arg| arg == "--test-threads=1") {
+            no_thread_left().await.unwrap_or_else(|e| panic!("{e:#}"));
+        }
         if let Err(error) = outcome {
             let log = std::fs::read_to_string(&bed.kafka.logs()[0]).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
