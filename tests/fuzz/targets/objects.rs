@@ -58,7 +58,7 @@ pub fn connection(data: &[u8]) {
     let scaler = r#"{"metadata":{"name":"o","namespace":"shop"},"spec":{"scaleTargetRef":{"name":"o"},"maxReplicas":8,"consumerGroups":[{"group":"o","connection":{"name":"main"}}]}}"#;
     let scalers = serde_json::from_str(scaler).into_iter().collect();
     let made = gone_through(data, Objects { scalers, connections: vec![connection] });
-    let secret = if holds(data, PASSWORD) { "\0" } else { PASSWORD };
+    let secret = if holds(data, PASSWORD) { "\u{10ffff}nothing" } else { PASSWORD };
     for settings in &made.connections {
         match settings {
             Ok(config) => assert!(!format!("{config:?}").contains(secret), "{config:?}"),
@@ -68,7 +68,7 @@ pub fn connection(data: &[u8]) {
 }
 
 fn gone_through(data: &[u8], objects: Objects) -> Rehearsed {
-    let secret = if holds(data, PASSWORD) { "\0" } else { PASSWORD };
+    let secret = if holds(data, PASSWORD) { "\u{10ffff}nothing" } else { PASSWORD };
     let pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let values = [("password", PASSWORD), ("ca", pem), ("crt", pem), ("key", pem)];
     let mut all: BTreeMap<String, ByteString> =
