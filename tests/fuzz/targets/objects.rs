@@ -178,7 +178,7 @@ fn explained(scaler: &ConsumerScaler, made: &Rehearsed) {
     for scaler in &all {
         let of = explain::explained(scaler, Ok(Vec::new()), BEGIN);
         let text = explain::text(&of, BEGIN, explain::Paint(false))
-            + &explain::list(&[of.clone()], true, explain::Paint(false));
+            + &explain::list(std::slice::from_ref(&of), true, explain::Paint(false));
         let moving = text.chars().find(|c| c.is_control() && *c != '\n');
         assert!(moving.is_none(), "{moving:?} in {text:?}");
         assert!(serde_json::to_string(&of).is_ok());
