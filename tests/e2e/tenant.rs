@@ -139,7 +139,11 @@ fn a_tenant_reaches_what_is_in_the_own_namespace_and_nothing_of_anothers() {
                 .secret(SECRET, OTHERS_PASSWORD)
                 .replace("namespace: tenant", &format!("namespace: {OTHER}"))
             + &case.custom("Rig", "victim", 1).replace("namespace: tenant", &format!("namespace: {OTHER}"));
-        case.bed.apply(&(TOM.to_owned() + &other + &case.custom("Rig", "own", 1))).await?;
+        case.bed
+            .apply(
+                &(TOM.to_owned() + &other + &case.custom("Rig", "own", 1) + &case.custom("Rig", "third", 2)),
+            )
+            .await?;
         for (verb, what) in
             [("get", "secrets"), ("update", "rigs.test.example.com/scale"), ("get", "rigs.test.example.com")]
         {
@@ -193,13 +197,8 @@ async fn dials(case: &Case) -> Result<()> {
             let _ = heard.send(());
         }
     });
-    let yaml = case
-        .scaler(
-            "dials",
-            &format!("{{group: tenant, topics: [tenant], bootstrapServers: ['{at}']}}"),
-            &rig("own", ""),
-        )
-        .replace("name: own", "name: nobody");
+    let group = format!("{{group: tenant, topics: [tenant], bootstrapServers: ['{at}']}}");
+    let yaml = case.scaler("dials", &group, &rig("third", ""));
     tom_applies(case, &yaml).await?.map_err(|why| anyhow::anyhow!("{why}"))?;
     tokio::time::timeout(LIMIT, hears.recv()).await.context("nobody called")?.context("no server")?;
     told(case, "csc", "dials", "Unreachable", &at.to_string()).await?;
