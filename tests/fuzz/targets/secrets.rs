@@ -48,10 +48,13 @@ pub fn secrets(data: &[u8]) {
         client_key_pem: text(5),
         skip_verify: parts[0].len() > 3,
     };
-    let key: Vec<String> = text(5).iter().flat_map(|key| key.lines()).map(str::to_owned).collect();
+    // What is in another part too is not the key's alone.
+    let others: String = (1..5).filter_map(text).collect();
+    let lines = text(5).unwrap_or_default();
+    let key: Vec<&str> = lines.lines().filter(|line| line.len() > 30 && !others.contains(*line)).collect();
     let fine = |said: String| {
         assert!(!said.contains(MARK), "{said}");
-        let shown = key.iter().find(|line| line.len() > 30 && said.contains(*line));
+        let shown = key.iter().find(|line| said.contains(**line));
         assert!(shown.is_none(), "{said}");
     };
     if let Err(why) = authorities(&tls) {
