@@ -13,7 +13,7 @@ RECORD ?=
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .PHONY: help demo replay-demo test lint workflows unit e2e generate build bench bench-decisions fuzz check compiler \
-  image image-check deny version
+  image image-check deny version chaos-specs valgrind
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,10 +62,35 @@ generate: build ## Write what is made from something else: definitions, manifest
 bench: ## How long one decision takes, on 1,000 and on 10,000 partitions
 	cargo bench --quiet --workspace --locked --bench decide
 
-# FUZZ_SECONDS=600 goes on for longer, PROPTEST_CASES=1000000 tries more.
-fuzz: ## The readers against mutated and hostile input, the engine against made-up stories (FUZZ_SECONDS=60)
-	SPILLWAY_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) cargo test --quiet --workspace --locked --test fuzz -- --nocapture
+# FUZZ_SECONDS=600 goes on for longer (seconds a target), FUZZ_TARGETS="scaler group" tries some,
+# PROPTEST_CASES=1000000 tries more. What libFuzzer finds interesting is kept in target/fuzz; what breaks
+# something belongs into fuzz/corpus. Its flags are unstable ones: the bootstrap variable has the pinned
+# compiler take them.
+FUZZ_TARGETS ?= $(notdir $(wildcard fuzz/corpus/*))
+fuzz: compiler ## What comes from outside against libFuzzer, the engine against made-up stories (FUZZ_SECONDS=60 a target)
+	@command -v cargo-fuzz >/dev/null || { echo "make: cargo-fuzz is needed: cargo install cargo-fuzz (a C++ compiler, too)"; exit 1; }
+	@export RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$(CURDIR)/target/fuzz; \
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p target/fuzz/corpus/$$target; \
+	  echo "$$target:"; \
+	  cargo fuzz run $$target target/fuzz/corpus/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=20 -rss_limit_mb=4096 -max_len=16384 \
+	    -dict=fuzz/words.dict -print_final_stats=1 -verbosity=0 -close_fd_mask=1; \
+	done
 	PROPTEST_CASES=$(or $(PROPTEST_CASES),5000) cargo test --quiet --workspace --locked --lib -- properties restarts
+
+# SPECS=10000, SEED=1: the same resources again.
+chaos-specs: TOOLS = --all
+chaos-specs: build ## 10,000 made-up resources on a real API server: each refused or served, their neighbour unharmed (SPECS, SEED)
+	SPILLWAY_SPECS=$(or $(SPECS),10000) SPILLWAY_SEED=$(or $(SEED),1) \
+	  cargo test --quiet --workspace --locked --test e2e -- --nocapture whatever_is_asked_for
+
+# Everything that src/kafka/admin.rs does, against real brokers: connections, groups, logins, what fails.
+# Left out is a test about a token of seconds, in which a sweep that valgrind slows down is too late.
+valgrind: build ## The calls past Rust's checks under valgrind, against a real Kafka
+	@command -v valgrind >/dev/null || { echo "make: valgrind is needed (Debian: valgrind)"; exit 1; }
+	cargo --config 'target."cfg(unix)".runner = "valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 --num-callers=40 --suppressions=$(CURDIR)/tests/valgrind.supp"' \
+	  test --workspace --locked --test connection --test security -- --test-threads=1 --skip a_token_does_as_long_as_it_is_good
 
 bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (some 25 minutes)
 	cargo build --quiet --release --workspace --locked --bin bench-decisions

@@ -65,6 +65,20 @@ pub fn policy(spec: &ConsumerScalerSpec, sweep_interval: f64) -> Result<Policy, 
     if !(1..=100).contains(&spec.behavior.scale_down.max_step_percent) {
         problems.push("behavior.scaleDown.maxStepPercent must be between 1 and 100".to_owned());
     }
+    let target = &spec.scale_target_ref;
+    // Each becomes a part of a URL.
+    for (field, text) in [
+        ("name", target.name.as_str()),
+        ("kind", target.kind.as_str()),
+        ("apiVersion", target.api_version.as_str()),
+    ] {
+        let mut parts = text.splitn(if field == "apiVersion" { 2 } else { 1 }, '/');
+        if !parts.all(api::in_a_path) {
+            problems.push(format!(
+                "scaleTargetRef.{field}: {text:?} names no object: write it as kubectl shows it"
+            ));
+        }
+    }
     if spec.consumer_groups.is_empty() || spec.consumer_groups.len() > 16 {
         problems.push("consumerGroups must have 1 to 16 entries".to_owned());
     }
@@ -179,6 +193,24 @@ mod tests {
                 "consumer group orders: bootstrapServers: \"127.0.0.1:99999\" is not a broker address: write a port from 1 to 65535, for instance kafka-0:9092"
             ]
         );
+    }
+
+    #[test]
+    fn what_would_be_another_objects_address_is_no_target() {
+        for (target, field) in [
+            ("{name: '../../other/deployments/orders'}", "name"),
+            ("{name: 'orders?dryRun=All'}", "name"),
+            ("{name: orders, kind: 'Deployment/../Secret'}", "kind"),
+            ("{name: orders, apiVersion: '../../api/v1'}", "apiVersion"),
+            ("{name: orders, apiVersion: 'apps/v1/namespaces'}", "apiVersion"),
+        ] {
+            let yaml = format!(
+                "{{scaleTargetRef: {target}, maxReplicas: 8, consumerGroups: [{{group: orders, bootstrapServers: ['k:9092']}}]}}"
+            );
+            let problems = policy(&spec(&yaml), 5.0).unwrap_err();
+            let begin = format!("scaleTargetRef.{field}: ");
+            assert!(problems.len() == 1 && problems[0].starts_with(&begin), "{target}: {problems:?}");
+        }
     }
 
     #[test]

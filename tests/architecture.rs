@@ -144,9 +144,30 @@ fn unsafe_code_is_in_one_file() {
             .filter(|line| !line.contains("src/kafka/admin.rs:"))
             .collect();
     none(found, "unsafe code is in src/kafka/admin.rs only");
+    none(naming("fuzz/src", &["unsafe {", "unsafe fn"]), "the fuzz targets need no unsafe code");
     let testbed = naming("tests", &["allow(unsafe_code)"]);
     let own = format!("{}:", file!());
     none(testbed.into_iter().filter(|l| !l.contains(&own)).collect(), "the tests need no unsafe code");
+}
+
+#[test]
+fn every_statement_about_security_is_held_by_a_test_that_there_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("SECURITY.md")).expect("SECURITY.md");
+    let code: String =
+        ["src", "tests"].iter().flat_map(|under| sources(under)).map(|(_, text)| text).collect();
+    let named = text.split('`').skip(1).step_by(2).filter(|name| {
+        name.matches('_').count() > 1 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    });
+    let named: Vec<&str> = named.chain(["secrets_mutated", "answers_mutated"]).collect();
+    assert!(named.len() > 15, "the tests are named otherwise: {named:?}");
+    let missing = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).map(|n| (*n).to_owned());
+    none(missing.collect(), "SECURITY.md names tests that are not there");
+    // Each line of the table says by what it is held.
+    let (_, table) = text.split_once("| A tenant …").expect("the table");
+    let table = table.split("\n\n").next().unwrap_or_default();
+    let bare = table.lines().skip(2).filter(|line| !line.contains('`') && !line.contains("see below"));
+    none(bare.map(str::to_owned).collect(), "statements without a test");
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! A connection to Kafka leaves nothing behind, whatever it was doing when it was dropped.
 //!
 //! Its calls go past Rust's own checks (`src/kafka/admin.rs`), so what is left of it is counted: its
-//! threads. Run under valgrind this file shows what else could be left. What it reads is in `e2e/lag`,
+//! threads. `make valgrind` shows what else could be left. What it reads is in `e2e/lag`,
 //! how it is let in is in `security`.
 #![allow(missing_docs)]
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation};
 use spillway_testbed::kafka::{Kafka, KafkaOptions};
 use spillway_testbed::tools::Tools;
@@ -113,6 +117,76 @@ async fn nothing_is_left_of_a_connection() -> Result<()> {
     none_left("while Kafka is silent").await?;
     kafka.resume();
     kafka.kill().await;
+    Ok(())
+}
+
+/// A consumer that reads until it is dropped.
+struct Reader(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
+
+impl Reader {
+    fn start(servers: &str, group: &str, protocol: &str) -> Result<Self> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", servers)
+            .set("group.id", group)
+            .set("client.id", "reader")
+            .set("group.protocol", protocol)
+            .create()?;
+        consumer.subscribe(&["connection"])?;
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = end.clone();
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                let _ = consumer.poll(Duration::from_millis(100));
+            }
+        });
+        Ok(Self(end, Some(thread)))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.1.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_read_whole_in_both_protocols() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("connection-members");
+    let _ = std::fs::remove_dir_all(&dir);
+    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
+    let kafka = Kafka::start(&tools.kafka_libs(), &dir, KafkaOptions::default()).await?;
+    let servers = kafka.bootstrap();
+    kafka.create_topic("connection", 3).await?;
+    kafka.commit("classic", "connection", 0, 0).await?;
+    let readers = ["classic", "consumer"]
+        .into_iter()
+        .flat_map(|protocol| [protocol; 2])
+        .map(|protocol| Reader::start(&servers, protocol, protocol))
+        .collect::<Result<Vec<Reader>>>()?;
+    let connection = open(&servers)?;
+    let of = || ["classic", "consumer"].map(|group| request(group, Isolation::ReadUncommitted)).to_vec();
+    eventually("all partitions to have a reader", Duration::from_secs(120), || async {
+        let swept = connection.sweep(of(), LIMIT).await;
+        for group in &swept.groups {
+            let mut has: Vec<(&str, i32)> = Vec::new();
+            for member in &group.members {
+                ensure!(member.client == "reader" && !member.id.is_empty(), "{member:?}");
+                has.extend(member.assignment.iter().map(|(topic, p)| (topic.as_ref(), *p)));
+            }
+            has.sort_unstable();
+            let all = [("connection", 0), ("connection", 1), ("connection", 2)];
+            ensure!(group.members.len() == 2 && has == all, "{group:?}");
+        }
+        ensure!(swept.cluster.as_ref().is_some_and(|c| c.cluster_id.is_some()), "{:?}", swept.cluster);
+        Ok(())
+    })
+    .await?;
+    drop(connection);
+    tokio::task::spawn_blocking(move || drop(readers)).await?;
     Ok(())
 }
 

@@ -250,7 +250,7 @@ pub struct SecretValue {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct SecretKeyRef {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = crate::api::NAME))]
     pub name: String,
     /// Key in it.
     #[schemars(length(min = 1, max = 253))]

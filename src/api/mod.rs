@@ -6,11 +6,13 @@
 
 mod connection;
 mod scaler;
+mod segment;
 mod span;
 mod status;
 
 pub use connection::*;
 pub use scaler::*;
+pub use segment::{KIND, NAME, VERSION_OF, in_a_path};
 pub use span::Span;
 pub use status::*;
 

@@ -93,14 +93,14 @@ fn one() -> i32 {
 pub struct ScaleTargetRef {
     /// API version, for instance `apps/v1`. Default: `apps/v1`.
     #[serde(default = "apps_v1")]
-    #[schemars(length(min = 1, max = 317))]
+    #[schemars(length(min = 1, max = 317), regex(pattern = crate::api::VERSION_OF))]
     pub api_version: String,
     /// Kind, for instance `Deployment`. Default: `Deployment`.
     #[serde(default = "deployment")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = crate::api::KIND))]
     pub kind: String,
     /// Name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = crate::api::NAME))]
     pub name: String,
 }
 

@@ -157,18 +157,17 @@ fn typed(schema: &Value, value: &Value, path: &str, found: &mut Vec<Fault>) -> b
     false
 }
 
+/// The API server says the first of these, and no other.
 fn string(schema: &Value, text: &str, path: &str, found: &mut Vec<Fault>) {
     let quoted = Value::from(text);
     let length = text.chars().count() as u64;
     if let Some(most) = number(schema, "maxLength").filter(|most| length > *most) {
         found.push(Fault::blocking(path, format!("Too long: may not be more than {most} bytes")));
-    }
-    if let Some(least) = number(schema, "minLength").filter(|least| length < *least) {
+    } else if let Some(least) = number(schema, "minLength").filter(|least| length < *least) {
         let message =
             format!("Invalid value: {quoted}: {path} in body should be at least {least} chars long");
         found.push(Fault::new(path, message));
-    }
-    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
+    } else if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && !matches(pattern, text)
     {
         let message = format!("Invalid value: {quoted}: {path} in body should match '{pattern}'");

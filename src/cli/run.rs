@@ -2,6 +2,7 @@
 //!
 //! What the operator does is `reconcile`'s.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ pub(super) fn start(run: Run) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&run.log_level)?;
     let builder = fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| OneLine(std::io::stderr()))
         .with_ansi(super::output::coloured(&std::io::stderr()));
     match run.log_format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
@@ -146,6 +147,26 @@ pub(super) fn start(run: Run) -> anyhow::Result<()> {
     outcome
 }
 
+/// Writes each event in one line. Names are other people's, and a line that they made up is not to be taken
+/// for one of ours.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    // Called once an event, with its end.
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let text = event.strip_suffix(b"\n").unwrap_or(event);
+        let mut line: Vec<u8> =
+            text.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
+        line.extend_from_slice(&event[text.len()..]);
+        self.0.write_all(&line)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// A name that no other process has: in every container the process id is the same.
 fn own_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -156,6 +177,13 @@ fn own_name() -> String {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[test]
+    fn a_name_makes_no_line_of_its_own() {
+        let mut written = Vec::new();
+        OneLine(&mut written).write_all(b"INFO group a\r\n2026-01-01 ERROR made up\n").unwrap();
+        assert_eq!(written, b"INFO group a  2026-01-01 ERROR made up\n");
+    }
 
     #[rstest]
     #[case("info")]

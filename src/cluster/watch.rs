@@ -144,6 +144,17 @@ where
         }
     }
 
+    /// Those given, and no others: without a cluster.
+    pub fn given(all: impl IntoIterator<Item = DeserializeGuard<K>>) -> Self {
+        let watched = Self::of(vec![None]);
+        watched.take_in(0, Ok(Event::Init));
+        for object in all {
+            watched.take_in(0, Ok(Event::InitApply(object)));
+        }
+        watched.take_in(0, Ok(Event::InitDone));
+        watched
+    }
+
     fn take_in(&self, of: usize, event: Result<Event<DeserializeGuard<K>>, watcher::Error>) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         match event {

@@ -9,6 +9,8 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::api::{ConsumerScaler, DecisionReport, Mode, Objective};
 use crate::decide::{Learnt, Time};
@@ -114,8 +116,11 @@ pub struct Told {
     pub warning: bool,
 }
 
-/// Puts together what a scaler and its events say, at `now`.
+/// Puts together what a scaler and its events say, at `now`. Whoever wrote them may have put in what would
+/// move the cursor of a terminal: in its place is a space.
 pub fn explained(scaler: &ConsumerScaler, events: Result<Vec<Event>, String>, now: Time) -> Explained {
+    let scaler = &plain(scaler);
+    let events = events.map(|all| all.iter().map(plain).collect());
     let spec = &scaler.spec;
     let status = scaler.status.clone().unwrap_or_default();
     let (events, events_unseen) = match events {
@@ -160,6 +165,31 @@ pub fn explained(scaler: &ConsumerScaler, events: Result<Vec<Event>, String>, no
         events,
         events_unseen,
     }
+}
+
+/// The same with every text in it in one line.
+fn plain<T: Serialize + DeserializeOwned + Clone>(of: &T) -> T {
+    fn walk(value: &mut Value) {
+        match value {
+            Value::String(text) if text.contains(char::is_control) => {
+                *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            }
+            Value::Array(items) => items.iter_mut().for_each(walk),
+            Value::Object(fields) => {
+                *fields = std::mem::take(fields)
+                    .into_iter()
+                    .map(|(name, mut value)| {
+                        walk(&mut value);
+                        (name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(), value)
+                    })
+                    .collect();
+            }
+            _ => {}
+        }
+    }
+    let Ok(mut value) = serde_json::to_value(of) else { return of.clone() };
+    walk(&mut value);
+    serde_json::from_value(value).unwrap_or_else(|_| of.clone())
 }
 
 fn latest(events: Vec<Event>, now: Time) -> Vec<Told> {

@@ -1,5 +1,5 @@
-//! The three admin calls of librdkafka that the `rdkafka` crate does not wrap, and the one that takes a
-//! token with all that belongs to it.
+//! The three admin calls of librdkafka that the `rdkafka` crate does not wrap, the one that takes a token
+//! with all that belongs to it, and the id of the cluster, which the crate never frees.
 //!
 //! The only unsafe code: every C object has one owner here that frees it, and everything is
 //! copied out before it is freed. Answers come on one queue, polled by one thread. It judges
@@ -194,6 +194,21 @@ impl Admin {
     /// The client.
     pub fn client(&self) -> &Client<Context> {
         self.shared.client.client()
+    }
+
+    /// The cluster's own id, where it is known within the limit. Blocks. The crate's call never frees it.
+    pub fn cluster_id(&self, limit: Duration) -> Option<String> {
+        let client = self.client().native_ptr();
+        // SAFETY: the client is alive; the text is given to us, copied out, and freed once, the way it is
+        // to be: by librdkafka.
+        unsafe {
+            let id = c::rd_kafka_clusterid(client, limit.as_millis().clamp(1, 3_600_000) as c_int);
+            let copied = text(id);
+            if !id.is_null() {
+                c::rd_kafka_mem_free(client, id.cast());
+            }
+            (!copied.is_empty()).then_some(copied)
+        }
     }
 
     /// Describes a group.

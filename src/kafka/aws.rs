@@ -9,6 +9,7 @@ use aws_credential_types::Credentials;
 use http::{Request, StatusCode};
 use serde::Deserialize;
 
+use super::error::quoted;
 use super::http::{Http, NoAnswer};
 use super::msk::AwsConfig;
 
@@ -85,7 +86,7 @@ async fn ask(http: &Http, who: &str, request: Request<String>, limit: Duration) 
     match http.send(request, limit).await {
         Ok((StatusCode::OK, text)) => Ok(text),
         Ok((status, text)) => {
-            let said = between(&text, "Message").map(|m| format!(": {m}")).unwrap_or_default();
+            let said = between(&text, "Message").map(|m| format!(": {}", quoted(m))).unwrap_or_default();
             Err(format!("{who} refused (HTTP {status}{said})"))
         }
         Err(NoAnswer::Silent) => Err(format!("{who} does not answer in time")),
@@ -115,8 +116,12 @@ async fn of_role(
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form)
         .map_err(|e| e.to_string())?;
-    let text = ask(http, &format!("AWS STS (role {role})"), request, limit).await?;
-    let part = |name: &str| between(&text, name).ok_or_else(|| format!("AWS STS gave no {name}"));
+    of_role_answer(&ask(http, &format!("AWS STS (role {role})"), request, limit).await?)
+}
+
+/// The credentials in the answer of STS.
+pub(super) fn of_role_answer(text: &str) -> Result<Credentials, String> {
+    let part = |name: &str| between(text, name).ok_or_else(|| format!("AWS STS gave no {name}"));
     let (id, secret, session) = (part("AccessKeyId")?, part("SecretAccessKey")?, part("SessionToken")?);
     Ok(Credentials::new(id, secret, Some(session.into()), Some(moment(part("Expiration")?)?), "role"))
 }
@@ -130,7 +135,7 @@ fn between<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 fn moment(text: &str) -> Result<SystemTime, String> {
     text.parse::<jiff::Timestamp>()
         .map(Into::into)
-        .map_err(|e| format!("AWS gave an expiration that is no time: {e}"))
+        .map_err(|_| "AWS gave an expiration that is no time".to_owned())
 }
 
 #[derive(Deserialize)]
@@ -153,8 +158,12 @@ async fn of_agent(
         request = request.header("authorization", token);
     }
     let request = request.body(String::new()).map_err(|e| e.to_string())?;
-    let text = ask(http, "the EKS Pod Identity agent", request, limit).await?;
-    let given: Agents = serde_json::from_str(&text)
+    of_agent_answer(&ask(http, "the EKS Pod Identity agent", request, limit).await?)
+}
+
+/// The credentials in the answer of the agent.
+pub(super) fn of_agent_answer(text: &str) -> Result<Credentials, String> {
+    let given: Agents = serde_json::from_str(text)
         .map_err(|_| "the EKS Pod Identity agent gave no credentials".to_owned())?;
     let until = moment(&given.expiration)?;
     Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.token), Some(until), "pod"))

@@ -27,6 +27,15 @@ pub struct ConnectionProblem {
     pub fields: &'static [&'static str],
 }
 
+/// How much is told of a text that somebody else on the network wrote, in characters.
+const QUOTED: usize = 300;
+
+/// A text of somebody else's as it may be told: one line, and not a long one. It ends up in statuses, logs
+/// and terminals.
+pub(super) fn quoted(text: &str) -> String {
+    text.chars().take(QUOTED).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Why one call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CallFailed {
@@ -43,7 +52,7 @@ impl CallFailed {
             said if said.ends_with(':') => format!("{said} {code}"),
             said => said.to_owned(),
         };
-        Self { code: Some(code), text }
+        Self { code: Some(code), text: quoted(&text) }
     }
 
     pub fn internal(text: &str) -> Self {

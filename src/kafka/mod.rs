@@ -11,6 +11,7 @@ mod http;
 mod msk;
 mod oauth;
 mod observe;
+pub mod outside;
 mod refusal;
 mod retention;
 mod sweep;

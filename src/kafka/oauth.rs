@@ -11,15 +11,13 @@ use http::{Request, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::ConnectionProblem;
+use super::error::{ConnectionProblem, quoted};
 use super::http::{Http, NoAnswer};
 use super::token::Token;
 use crate::clock;
 
 /// How long a token is believed that does not say how long it is good for.
 const UNSAID: Duration = Duration::from_secs(300);
-/// How much is quoted of what a token endpoint says.
-const QUOTED: usize = 200;
 
 /// Where and how to get tokens.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -82,8 +80,8 @@ impl OAuth {
             )
         })?;
         match self.http.send(request, limit).await {
-            Ok((StatusCode::OK, text)) => self.read(&text),
-            Ok((status, text)) => Err(self.refused(status, &text)),
+            Ok((StatusCode::OK, text)) => read(&self.config, &text),
+            Ok((status, text)) => Err(refused(&self.config, status, &text)),
             Err(NoAnswer::Untrusted(why)) => Err(problem(
                 "TokenUnavailable",
                 format!("the token endpoint {at} shows a certificate {}", why.rest("sasl.oauth.caCert")),
@@ -120,44 +118,46 @@ impl OAuth {
             .header("accept", "application/json")
             .body(form.finish())
     }
+}
 
-    fn read(&self, text: &str) -> Result<Token, ConnectionProblem> {
-        let at = &self.config.token_endpoint;
-        let given: Given = serde_json::from_str(text).map_err(|_| {
-            problem(
-                "TokenUnavailable",
-                format!("the token endpoint {at} gives no access_token. Check sasl.oauth.tokenEndpoint"),
-                &[],
-            )
-        })?;
-        let life = given.expires_in.as_ref().and_then(seconds).or_else(|| from_claims(&given.access_token));
-        let (id, extensions) = (self.config.client_id.clone(), self.config.extensions.clone());
-        Ok(Token::new(given.access_token, id, life.unwrap_or(UNSAID), extensions))
-    }
+/// The token in the endpoint's answer.
+pub(super) fn read(config: &OAuthConfig, text: &str) -> Result<Token, ConnectionProblem> {
+    let at = &config.token_endpoint;
+    let given: Given = serde_json::from_str(text).map_err(|_| {
+        problem(
+            "TokenUnavailable",
+            format!("the token endpoint {at} gives no access_token. Check sasl.oauth.tokenEndpoint"),
+            &[],
+        )
+    })?;
+    let life = given.expires_in.as_ref().and_then(seconds).or_else(|| from_claims(&given.access_token));
+    let (id, extensions) = (config.client_id.clone(), config.extensions.clone());
+    Ok(Token::new(given.access_token, id, life.unwrap_or(UNSAID), extensions))
+}
 
-    fn refused(&self, status: StatusCode, text: &str) -> ConnectionProblem {
-        let at = &self.config.token_endpoint;
-        // Nothing else of it is quoted: whoever names a URL is not to read what is there.
-        let said = match serde_json::from_str::<Refused>(text) {
-            Ok(Refused { error, error_description: Some(more) }) => format!("{error} ({more})"),
-            Ok(Refused { error, .. }) => error,
-            Err(_) => format!("HTTP {status}"),
-        };
-        let said: String = said.chars().filter(|c| !c.is_control()).take(QUOTED).collect();
-        if status.is_client_error() {
-            let check = "Check sasl.oauth.clientId, sasl.oauth.clientSecret and sasl.oauth.scope";
-            problem(
-                "AuthenticationFailed",
-                format!("the token endpoint {at} refused the client: {said}. {check}"),
-                &["sasl.oauth.clientId", "sasl.oauth.clientSecret"],
-            )
-        } else {
-            problem(
-                "TokenUnavailable",
-                format!("the token endpoint {at} gives no token: {said}. It is asked again within a minute"),
-                &[],
-            )
-        }
+/// What an answer other than 200 says.
+pub(super) fn refused(config: &OAuthConfig, status: StatusCode, text: &str) -> ConnectionProblem {
+    let at = &config.token_endpoint;
+    // Nothing else of it is quoted: whoever names a URL is not to read what is there.
+    let said = match serde_json::from_str::<Refused>(text) {
+        Ok(Refused { error, error_description: Some(more) }) => format!("{error} ({more})"),
+        Ok(Refused { error, .. }) => error,
+        Err(_) => format!("HTTP {status}"),
+    };
+    let said = quoted(&said);
+    if status.is_client_error() {
+        let check = "Check sasl.oauth.clientId, sasl.oauth.clientSecret and sasl.oauth.scope";
+        problem(
+            "AuthenticationFailed",
+            format!("the token endpoint {at} refused the client: {said}. {check}"),
+            &["sasl.oauth.clientId", "sasl.oauth.clientSecret"],
+        )
+    } else {
+        problem(
+            "TokenUnavailable",
+            format!("the token endpoint {at} gives no token: {said}. It is asked again within a minute"),
+            &[],
+        )
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
     #[case(r#"{"access_token": "t", "expires_in": 0}"#, 300)]
     #[case(r#"{"access_token": "t", "expires_in": 1e300}"#, 86_400)]
     fn how_long_a_token_is_good(#[case] answer: &str, #[case] seconds: i64) {
-        let token = oauth().read(answer).map_err(|p| p.message).unwrap();
+        let token = read(&oauth().config, answer).map_err(|p| p.message).unwrap();
         let left = token.ends as f64 / 1000.0 - clock::now();
         assert!((left - seconds as f64).abs() < 2.0, "{left}");
     }
@@ -250,7 +250,7 @@ mod tests {
         #[case] reason: &str,
         #[case] expected: &str,
     ) {
-        let problem = oauth().refused(StatusCode::from_u16(status).unwrap(), text);
+        let problem = refused(&oauth().config, StatusCode::from_u16(status).unwrap(), text);
         assert_eq!(problem.reason, reason);
         assert!(problem.message.contains(expected), "{}", problem.message);
         assert!(!problem.message.contains("somebody"), "{}", problem.message);

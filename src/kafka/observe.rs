@@ -149,8 +149,15 @@ pub(super) fn observation(
             });
         }
     }
+    // Topics and errors are named by whoever is at the other end.
+    let mut problems: Vec<String> = problems.iter().map(|problem| told(problem)).collect();
     problems.dedup();
     GroupObservation { group: group.clone(), taken_at: read.at, problems, phase, members, partitions }
+}
+
+/// One line.
+fn told(problem: &str) -> String {
+    problem.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn phase_of(description: &Description) -> GroupPhase {

@@ -29,6 +29,13 @@ pub(super) struct Retention {
     asking: bool,
 }
 
+impl Retention {
+    /// What is known once topics were asked for.
+    pub fn of(known: impl Iterator<Item = (String, f64)>) -> Self {
+        Self { known: known.map(|(topic, kept)| (topic, Some(kept))).collect(), ..Self::default() }
+    }
+}
+
 /// Seconds for which a topic keeps a message, as far as is known.
 pub(super) fn of(retention: &Mutex<Retention>, topic: &str) -> Option<f64> {
     retention.lock().unwrap_or_else(PoisonError::into_inner).known.get(topic).copied().flatten()
@@ -104,7 +111,7 @@ async fn ask(
 }
 
 /// The topic and how long it keeps a message, s.
-fn seconds(resource: &ConfigResource) -> Option<(String, f64)> {
+pub(super) fn seconds(resource: &ConfigResource) -> Option<(String, f64)> {
     let OwnedResourceSpecifier::Topic(topic) = &resource.specifier else { return None };
     let value = |name: &str| resource.get(name).and_then(|entry| entry.value.as_deref());
     let policy = value("cleanup.policy").unwrap_or("delete");

@@ -51,7 +51,7 @@ pub struct Connection {
     admin: Mutex<Option<Arc<Admin>>>,
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
     retention: Arc<Mutex<Retention>>,
-    /// The cluster's id, asked for once: the crate's call never frees its copy.
+    /// The cluster's id, asked for once: it never changes.
     cluster_id: OnceLock<String>,
 }
 
@@ -258,7 +258,7 @@ impl Connection {
             let client = admin.client();
             let metadata = client.fetch_metadata(None, limit)?;
             // Known from the metadata by now: it need not wait.
-            let id = cluster_id.or_else(|| client.fetch_cluster_id(Duration::from_millis(100)));
+            let id = cluster_id.or_else(|| admin.cluster_id(Duration::from_millis(100)));
             Ok::<_, rdkafka::error::KafkaError>(Topics::of(&metadata, id))
         });
         let topics = match tokio::time::timeout(limit + Duration::from_secs(1), read).await {

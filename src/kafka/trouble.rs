@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::error::ConnectionProblem;
+use super::error::{ConnectionProblem, quoted};
 use super::http::Untrusted;
 
 /// Everything complained of since it last worked, the latest of each broker.
@@ -38,6 +38,9 @@ pub(super) enum Login {
     Aws,
 }
 
+/// Brokers whose troubles are kept.
+const MOST: usize = 1000;
+
 /// In the order in which they are told: what an owner can mend first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
@@ -56,6 +59,21 @@ enum Trouble {
     Silent,
 }
 
+impl Trouble {
+    /// With what others said as it may be told.
+    fn quoted(self) -> Self {
+        match self {
+            Self::LoginRefused(said) => Self::LoginRefused(quoted(&said)),
+            Self::WrongMechanism(said) => Self::WrongMechanism(quoted(&said)),
+            Self::CertificateRefused(said) => Self::CertificateRefused(quoted(&said)),
+            Self::Tls(said) => Self::Tls(quoted(&said)),
+            Self::NoHost(said) => Self::NoHost(quoted(&said)),
+            Self::Unreachable(said) => Self::Unreachable(quoted(&said)),
+            other => other,
+        }
+    }
+}
+
 impl Troubles {
     /// Takes in what librdkafka says of a broker.
     pub fn note(&mut self, code: RDKafkaErrorCode, text: &str, asked: Asked) {
@@ -64,7 +82,11 @@ impl Troubles {
             return;
         }
         let (broker, said) = split(text);
-        self.of.insert(broker.to_owned(), trouble(code, said, asked));
+        let broker = quoted(broker);
+        // What troubles so many tells no more of one more; and somebody's own Kafka may name ever new ones.
+        if self.of.len() < MOST || self.of.contains_key(&broker) {
+            self.of.insert(broker, trouble(code, said, asked).quoted());
+        }
     }
 
     /// It works again.
@@ -245,6 +267,9 @@ fn trouble(code: RDKafkaErrorCode, said: &str, asked: Asked) -> Trouble {
         Trouble::NotTls
     } else if code == E::SSL || has("SSL handshake failed") {
         Trouble::Tls(openssl(said))
+    } else if has("nvalid response size") {
+        // The size is what was said there, in other words: that is not for whoever names an address to read.
+        Trouble::Unreachable("what answers there is not Kafka".to_owned())
     } else if closed(said) {
         Trouble::Closed
     } else if has("timed out") || has("Timed out") || code == E::OperationTimedOut {

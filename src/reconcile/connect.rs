@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::plan::Resolved;
-use crate::api::{Aws, KafkaConnection, KafkaConnectionSpec, Sasl, SaslMechanism, SecretValue};
+use crate::api::{self, Aws, KafkaConnection, KafkaConnectionSpec, Sasl, SaslMechanism, SecretValue};
 use crate::cluster::secrets::Secrets;
 use crate::kafka::{
     AwsConfig, AwsKeys, ConnectionConfig, ConnectionProblem, OAuthConfig, SaslConfig, TlsConfig,
@@ -175,6 +175,13 @@ impl Reader<'_> {
         let namespace = self.object.namespace().unwrap_or_default();
         match (&value.value, &value.secret_key_ref) {
             (Some(plain), None) => Ok(plain.clone()),
+            (None, Some(key)) if !api::in_a_path(&key.name) => {
+                let why = format!(
+                    "secretKeyRef.name {:?} is the name of no Secret: write it as kubectl shows it",
+                    key.name
+                );
+                Err(self.named(field, why))
+            }
             (None, Some(key)) => self.secrets.read(&namespace, &key.name, &key.key).await.map_err(|error| {
                 Blocked { reason: error.reason().to_owned(), message: self.named(field, error).message }
             }),
@@ -197,6 +204,63 @@ impl Reader<'_> {
             Ok(Some(text))
         } else {
             Err(self.named(field, "it is not PEM: it must hold a part that begins with -----BEGIN"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use k8s_openapi::api::core::v1::Secret;
+    use rstest::rstest;
+
+    use super::*;
+
+    async fn said(spec: &str) -> Result<ConnectionConfig, String> {
+        let yaml = format!(
+            "{{apiVersion: spillway.dev/v1alpha1, kind: KafkaConnection, metadata: {{name: main, namespace: shop}}, spec: {{{spec}}}}}"
+        );
+        let object = Arc::new(serde_yaml::from_str(&yaml).unwrap());
+        let mut secret = Secret::default();
+        (secret.metadata.name, secret.metadata.namespace) = (Some("login".into()), Some("shop".into()));
+        secret.data = Some([("password".to_owned(), ByteString(b"hunter2".to_vec()))].into());
+        let resolved = resolve(object, &Secrets::given([secret])).await;
+        resolved.settings.map(|(config, _)| config).map_err(|why| why.message)
+    }
+
+    #[rstest]
+    #[case("b-1.kafka.eu-west-1.amazonaws.com:9098", "{}", None)]
+    #[case("b-1.kafka.cn-north-1.amazonaws.com.cn:9098", "{}", None)]
+    #[case("kafka.example.com:9098", "{}", Some("kafka.example.com is not below amazonaws.com"))]
+    #[case("amazonaws.com.example.com:9098", "{}", Some("is not below amazonaws.com"))]
+    #[case("evilamazonaws.com:9098", "{}", Some("is not below amazonaws.com"))]
+    #[case("b-1.amazonaws.com:9098", "{insecureSkipVerify: true}", Some("write tls: {}"))]
+    #[case("b-1.amazonaws.com:9098", "{caCert: {value: '-----BEGIN '}}", Some("write tls: {}"))]
+    #[tokio::test]
+    async fn the_own_identity_of_aws_is_shown_to_aws_only(
+        #[case] server: &str,
+        #[case] tls: &str,
+        #[case] refused: Option<&str>,
+    ) {
+        let sasl = "{mechanism: AWS_MSK_IAM, aws: {region: eu-west-1}}";
+        let outcome = said(&format!("bootstrapServers: ['{server}'], tls: {tls}, sasl: {sasl}")).await;
+        match refused {
+            None => assert!(outcome.is_ok(), "{outcome:?}"),
+            Some(words) => assert!(outcome.as_ref().is_err_and(|why| why.contains(words)), "{outcome:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_is_no_name_of_a_secret() {
+        let with = |name: &str| {
+            format!(
+                "bootstrapServers: ['k:1'], sasl: {{mechanism: PLAIN, username: {{value: a}}, password: {{secretKeyRef: {{name: '{name}', key: password}}}}}}"
+            )
+        };
+        assert!(said(&with("login")).await.is_ok());
+        for name in ["../../shop/secrets/login", "login?a", "login/", "..", ""] {
+            let why = said(&with(name)).await.unwrap_err();
+            assert!(why.contains("is the name of no Secret: write it as kubectl shows it"), "{why}");
         }
     }
 }

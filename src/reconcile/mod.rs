@@ -7,6 +7,7 @@ mod connect;
 mod manager;
 mod page;
 mod plan;
+pub mod rehearsal;
 mod step;
 mod sweep;
 mod work;

@@ -17,7 +17,7 @@ use spillway_testbed::{operator, sample};
 use super::broken;
 use super::given::SECRET;
 use super::harness::{CALM, Case, LOGIN, case};
-use super::page;
+use super::{page, random};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// The release that is given two namespaces only: its name, its own namespace, and those.
@@ -147,7 +147,7 @@ fn the_rights_of_the_chart_are_enough_and_not_one_more() {
 
         let calls = calls(&case, operator::NAMESPACE, operator::RELEASE)?;
         // There it asks for what it may not have, and is to say so; one workload there is another's.
-        let refusable = [broken::NAMESPACE, NARROW_WATCHED];
+        let refusable = [broken::NAMESPACE, random::NAMESPACE, NARROW_WATCHED];
         for call in calls.iter().filter(|c| !refusable.contains(&c.object_ref.namespace.as_str())) {
             ensure!(call.response_status.code != 403, "not allowed: {} {}", call.verb, call.uri);
             let at_home = call.object_ref.namespace == operator::NAMESPACE;

@@ -85,7 +85,7 @@ fn status_writes(case: &Case) -> Result<BTreeMap<String, usize>> {
 }
 
 /// Restarts of the operator's pods.
-async fn restarts(case: &Case) -> Result<BTreeMap<String, i32>> {
+pub async fn restarts(case: &Case) -> Result<BTreeMap<String, i32>> {
     let api: Api<Pod> = Api::namespaced(case.bed.client(), operator::NAMESPACE);
     let all = api.list(&kube::api::ListParams::default()).await?.items;
     let count = |pod: &Pod| {

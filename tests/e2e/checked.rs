@@ -118,7 +118,8 @@ fn mistakes(schema: &Value, example: &Value, at: &str, whole: &Value, found: &mu
     }
 }
 
-fn schema<K: CustomResourceExt>() -> Value {
+/// The schema of a kind, as the API server is given it.
+pub fn schema<K: CustomResourceExt>() -> Value {
     let definition = serde_json::to_value(K::crd()).unwrap_or_default();
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }

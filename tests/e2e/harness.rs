@@ -16,7 +16,7 @@ use spillway_testbed::{operator, sample};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use super::given;
+use super::{given, leaks};
 
 /// User and password of Kafka's listener with a login.
 pub const LOGIN: (&str, &str) = ("alice", "alice-secret");
@@ -110,16 +110,20 @@ impl SharedBed {
 pub static CALM: SharedBed = SharedBed::new("calm", given::VALUES);
 
 /// Runs a case on a bed; when it fails, says what there was on the bed.
-pub fn case(name: &str, bed: &'static SharedBed, test: impl AsyncFnOnce(Case) -> Result<()>) {
+pub fn case(name: &str, shared: &'static SharedBed, test: impl AsyncFnOnce(Case) -> Result<()>) {
     let start = Instant::now();
     RUNTIME.block_on(async {
-        let bed = bed.get().await.unwrap_or_else(|e| panic!("{name}: no bed: {e:#}"));
+        let bed = shared.get().await.unwrap_or_else(|e| panic!("{name}: no bed: {e:#}"));
         let started = Instant::now();
         let outcome = match Case::new(name, bed).await {
             Ok(case) => test(case).await,
             Err(error) => Err(error),
         };
         note_time(name, start, started);
+        let outcome = match outcome {
+            Ok(()) => leaks::none(bed, name, !shared.bare).await,
+            failed => failed,
+        };
         if let Err(error) = outcome {
             let report = bed.report(&[name, operator::NAMESPACE]).await;
             panic!("{name}: {error:#}\n{report}");

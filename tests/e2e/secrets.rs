@@ -15,7 +15,9 @@ use super::harness::{CALM, CHANGING, Case, case};
 
 /// A Secret is read again after half a minute, and its connection looked at every ten seconds.
 const LIMIT: Duration = Duration::from_secs(90);
-const OTHER: &str = "carols-other-secret";
+pub const OTHER: &str = "carols-other-secret";
+/// No password of hers.
+pub const NOT_CAROLS: &str = "not-carols";
 
 /// The operator's pods: another name or a restart is another pod.
 async fn pods(case: &Case) -> Result<String> {
@@ -66,7 +68,7 @@ fn a_changed_password_is_taken_up_and_nothing_is_decided_blindly() {
 
         // Kafka first, as one does: who is let in stays in.
         kafka.set_password(CHANGING.0, OTHER).await?;
-        case.bed.apply(&(case.secret(SECRET, "not-carols") + &spec(2))).await?;
+        case.bed.apply(&(case.secret(SECRET, NOT_CAROLS) + &spec(2))).await?;
         let place = format!("(sasl.password is key \"password\" of Secret \"{SECRET}\")");
         connection_says(&case, "the wrong password to be told", "False AuthenticationFailed", &place).await?;
         let blind = case

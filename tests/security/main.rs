@@ -10,14 +10,15 @@ mod oauth;
 mod refused;
 mod rights;
 
+use std::io::Write;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation, SaslConfig, Sweep, TlsConfig};
 use spillway_testbed::pki::Certificate;
-use spillway_testbed::secured::Secured;
+use spillway_testbed::secured::{CLIENT, Secured, USERS};
 use spillway_testbed::tools::Tools;
 use spillway_testbed::wait::eventually;
 use tokio::runtime::Runtime;
@@ -32,13 +33,67 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The topic and the group that whoever is let in may read.
 const OPEN: &str = "open";
 
+/// Everything that was logged, at the lowest level of all crates.
+#[derive(Clone, Copy)]
+struct Log;
+
+static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        LOGGED.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// No password, key or token is in the log, whatever the level.
+fn no_secret_logged() -> Result<()> {
+    let log = String::from_utf8_lossy(&LOGGED.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    ensure!(log.contains("spillway::kafka"), "nothing is logged: this looks at nothing");
+    let mut secrets: Vec<&str> = USERS.iter().map(|(_, password)| *password).collect();
+    // As it is, as it is in a form, as a token of three parts begins, and what keys begin with.
+    secrets.extend([CLIENT.1, "s3cret%2F", "wrong-secret", "eyJ", "PRIVATE KEY", "Basic "]);
+    for secret in secrets {
+        let line = log.lines().find(|line| line.contains(secret));
+        ensure!(line.is_none(), "{secret:?} is logged: {line:?}");
+    }
+    Ok(())
+}
+
+/// Waits until the threads of librdkafka have ended.
+async fn no_thread_left() -> Result<()> {
+    eventually("the threads of librdkafka to end", LIMIT, || async {
+        let mut left = Vec::new();
+        for thread in std::fs::read_dir("/proc/self/task")? {
+            // One that ended meanwhile has no name any more.
+            let name = std::fs::read_to_string(thread?.path().join("comm")).unwrap_or_default();
+            left.extend(name.starts_with("rdk:").then(|| name.trim().to_owned()));
+        }
+        ensure!(left.is_empty(), "{left:?}");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
+}
+
 /// Runs a test on the bed; when it fails, says what the broker wrote last.
 fn test(test: impl AsyncFnOnce(&'static Secured) -> Result<()>) {
     RUNTIME.block_on(async {
         let bed = BED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
         let bed =
             bed.as_ref().map_err(|error| anyhow!("{error}")).unwrap_or_else(|e| panic!("no bed: {e:#}"));
-        if let Err(error) = test(bed).await {
+        let outcome = match test(bed).await {
+            Ok(()) => no_secret_logged(),
+            failed => failed,
+        };
+        // One by one, as under valgrind: a process must not end while a client is still in OpenSSL.
+        if std::env::args().any(|arg| arg == "--test-threads=1") {
+            no_thread_left().await.unwrap_or_else(|e| panic!("{e:#}"));
+        }
+        if let Err(error) = outcome {
             let log = std::fs::read_to_string(&bed.kafka.logs()[0]).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             panic!(
@@ -50,6 +105,8 @@ fn test(test: impl AsyncFnOnce(&'static Secured) -> Result<()>) {
 }
 
 async fn start() -> Result<Secured> {
+    let all = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+    all.with_writer(|| Log).init();
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("security");
     let _ = std::fs::remove_dir_all(&dir);
     let tools = tokio::task::spawn_blocking(Tools::prepare).await??;

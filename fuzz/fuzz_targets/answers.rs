@@ -1,0 +1,2 @@
+#![no_main]
+spillway_fuzz::target!("answers");
