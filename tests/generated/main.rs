@@ -13,8 +13,8 @@ mod reference;
 mod templates;
 mod values;
 mod version;
-mod workflows;
 mod words;
+mod workflows;
 
 use std::env;
 use std::fs;
