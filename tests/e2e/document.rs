@@ -71,15 +71,15 @@ impl<'a> Document<'a> {
         let outside = std::env::var_os("PATH").unwrap_or_default();
         let path = std::iter::once(self.folder.join("bin")).chain(std::env::split_paths(&outside));
         let log = self.folder.join("printed.txt");
+        // Seconds since the beginning, before each command.
+        let script = format!("PS4='+ ${{SECONDS}}s '\nexec 2>&1\nset -x\n{}", self.script);
         let mut command = Command::new("bash");
         command
-            .args(["-euo", "pipefail", "-c", &format!("exec 2>&1\nset -x\n{}", self.script)])
+            .args(["-euo", "pipefail", "-c", &script])
             .current_dir(&self.folder)
             .env("PATH", std::env::join_paths(path)?)
             .env("KUBECONFIG", self.case.bed.plane().kubeconfig())
             .env("HOME", &self.folder)
-            // Seconds since the beginning, before each command.
-            .env("PS4", "+ ${SECONDS}s ")
             .stdin(Stdio::null())
             .stdout(fs::File::create(&log)?)
             .kill_on_drop(true);

@@ -79,7 +79,7 @@ fn the_quick_start_goes_from_nothing_to_a_scaled_group_and_back() {
 
         let printed = page.follow().await?;
         for said in [
-            "Scaled orders 1 → 4: ",
+            " → 4: ",
             "\"capacityPerReplica\":{\"orders\":",
             "prometheusrule.monitoring.coreos.com/spillway",
             "podmonitor.monitoring.coreos.com/spillway",
