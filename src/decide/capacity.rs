@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 const SAMPLES: usize = 9;
 /// Samples from which on what another template could do does not count any more.
 const ENOUGH: usize = 3;
+/// What is believed of one replica, msg/s: far less and far more than any has done, and no number that follows
+/// from it is too large for one.
+const BELIEVED: std::ops::RangeInclusive<f64> = 1e-9..=1e12;
 /// How much of it a new template is trusted to do before it was seen.
 const PRIOR: f64 = 0.8;
 
@@ -25,7 +28,7 @@ pub(super) struct Capacity {
 impl Capacity {
     /// Picks up what was learnt before. Whoever edits a status may leave nonsense in it.
     pub fn restored(learnt: Option<f64>) -> Self {
-        let learnt = learnt.filter(|c| c.is_finite() && *c > 0.0);
+        let learnt = learnt.filter(|c| BELIEVED.contains(c));
         Self { samples: learnt.into_iter().collect(), ..Self::default() }
     }
 

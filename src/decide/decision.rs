@@ -76,6 +76,8 @@ pub enum News {
 pub struct Turning {
     /// More than this arriving asks for more replicas, msg/s.
     pub up_above: Option<f64>,
+    /// And only once the oldest message has waited for so long, s, where the objective leaves time to see.
+    pub up_delay: Option<f64>,
     /// Less than this arriving lets fewer replicas do, msg/s.
     pub down_below: Option<f64>,
     /// Until fewer replicas may be asked for, if all stays as it is, s.

@@ -54,8 +54,13 @@ pub(super) struct Demand {
 /// Replica counts that differ in what they can carry, ascending.
 pub(super) fn candidates(partitions: usize, threads: i32) -> Vec<i32> {
     let threads = threads.max(1) as usize;
-    let mut counts: Vec<i32> =
-        (1..=partitions).rev().map(|each| partitions.div_ceil(each).div_ceil(threads) as i32).collect();
+    let (mut counts, mut each) = (Vec::new(), partitions);
+    while each > 0 {
+        let consumers = partitions.div_ceil(each);
+        counts.push(consumers.div_ceil(threads) as i32);
+        // With fewer each, down to ⌈P/N⌉, it is as many consumers: of thousands hardly any count is tried.
+        each = partitions.div_ceil(consumers) - 1;
+    }
     counts.dedup();
     counts
 }
@@ -112,7 +117,7 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
             || !spread.fits(others(*replicas), most)
     };
     // Dealing out thousands takes time. It mostly comes close to the mean: looked for from there upwards.
-    let (mut low, mut step) = (levels.partition_point(|r| spread.above_by_mean(others(*r), most)), 1);
+    let (mut low, mut step) = (levels.partition_point(|r| spread.surely_above(others(*r), most)), 1);
     let mut high = low;
     while levels.get(high).is_some_and(too_few) {
         (low, high, step) = (high + 1, high + step, 2 * step);
@@ -184,6 +189,16 @@ mod tests {
     #[case(0, 1, &[])]
     fn only_counts_that_differ(#[case] partitions: usize, #[case] threads: i32, #[case] expected: &[i32]) {
         assert_eq!(candidates(partitions, threads), expected);
+    }
+
+    #[test]
+    fn no_count_that_differs_is_left_out() {
+        for partitions in [1usize, 2, 13, 97, 360, 1000] {
+            let mut all: Vec<i32> =
+                (1..=partitions).map(|each| partitions.div_ceil(each) as i32).rev().collect();
+            all.dedup();
+            assert_eq!(candidates(partitions, 1), all, "{partitions} partitions");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     Decision, GroupPhase, Limit, Mode, News, Numbers, Observation, Policy, Rule, ScalerState, State, Time,
     Workload,
 };
-use super::{trial, turning, zero};
+use super::{missing, trial, turning, zero};
 
 /// Start-up times and pauses remembered; the longest of them is planned with.
 const REMEMBERED: usize = 5;
@@ -34,7 +34,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
     if let Ok(workload) = &seen.workload {
         note_workload(policy, &mut state, workload, now);
     }
-    let problems = problems(policy, seen, now);
+    let problems = missing::problems(policy, seen, now);
     let complete = problems.is_empty();
     if complete {
         take_in(policy, &mut state, seen, now);
@@ -91,6 +91,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
     if policy.mode == Mode::DryRun && choice.to != from {
         limits.push(Limit::DryRun);
     }
+    state.learnt.saturation = state.ceiling.kept(policy);
     // Whoever goes back from replicas that did not help, or to the owner's bounds, tells nothing of the base.
     state.asked_down = choice.to.filter(|_| write && choice.rule == Rule::ScaleDown);
     let decision = Decision {
@@ -115,43 +116,16 @@ fn align_groups(policy: &Policy, state: &mut State) {
     let same = state.groups.len() == policy.groups.len()
         && state.groups.iter().zip(&policy.groups).all(|(a, b)| a.policy == *b);
     if !same {
-        let mut old = std::mem::take(&mut state.groups);
+        let (first, mut old) = (state.groups.is_empty(), std::mem::take(&mut state.groups));
         for group in &policy.groups {
             let kept = old.iter().position(|g| g.policy == *group).map(|i| old.swap_remove(i));
             let capacity = state.learnt.capacity_per_replica.get(&group.group).copied();
             state.groups.push(kept.unwrap_or_else(|| GroupState::new(group, capacity)));
         }
         // It names a group by its place.
-        state.ceiling = trial::Ceiling::default();
+        let known = state.learnt.saturation.as_ref().filter(|_| first);
+        state.ceiling = trial::Ceiling::restored(known, policy);
     }
-}
-
-/// Why the observation is not complete and fresh, in words; empty when it is.
-fn problems(policy: &Policy, seen: &Observation, now: Time) -> Vec<String> {
-    let mut problems = Vec::new();
-    if seen.groups.len() != policy.groups.len() {
-        problems.push(format!("{} of {} consumer groups were read", seen.groups.len(), policy.groups.len()));
-    }
-    for group in &seen.groups {
-        problems.extend(group.problems.iter().cloned());
-        let limit = policy.tuning.stale_sweeps * policy.sweep_interval;
-        match group.taken_at {
-            Some(at) if now - at > limit => {
-                problems.push(format!("consumer group {} was not read in the last {limit:.0}s", group.group));
-            }
-            None if group.problems.is_empty() => {
-                problems.push(format!("consumer group {} was not read", group.group))
-            }
-            _ => {}
-        }
-        if group.phase == GroupPhase::Unknown && group.problems.is_empty() && group.taken_at.is_some() {
-            problems.push(format!("the members of consumer group {} could not be read", group.group));
-        }
-    }
-    if let Err(why) = &seen.workload {
-        problems.push(why.clone());
-    }
-    problems
 }
 
 fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: Time) {

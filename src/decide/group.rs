@@ -244,6 +244,7 @@ impl GroupState {
         (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
         self.undated = false;
         self.shares.clear();
+        let moved = self.partitions.moved();
         for entry in self.partitions.note_still(at, still) {
             let delay = entry.delay();
             self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
@@ -254,7 +255,7 @@ impl GroupState {
                 self.delay = self.delay.max(delay);
                 self.undated |= entry.undated();
             }
-            self.shares.push(entry);
+            self.shares.push(entry, moved);
         }
         reading
     }
@@ -263,7 +264,8 @@ impl GroupState {
     /// or for how long is not known. Messages that stand still alone are not for scaling to save.
     pub fn time_to_loss(&self, policy: &Policy) -> Option<f64> {
         let recovered = self.recovered_delay(policy);
-        let waiting = self.partitions.iter().filter(|e| !e.standing && e.lag > 0);
+        let moved = self.partitions.moved();
+        let waiting = self.partitions.iter().filter(|e| !e.held_up(moved) && e.lag > 0);
         let left = waiting.filter_map(|e| {
             let delay = e.delay();
             e.retention.filter(|_| delay > recovered).map(|kept| (kept - delay).max(0.0))

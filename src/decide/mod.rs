@@ -11,6 +11,7 @@ mod down;
 mod engine;
 mod group;
 mod history;
+mod missing;
 mod need;
 mod observation;
 mod order;
@@ -33,6 +34,7 @@ pub use engine::decide;
 pub use observation::*;
 pub use policy::*;
 pub use state::{Earlier, Learnt, State};
+pub use trial::Saturation;
 
 /// A moment: seconds since the Unix epoch.
 pub type Time = f64;

@@ -2,13 +2,15 @@
 //!
 //! Whether anything follows from it is for `rules` to say; the arithmetic is in `demand`.
 
-use super::State;
 use super::demand::{Load, Plan, candidates, clears, demand, drain_time, usable_replicas, worst_drain};
 use super::group::GroupState;
 use super::rules::{Look, levels, rebalance_pause, start_up, waking};
+use super::{Policy, State};
 
 /// Share of the time until the first message is deleted within which the backlog is to be gone.
 const SAFE: f64 = 0.5;
+/// Share of `maxDelay` up to which messages are left to wait where that may save replicas. A guess.
+const PATIENT: f64 = 0.5;
 
 /// What one group needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,7 +91,8 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let remaining = look.remaining().min(loss);
     let drained = drains.is_some_and(|t| t <= remaining * policy.tuning.drain_trigger);
     let deadline = !drained && loss < look.remaining();
-    let enough = (carried || (!waits && busiest <= 1.0)) && (drained || !waits);
+    let enough = ((carried || (!waits && busiest <= 1.0)) && (drained || !waits))
+        || (!deadline && !group.undated && group.delay < patience(policy, state));
 
     let shortest = if deadline { policy.sweep_interval } else { policy.recover_within / 4.0 };
     let horizon = (remaining - start_up - pause).max(shortest);
@@ -113,6 +116,14 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
         deadline: deadline && !enough,
         ..Need::keep(replicas)
     }
+}
+
+/// Delay up to which nothing is added, s: were it asked for then, messages would still be in time by half when it
+/// works, as they get older by no more than a second a second, however much arrives. A burst may be over by then.
+/// Not above zero where the objective leaves no time to see.
+pub(super) fn patience(policy: &Policy, state: &State) -> f64 {
+    let confirmed = f64::from(policy.tuning.confirm) * policy.sweep_interval;
+    PATIENT * policy.max_delay - start_up(policy, state) - rebalance_pause(policy, state) - confirmed
 }
 
 /// The fewest replicas above `current` that are in time however partitions are dealt out; or, where none are, those

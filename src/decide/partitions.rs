@@ -33,6 +33,9 @@ pub(super) struct Entry {
     left_one: bool,
     /// Nothing of it is processed while others are: a message that cannot be, or a consumer that hangs.
     pub standing: bool,
+    /// Messages waited when it was first seen, and none of them has been processed since: it may be standing,
+    /// for longer than this process has looked.
+    unproven: bool,
     /// All that is left is one record that nobody moves past: the mark at the end of a transaction.
     pub residue: bool,
     /// How long a message is kept, s.
@@ -55,6 +58,12 @@ impl Entry {
     /// Whether messages wait of which nothing tells how long. One may be the mark at the end of a transaction.
     pub fn undated(&self) -> bool {
         self.older && self.lag > 0 && !(self.left_one && self.lag == 1)
+    }
+
+    /// Whether it stands still alone, or may have before it was first seen: nothing tells yet that replicas clear
+    /// it. `others` is whether any partition of the group got further since.
+    pub fn held_up(&self, others: bool) -> bool {
+        self.standing || (self.unproven && others)
     }
 
     /// Whether it is the partition of that name.
@@ -109,6 +118,7 @@ pub(super) struct Partitions {
     entries: Vec<Entry>,
     /// All of them as one: rates of the group need not be summed up from thousands.
     total: History,
+    moved: bool,
     index: HashMap<Arc<str>, HashMap<i32, usize>>,
 }
 
@@ -140,6 +150,7 @@ impl Partitions {
             let arrived = entry.history.end().is_some_and(|before| before != end);
             reading.arrived |= arrived;
             let known = entry.history.end().is_some();
+            entry.unproven = lag > 0 && (entry.unproven || !known);
             let further = entry.history.record(at, end, position);
             // What came before is forgotten: the topic was made anew, or the group went back.
             anew |= known && entry.history.is_first();
@@ -159,6 +170,7 @@ impl Partitions {
             reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
             if further {
                 entry.further_at = Some(at);
+                entry.unproven = false;
             }
             if further || lag == 0 {
                 entry.moved_at = at;
@@ -176,7 +188,13 @@ impl Partitions {
             self.total = History::default();
         }
         self.total.record(at, all_ends, all_positions);
+        self.moved |= reading.progressed;
         reading
+    }
+
+    /// Whether any got further since the first look.
+    pub fn moved(&self) -> bool {
+        self.moved
     }
 
     /// While partitions move nobody is to blame: the last `seconds` before `at` do not count.
@@ -195,6 +213,8 @@ impl Partitions {
             }
             if let Some(limit) = still.alone {
                 entry.standing = entry.lag > 0 && !entry.residue && since > limit;
+                // From here on that tells.
+                entry.unproven &= since <= limit;
             }
             &*entry
         })
@@ -230,6 +250,7 @@ impl Partitions {
                 // One that was there before us is taken for a mark: with a message it would be the same.
                 left_one: true,
                 standing: false,
+                unproven: false,
                 residue: false,
                 retention: None,
                 expired: 0,

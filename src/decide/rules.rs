@@ -222,6 +222,10 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     let bounded = current.clamp(look.floor.replicas, look.policy.max_replicas);
     if bounded < current && look.policy.mode == Mode::PausedScaleDown {
         choice.limits.extend([Limit::MaxReplicas, Limit::PausedScaleDown]);
+    } else if bounded < current && held_for_rebalance(look, state) {
+        // What the owner asks for can wait for a moment, too.
+        choice.limits.push(Limit::MaxReplicas);
+        choice.rule = Rule::Settling;
     } else if bounded != current {
         choice.to = Some(if bounded > current { bounded.max(wanted) } else { bounded });
         choice.rule = if bounded > current { look.floor.rule } else { Rule::Bounds };
@@ -298,9 +302,7 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
         choice.rule = Rule::Settling;
         return;
     }
-    let pause = rebalance_pause(policy, state);
-    let held = policy.tuning.rebalance_hold * pause.max(policy.sweep_interval);
-    if state.rebalancing_since.is_some_and(|since| look.now - since <= held) {
+    if held_for_rebalance(look, state) {
         choice.rule = Rule::Settling;
         return;
     }
@@ -315,6 +317,14 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
     }
     choice.to = Some(wanted);
     choice.rule = if choice.binding.is_some_and(|i| needs[i].probe) { Rule::Probe } else { Rule::ScaleUp };
+}
+
+/// Whether partitions have been on the move for no longer than a few pauses: a step would make everyone begin
+/// anew. Longer than that is no rebalance that ends, and is not waited for.
+fn held_for_rebalance(look: &Look<'_>, state: &State) -> bool {
+    let pause = rebalance_pause(look.policy, state).max(look.policy.sweep_interval);
+    let held = look.policy.tuning.rebalance_hold * pause;
+    state.rebalancing_since.is_some_and(|since| look.now - since <= held)
 }
 
 /// The replicas added last did not help: they are taken back, whatever waits.

@@ -16,6 +16,8 @@ pub(super) const BLIND: f64 = 1.1;
 pub(super) struct Spread {
     /// Largest first, as ordered integers: millionths of a message per second. Only of uneven ones.
     sorted: Vec<u64>,
+    /// Sums of the first so many of them: none, one, two, …
+    sums: Vec<u64>,
     count: usize,
     mean: f64,
     hottest: f64,
@@ -28,12 +30,19 @@ impl Spread {
         let mean = rates.iter().sum::<f64>() / count.max(1) as f64;
         let hottest = rates.iter().copied().fold(0.0, f64::max);
         let variance = rates.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / count.max(1) as f64;
-        let mut sorted = Vec::new();
+        let (mut sorted, mut sums) = (Vec::new(), Vec::new());
         if variance.sqrt() > UNEVEN * mean {
             sorted = rates.iter().map(|rate| (rate * 1e6).clamp(0.0, 1e18) as u64).collect();
             sorted.sort_unstable_by_key(|rate| Reverse(*rate));
+            sums = [0]
+                .into_iter()
+                .chain(sorted.iter().scan(0u64, |sum, rate| {
+                    *sum = sum.saturating_add(*rate);
+                    Some(*sum)
+                }))
+                .collect();
         }
-        Self { sorted, count, mean, hottest }
+        Self { sorted, sums, count, mean, hottest }
     }
 
     /// The largest load that any of `consumers` gets; at once infinite where it is above `limit`.
@@ -54,7 +63,7 @@ impl Spread {
             return (each as f64 * self.mean).max(self.hottest);
         }
         let worst = self.worst(each);
-        if self.mean * self.count as f64 / consumers as f64 * BLIND > limit * 1.001 {
+        if self.above(consumers, limit) {
             return f64::INFINITY;
         }
         // The first of each consumer; whoever has least gets the next, in place.
@@ -80,21 +89,29 @@ impl Spread {
 
     /// Whether none of `consumers` gets more than `limit`.
     pub fn fits(&self, consumers: usize, limit: f64) -> bool {
+        self.surely_fits(consumers, limit) || self.largest_load(consumers, limit) <= limit
+    }
+
+    /// Whether uneven ones surely do not fit, which is known without dealing them out: by their mean alone.
+    pub fn surely_above(&self, consumers: usize, limit: f64) -> bool {
+        !self.sorted.is_empty() && self.above(consumers, limit) && !self.surely_fits(consumers, limit)
+    }
+
+    /// Whether uneven ones fit however they are dealt out.
+    fn surely_fits(&self, consumers: usize, limit: f64) -> bool {
         let each = self.count.div_ceil(consumers.clamp(1, self.count.max(1)));
-        let surely = !self.sorted.is_empty() && self.worst(each) <= limit && self.hottest <= limit;
-        surely || self.largest_load(consumers, limit) <= limit
+        !self.sorted.is_empty() && self.worst(each) <= limit && self.hottest <= limit
+    }
+
+    /// Whether even the mean load of a consumer is above `limit`, where the assignor knows no loads.
+    fn above(&self, consumers: usize, limit: f64) -> bool {
+        let mean = self.mean * self.count as f64 / consumers.clamp(1, self.count.max(1)) as f64;
+        mean * BLIND > limit * 1.001
     }
 
     /// The heaviest `each` together: nobody is dealt more.
     fn worst(&self, each: usize) -> f64 {
-        self.sorted[..each].iter().fold(0u64, |sum, rate| sum.saturating_add(*rate)) as f64 / 1e6
-    }
-
-    /// Whether the mean of uneven ones alone is above `limit`, as the largest is no less: most counts need
-    /// no dealing out.
-    pub fn above_by_mean(&self, consumers: usize, limit: f64) -> bool {
-        !self.sorted.is_empty()
-            && self.mean * self.count as f64 / consumers.clamp(1, self.count) as f64 > limit * 1.001
+        self.sums.get(each).copied().unwrap_or(u64::MAX) as f64 / 1e6
     }
 }
 

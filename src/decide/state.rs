@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group::GroupState;
-use super::{Base, News, Observation, Policy, ScalerState, Time};
+use super::{Base, News, Observation, Policy, Saturation, ScalerState, Time};
 
 /// Longest start-up or pause in a status that is believed, s.
 const LONGEST: f64 = 86_400.0;
@@ -56,6 +56,9 @@ pub struct Learnt {
     /// Since when nobody reads, seconds since the Unix epoch: Kafka forgets the offsets of such a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread_since: Option<f64>,
+    /// What is known of steps up that did not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<Saturation>,
     /// The topics that a group's members were seen to read, by group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub topics: BTreeMap<String, Vec<String>>,
@@ -147,7 +150,8 @@ impl State {
     }
 
     fn unseen_for(&self, now: Time) -> f64 {
-        now - self.last_complete.or(self.started).unwrap_or(now)
+        // A clock may have been set back by less than is told.
+        (now - self.last_complete.or(self.started).unwrap_or(now)).max(0.0)
     }
 
     /// How long nothing complete was seen, s. What came before this process counts once it has itself

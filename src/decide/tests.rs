@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 mod lasting;
+mod patient;
 mod plant;
+mod restarted;
 mod standing;
 mod told;
 mod unsure;
@@ -477,7 +479,10 @@ proptest! {
             }
             let (decision, next) = decide(&policy, state, &seen, now);
             state = next;
-            let complete = seen.groups.iter().all(|g| g.complete() && g.phase != GroupPhase::Unknown) && seen.workload.is_ok();
+            let read = |g: &GroupObservation| {
+                g.complete() && g.phase != GroupPhase::Unknown && g.partitions.iter().all(super::properties::stories::read)
+            };
+            let complete = seen.groups.iter().all(read) && seen.workload.is_ok();
             prop_assert_eq!(complete, decision.problems.is_empty());
             if let (true, Some(from), Some(to)) = (decision.write, decision.from, decision.to) {
                 prop_assert!(complete || to > from);

@@ -3,6 +3,9 @@
 //! What the consumers write to may be the bottleneck: then more of them only make it slower. It
 //! judges one step at a time, and only when nothing else explains what is seen.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::demand::usable_replicas;
 use super::group::GroupState;
 use super::{Policy, State, Time, Workload};
@@ -59,6 +62,23 @@ pub(super) struct Ceiling {
     limit: Option<(usize, f64)>,
 }
 
+/// What outlives the process of what was learnt of steps that did not help: another that knew nothing of it would
+/// take the same step again.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Saturation {
+    /// The group that was judged.
+    pub group: String,
+    /// How often in a row a step up did not help.
+    pub failures: u32,
+    /// No step up until then, seconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<f64>,
+    /// Messages that the group processed per second at the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processed: Option<f64>,
+}
+
 impl Trial {
     /// Whether what is seen may still be put down to it. The write may not have been seen yet.
     fn under_way(&self, workload: &Workload, now: Time) -> bool {
@@ -69,9 +89,36 @@ impl Trial {
 }
 
 impl Ceiling {
+    /// What another process knew.
+    pub fn restored(known: Option<&Saturation>, policy: &Policy) -> Self {
+        let Some(known) = known else { return Self::default() };
+        let Some(group) = policy.groups.iter().position(|g| g.group == known.group) else {
+            return Self::default();
+        };
+        let limit = known.processed.filter(|rate| rate.is_finite() && *rate > 0.0).map(|rate| (group, rate));
+        Self { held_until: known.held_until, failures: known.failures, limit, ..Self::default() }
+    }
+
+    /// What another process would have to know, to a second and a message.
+    pub fn kept(&self, policy: &Policy) -> Option<Saturation> {
+        let (group, processed) = self.limit?;
+        Some(Saturation {
+            group: policy.groups.get(group)?.group.clone(),
+            failures: self.failures,
+            held_until: self.held_until.map(f64::round),
+            processed: Some(processed.round()),
+        })
+    }
+
+    /// For how long steps up are held back, s, where they are. What another clock said of a time far ahead would
+    /// hold them back for good.
+    pub fn held_for(&self, now: Time) -> Option<f64> {
+        self.held_until.map(|until| until - now).filter(|left| *left > 0.0 && *left <= LONGEST_HOLD)
+    }
+
     /// Whether steps up are held back at a time.
     pub fn holds(&self, now: Time) -> bool {
-        self.held_until.is_some_and(|until| now < until)
+        self.held_for(now).is_some()
     }
 
     /// The replicas to go back to, as long as steps up are held back: a write may be refused, and is
@@ -83,7 +130,7 @@ impl Ceiling {
     fn failed(&mut self, policy: &Policy, trial: Trial, gained: f64, now: Time) {
         let first = FIRST_HOLD.min(policy.recover_within);
         let hold = (first * 2f64.powi(self.failures.min(10) as i32)).min(LONGEST_HOLD);
-        self.failures += 1;
+        self.failures = self.failures.saturating_add(1);
         self.held_until = Some(now + hold);
         self.go_back = (gained < KEPT).then_some(trial.from);
         self.limit = Some((trial.group, trial.before * gained.max(1.0)));
@@ -115,7 +162,9 @@ pub(super) fn begin(state: &mut State, policy: &Policy, group: usize, from: i32,
 /// Judges the step under way, once its replicas have worked for a while.
 pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now: Time) {
     let in_time = |g: &GroupState| g.delay <= g.recovered_delay(policy);
-    if state.groups.iter().all(in_time) {
+    // After a restart a delay takes some looks to be known.
+    let told = state.seen >= policy.tuning.warm_up;
+    if told && state.groups.iter().all(in_time) {
         // Recovered, by whatever means: nothing holds it back. The last step may not have been put to the test
         // yet: it is judged once more comes than the replicas before it could do.
         let trial = state.ceiling.trial.filter(|t| t.under_way(workload, now));
@@ -159,7 +208,7 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
             group.restore_capacity(capacity);
         }
     } else {
-        state.ceiling.failures = 0;
+        (state.ceiling.failures, state.ceiling.limit) = (0, None);
     }
 }
 
@@ -170,6 +219,5 @@ fn release(state: &mut State, policy: &Policy, now: Time) {
     let processed = state.groups.get(group).and_then(|g| g.saturated_service(policy, PUSHED));
     if processed.is_some_and(|rate| rate > GONE * limit) {
         state.ceiling.held_until = None;
-        state.ceiling.limit = None;
     }
 }

@@ -3,6 +3,7 @@
 //! It is told, not decided by: each number follows from the rule that would bind then.
 
 use super::demand::usable_replicas;
+use super::need::patience;
 use super::rules::{Choice, floor, levels};
 use super::{Mode, Observation, Policy, State, Time, Turning};
 
@@ -13,14 +14,11 @@ pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Ch
     if policy.mode == Mode::Paused {
         return turning;
     }
-    if let Some(until) = state.ceiling.held_until.filter(|until| *until > now) {
-        turning.held_for = Some(until - now);
-    }
-    if let (Some(fallback), Some(last)) = (policy.fallback, state.last_complete)
-        && now > last
-        && replicas < fallback.replicas
+    turning.held_for = state.ceiling.held_for(now);
+    if let Some(fallback) = policy.fallback.filter(|f| replicas < f.replicas)
+        && state.last_complete.is_none_or(|last| now > last)
     {
-        turning.fallback_in = Some((last + fallback.after - now).max(0.0));
+        turning.fallback_in = Some((fallback.after - state.blind_for(policy, now)).max(0.0));
     }
     // With several groups each has rates of its own, and no one number tells.
     let [group] = state.groups.as_slice() else { return turning };
@@ -31,6 +29,7 @@ pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Ch
     let most = policy.max_replicas.min(levels.last().copied().unwrap_or(0));
     if replicas > 0 && replicas < most {
         turning.up_above = Some(carries(replicas) * policy.tuning.steady_trigger);
+        turning.up_delay = Some(patience(policy, state)).filter(|delay| *delay > 0.0);
     }
     let lowest = floor(policy, state, seen, now).replicas.max(1);
     let below = levels.iter().rev().find(|level| **level < replicas);

@@ -271,10 +271,11 @@ pub fn news(name: &str, news: &News) -> (&'static str, String) {
 
 /// What would change a decision, in words; `None` when nothing is known to.
 pub fn would_change(decision: &Decision) -> Option<String> {
-    let Turning { up_above, down_below, down_in, held_for, fallback_in } = &decision.turning;
+    let Turning { up_above, up_delay, down_below, down_in, held_for, fallback_in } = &decision.turning;
     let mut words = Vec::new();
     if let Some(above) = up_above {
-        words.push(format!("more replicas from {} arriving on", rate(Some(*above))));
+        let once = up_delay.map_or_else(String::new, |s| format!(", once messages wait {}", span(s)));
+        words.push(format!("more replicas from {} arriving on{once}", rate(Some(*above))));
     }
     if let Some(below) = down_below {
         let when = down_in.map_or_else(String::new, |s| format!(", in {} at the earliest", span(s)));

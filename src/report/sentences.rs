@@ -364,6 +364,7 @@ fn sentences() {
     let never = Turning::default();
     for turning in [
         Turning { up_above: Some(165.0), down_below: Some(96.0), ..never.clone() },
+        Turning { up_above: Some(165.0), up_delay: Some(85.0), ..never.clone() },
         Turning { up_above: Some(165.0), down_below: Some(96.0), down_in: Some(130.0), ..never.clone() },
         Turning { held_for: Some(280.0), ..never.clone() },
         Turning { fallback_in: Some(200.0), ..never },

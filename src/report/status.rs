@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime
 use super::sentence::{rounded, sentence, span, would_change};
 use crate::api::{ConsumerScalerStatus, DecisionReport, KafkaConnectionStatus};
 use crate::clock::timestamp;
-use crate::decide::{Base, Decision, Learnt, Limit, ScalerState, Time};
+use crate::decide::{Base, Decision, Learnt, Limit, Saturation, ScalerState, Time};
 
 /// Shortest time between two writes for the sake of numbers, s.
 pub const REFRESH: f64 = 30.0;
@@ -255,9 +255,13 @@ fn only_wished(status: &ConsumerScalerStatus) -> bool {
     status.desired_replicas != status.current_replicas
 }
 
-/// The base, since when nobody reads, and since when messages are late.
-fn held(status: &ConsumerScalerStatus) -> (Option<Base>, Option<f64>, Option<f64>) {
-    status.learnt.as_ref().map_or((None, None, None), |l| (l.base, l.unread_since, l.late_since))
+/// The base, what steps up did not help, since when nobody reads, and since when messages are late.
+fn held(
+    status: &ConsumerScalerStatus,
+) -> Option<(Option<Base>, Option<&Saturation>, Option<f64>, Option<f64>)> {
+    let learnt = status.learnt.as_ref()?;
+    let known = (learnt.base, learnt.saturation.as_ref(), learnt.unread_since, learnt.late_since);
+    (known != (None, None, None, None)).then_some(known)
 }
 
 /// Whether a capacity is known that was not before.

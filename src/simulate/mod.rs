@@ -22,6 +22,8 @@ mod pods;
 mod rebalance;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
+mod right;
 mod run;
 mod scenario;
 pub mod table;

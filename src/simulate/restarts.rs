@@ -67,7 +67,7 @@ proptest! {
             let limit = 1.25 * policy.recover_within;
             prop_assert!(seconds.is_some_and(|s| s <= limit), "{seconds:?} after {:?}", drained(&whole));
         }
-        // A restart writes nothing by itself: at most one step up and the way back more than without.
-        prop_assert!(other.writes.len() <= whole.writes.len() + 2, "{:?}\n{:?}", whole.writes, other.writes);
+        // A restart writes nothing by itself: at most one step up, and the way back in two halves, more than without.
+        prop_assert!(other.writes.len() <= whole.writes.len() + 3, "{:?}\n{:?}", whole.writes, other.writes);
     }
 }

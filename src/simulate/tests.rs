@@ -193,6 +193,7 @@ fn the_table_of(
     let case = named(name, &PlantConfig { initial_replicas: 8, ..PlantConfig::default() }, 1).unwrap();
     let policy = Policy { down_window: 60.0, down_max_step: 1.0, ..policy(24) };
     let run = run(&case.plant, &case.scenario, 30.0, &mut Engine::new(policy), 1);
+    right::hold(name, &run);
     insta::assert_snapshot!(name, format!("{}\n{}", table::decisions(&run), table::summary(&run, 600.0)));
 }
 

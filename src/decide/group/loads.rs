@@ -29,10 +29,11 @@ impl Shares {
         self.arrival = 0.0;
     }
 
-    pub fn push(&mut self, entry: &Entry) {
+    /// Adds a partition of a group in which others got further, or (`moved` is false) none did.
+    pub fn push(&mut self, entry: &Entry, moved: bool) {
         self.arrival += entry.arrival.unwrap_or(0.0);
         // What stands still alone no replica count clears.
-        let waits = if entry.standing { 0.0 } else { entry.lag as f64 };
+        let waits = if entry.held_up(moved) { 0.0 } else { entry.lag as f64 };
         self.each.push(Share { arrival: entry.arrival, waits });
     }
 }

@@ -20,7 +20,9 @@ impl GroupState {
     fn busy_rate(&self, policy: &Policy, at: Time) -> Option<f64> {
         let gap = policy.sweep_interval.max(self.commit_gap());
         let window = 3.0 * gap;
-        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
+        // Who is cold does less: where messages are late already, to ask for too many is the smaller mistake.
+        let warm = self.delay > policy.max_delay
+            || self.same_members_since.is_some_and(|since| at - since >= policy.warm());
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap());
         if !warm || same < window {
@@ -56,8 +58,8 @@ impl GroupState {
         }
         let Some(rate) = self.busy_rate(policy, at) else { return };
         let rush = self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service);
-        // Once messages wait for longer, samples come soon, and are better.
-        if rush && self.delay < policy.saturated_delay() {
+        // Once messages wait for longer, samples come soon, and are better; but not soon enough once they are late.
+        if rush && (self.delay < policy.saturated_delay() || self.delay > policy.max_delay) {
             self.capacity.guess(rate);
         }
         self.capacity.seen(CAUTION * rate);

@@ -70,12 +70,33 @@ fn any_learnt() -> impl Strategy<Value = Learnt> {
             5 => 1.0..200.0f64, 1 => Just(0.0), 1 => Just(-3.0), 1 => Just(f64::MAX), 1 => Just(f64::MIN_POSITIVE)
         ]
     };
-    (prop::option::weighted(0.7, number()), prop::option::of(number()), prop::option::of(number())).prop_map(
-        |(capacity, start_up, pause)| Learnt {
+    let time = || prop::option::of(prop_oneof![4 => 1.6e9..1.8e9f64, 1 => number()]);
+    let base = (0..40i32, prop_oneof![0..5u32, Just(u32::MAX)], prop_oneof![1.6e9..1.8e9f64, Just(1e18)])
+        .prop_map(|(replicas, relapses, changed_at)| Base { replicas, relapses, changed_at });
+    let saturation = (0..3usize, prop_oneof![0..4u32, Just(u32::MAX)], time(), prop::option::of(number()))
+        .prop_map(|(group, failures, held_until, processed)| Saturation {
+            group: format!("g{group}"),
+            failures,
+            held_until,
+            processed,
+        });
+    let rates =
+        (prop::option::weighted(0.7, number()), prop::option::of(number()), prop::option::of(number()));
+    let held = (prop::option::weighted(0.3, base), prop::option::weighted(0.3, saturation));
+    (rates, time(), time(), held).prop_map(
+        |((capacity, start_up, pause), late_since, unread_since, (base, saturation))| Learnt {
             template: capacity.map(|_| "t0".to_owned()),
             capacity_per_replica: capacity.map(|c| ("g0".to_owned(), c)).into_iter().collect(),
+            earlier: vec![Earlier {
+                template: "t1".to_owned(),
+                capacity_per_replica: start_up.map(|c| ("g0".to_owned(), c)).into_iter().collect(),
+            }],
             start_up_seconds: start_up,
             rebalance_pause_seconds: pause,
+            late_since,
+            unread_since,
+            base,
+            saturation,
             ..Learnt::default()
         },
     )
@@ -364,7 +385,8 @@ impl Story {
         let fresh = |g: &GroupObservation| g.taken_at.is_some_and(|at| world.now - at <= limit);
         let complete = groups.len() == self.policy.groups.len()
             && workload.is_ok()
-            && groups.iter().all(|g| g.complete() && fresh(g) && g.phase != GroupPhase::Unknown);
+            && groups.iter().all(|g| g.complete() && fresh(g) && g.phase != GroupPhase::Unknown)
+            && groups.iter().flat_map(|g| &g.partitions).all(read);
         let rebalancing = groups.iter().any(|g| g.phase == GroupPhase::Rebalancing);
         Shown {
             seen: Observation { groups, workload, schedules: self.schedules(world.now) },
@@ -373,6 +395,11 @@ impl Story {
             rebalancing,
         }
     }
+}
+
+/// Whether everything that counts of a partition is there.
+pub fn read(of: &PartitionObservation) -> bool {
+    matches!(of.committed, Committed::At(_) | Committed::None) && of.end.is_some() && of.start.is_some()
 }
 
 fn break_group(group: &mut GroupObservation, fault: &Fault, now: Time) {

@@ -57,6 +57,7 @@ fn full() -> Case {
     case.decision.limits = vec![Limit::MaxReplicas, Limit::Partitions];
     case.decision.turning = Turning {
         up_above: Some(500.0),
+        up_delay: Some(85.0),
         down_below: Some(300.0),
         down_in: Some(60.0),
         held_for: Some(120.0),
