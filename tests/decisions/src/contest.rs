@@ -102,22 +102,41 @@ pub struct Mean {
     pub half: f64,
 }
 
+impl Mean {
+    /// Of one number a seed, with Student's interval.
+    pub fn of(all: &[f64]) -> Self {
+        let n = all.len() as f64;
+        if n == 0.0 {
+            return Self::default();
+        }
+        let mean = all.iter().sum::<f64>() / n;
+        if n < 2.0 {
+            return Self { mean, half: 0.0 };
+        }
+        let square = all.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+        // 97.5 % quantiles of Student's t for 1 to 9 degrees of freedom; after that nearly the same.
+        let t = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26];
+        let quantile = t.get(all.len() - 2).copied().unwrap_or(2.2);
+        Self { mean, half: quantile * (square / (n - 1.0) / n).sqrt() }
+    }
+}
+
 impl Entry {
     /// Mean of a figure over the seeds, with Student's interval.
     pub fn mean(&self, of: impl Fn(&Figures) -> f64) -> Mean {
-        let n = self.figures.len() as f64;
-        if n == 0.0 {
-            return Mean::default();
-        }
-        let mean = self.figures.iter().map(&of).sum::<f64>() / n;
-        if n < 2.0 {
-            return Mean { mean, half: 0.0 };
-        }
-        let square = self.figures.iter().map(|f| (of(f) - mean).powi(2)).sum::<f64>();
-        // 97.5 % quantiles of Student's t for 1 to 9 degrees of freedom; after that nearly the same.
-        let t = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26];
-        let quantile = t.get(self.figures.len() - 2).copied().unwrap_or(2.2);
-        Mean { mean, half: quantile * (square / (n - 1.0) / n).sqrt() }
+        Mean::of(&self.figures.iter().map(of).collect::<Vec<f64>>())
+    }
+
+    /// Mean over the seeds of a figure as a multiple of another's on the same seed (at least of `least`), with
+    /// Student's interval: what the seeds have in common is not in it.
+    pub fn ratio(&self, other: &Self, of: impl Fn(&Figures) -> f64, least: f64) -> Mean {
+        let pairs = self.figures.iter().zip(&other.figures);
+        Mean::of(&pairs.map(|(a, b)| of(a) / of(b).max(least)).collect::<Vec<f64>>())
+    }
+
+    /// Seeds with a late message.
+    pub fn late_seeds(&self) -> usize {
+        self.figures.iter().filter(|f| f.late_message_seconds > 0.0).count()
     }
 }
 
@@ -309,5 +328,21 @@ mod tests {
             (mean.mean - 2.0).abs() < 1e-12 && (mean.half - 4.30 / 3f64.sqrt()).abs() < 1e-12,
             "{mean:?}"
         );
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_each_seed() {
+        let entry = |all: [f64; 3]| Entry {
+            who: Who::Spillway,
+            settings: String::new(),
+            figures: all.map(|replica_hours| Figures { replica_hours, ..Figures::default() }).to_vec(),
+        };
+        // 1.5, 1 and 2: their mean is 1.5, and 18 ÷ 15 would be 1.2; the deviations are 0, −½ and ½.
+        let ratio = entry([3.0, 11.0, 4.0]).ratio(&entry([2.0, 11.0, 2.0]), |f| f.replica_hours, 0.0);
+        assert!((ratio.mean - 1.5).abs() < 1e-12, "{ratio:?}");
+        assert!((ratio.half - 4.30 * 0.5 / 3f64.sqrt()).abs() < 1e-12, "{ratio:?}");
+        // Twice as much for all: nothing is left to chance, as much as the seeds differ.
+        let ratio = entry([2.0, 22.0, 6.0]).ratio(&entry([1.0, 11.0, 3.0]), |f| f.replica_hours, 0.0);
+        assert_eq!((ratio.mean, ratio.half), (2.0, 0.0));
     }
 }
