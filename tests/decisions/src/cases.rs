@@ -59,10 +59,11 @@ enum Source {
 /// Cases that are families: traffic that differs with the seed.
 const FAMILIES: [&str; 3] = ["diurnal", "bursty", "flash-crowd"];
 
-/// Recorded traffic: file, how long (h), and the plant.
+/// Recorded traffic: file, what of the recording it is and why that, how long (h), and the plant.
 struct Recorded {
     name: &'static str,
     text: &'static str,
+    extract: &'static str,
     hours: f64,
     partitions: usize,
     capacity: f64,
@@ -79,6 +80,8 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "worldcup98-jun08-jun14",
             text: include_str!("../traces/worldcup98-jun08-jun14.csv"),
+            extract: "the whole file: requests to the web site of the 1998 World Cup in each minute, 8 to 14 June, with \
+                      the crowds at match time",
             hours: 168.0,
             partitions: 24,
             capacity: 60.0,
@@ -88,6 +91,10 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "tweets-aapl",
             text: include_str!("../traces/tweets-aapl.csv"),
+            extract: "hours 180 to 276 of 55 days: mentions of AAPL in tweets in each 5 minutes. Four times in these four \
+                      days they grow threefold within 5 minutes, to more than ten times the median. All 55 days would \
+                      take too long with every setting of everybody; and their highest spike is eight times as high as \
+                      the highest here, so that scaled to it the others would be small",
             hours: 96.0,
             partitions: 36,
             capacity: 40.0,
@@ -97,6 +104,8 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "nyc-taxi",
             text: include_str!("../traces/nyc-taxi.csv"),
+            extract: "hours 72 to 168 of 215 days: passengers of New York's taxis in each 30 minutes. Four days, two of them \
+                      a weekend, have what the others repeat; all 215 would take too long with every setting of everybody",
             hours: 96.0,
             partitions: 30,
             capacity: 80.0,
@@ -106,6 +115,7 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "cars-25k",
             text: include_str!("../traces/cars-25k.csv"),
+            extract: "the whole file: simulated events of vehicles in each second, slow waves with noise",
             hours: 6.0,
             partitions: 48,
             capacity: 50.0,
@@ -246,8 +256,8 @@ fn of_trace(recorded: &Recorded) -> Result<Subject, String> {
     Ok(Subject {
         name: recorded.name.to_owned(),
         about: format!(
-            "{:.0} h of recorded traffic, its peak at three quarters of what {} partitions can do",
-            recorded.hours, recorded.partitions,
+            "{:.0} h of recorded traffic, its peak at three quarters of what {} partitions can do. It is {}",
+            recorded.hours, recorded.partitions, recorded.extract,
         ),
         kind: Kind::Trace,
         policy: policy(&changes),

@@ -70,9 +70,8 @@ pub fn grid(min: i32, max: i32, useful: i32, capacity: f64) -> Vec<Tuned> {
                             ..all[0].object.clone()
                         };
                         let idle = if allow_idle_consumers { ", allowIdleConsumers" } else { "" };
-                        let name = format!(
-                            "lagThreshold {lag_threshold}{idle}, {how}, {floor} to {most} replicas"
-                        );
+                        let name =
+                            format!("lagThreshold {lag_threshold}{idle}, {how}, {floor} to {most} replicas");
                         all.push(Tuned { name, object });
                     }
                 }

@@ -7,6 +7,8 @@ use spillway::simulate::Figures;
 use crate::cases::Kind;
 use crate::contest::{Entry, Mean, Outcome, Who};
 
+use super::numbers::ratio;
+
 /// Late message-seconds at most, as a share of the tuned KEDA's.
 const LATE: f64 = 0.1;
 /// And where lateness cannot be avoided, as a multiple of what it is for who knows the future.
@@ -82,7 +84,7 @@ pub fn write(out: &mut String, outcomes: &[Outcome]) {
     );
     for outcome in outcomes.iter().filter(|o| o.subject.kind != Kind::Case) {
         let Some(v) = Verdict::of(outcome) else { continue };
-        let late = |r, good| bold(ratio(r), v.in_time() || good);
+        let late = |r: Option<f64>, good| bold(r.map_or_else(|| "–".to_owned(), ratio), v.in_time() || good);
         let [ours, keda, future] = v.late_seeds;
         let seeds = outcome.entry(Who::Spillway).map_or(0, |e| e.figures.len());
         let _ = writeln!(
@@ -114,15 +116,6 @@ fn within(ratio: Mean, most: f64) -> String {
 
 fn bold(text: String, good: bool) -> String {
     if good { text } else { format!("**{text}**") }
-}
-
-fn ratio(ratio: Option<f64>) -> String {
-    match ratio {
-        None => "–".to_owned(),
-        Some(r) if r.is_infinite() => "∞".to_owned(),
-        Some(r) if r > 0.0 && r < 0.01 => "< 0.01".to_owned(),
-        Some(r) => format!("{r:.2}"),
-    }
 }
 
 #[cfg(test)]

@@ -103,13 +103,15 @@ const COLUMNS: &str = "## The columns of the tables\n\n\
     arrived, summed over messages; those never processed count until the end of the run.\n\
     - **late share**: how many of all messages those were.\n\
     - **violated, s**: seconds of the run at the end of which some message was late.\n\
-    - **replica-hours**: pods that existed, ready or not, over time.\n\
+    - **replica-hours**: pods that existed, ready or not, over time; **÷ future**: as a multiple of those of who knows \
+    the future, the mean of the ratios of each seed.\n\
     - **rebalances**: that the group began. Pods that start one after the other make several.\n\
     - **paused partition-s**: seconds that partitions had no reader as they were on the move, summed over partitions.\n\
     - **writes**: changes of the replicas asked for; **reversals**: those that went the other way than the \
     one before.\n\
     - **drain, s**: from the end of an outage, or from a backlog's being there, until everything that had \
-    arrived by then was processed and nothing was late; the slowest of each run. *never (n)*: not before the \
-    run ended, with n seeds. –: nothing to drain.\n\
+    arrived by then was processed (or deleted) and nothing that waited was late; the slowest of each run; **÷ asked**: as a multiple of \
+    `recoverWithin`. *never (n)*: not before the run ended, with n seeds; those count with the time until then, so that the mean \
+    is no more than a lower bound (≥). –: nothing to drain.\n\
     - **lost**: messages that retention deleted before they were processed.\n\n\
     The command above each table shows Spillway's run with the first seed, decision by decision.\n\n";
