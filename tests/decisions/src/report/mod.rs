@@ -100,9 +100,9 @@ fn introduction(out: &mut String, about: &About) {
 const COLUMNS: &str = "## The columns of the tables\n\n\
     Means over the seeds.\n\n\
     - **late message-s**: the seconds by which messages were processed later than `maxDelay` after they \
-    arrived, summed over messages; those never processed count until the end of the run.\n\
+    arrived, summed over messages; those never processed, also as retention deleted them, count until the end of the run.\n\
     - **late share**: how many of all messages those were.\n\
-    - **violated, s**: seconds of the run at the end of which some message was late.\n\
+    - **violated, s**: seconds of the run at the end of which some message was late (after a loss: all of them).\n\
     - **replica-hours**: pods that existed, ready or not, over time; **÷ future**: as a multiple of those of who knows \
     the future, the mean of the ratios of each seed.\n\
     - **rebalances**: that the group began. Pods that start one after the other make several.\n\
