@@ -143,3 +143,81 @@ fn a_group_that_keeps_up_is_told_the_minimum_and_comes_back() {
     // 1,412 at the next round: 18 % over 2 × 600.
     assert_eq!(path.get(1), Some(&(331, 3)));
 }
+
+/// 12 partitions and a threshold of 10: the cap makes 120 of any lag, which is 9 % over 11 replicas, and they stay.
+#[rstest]
+#[case::held_by_the_cap(false, 11, 20, &[])]
+#[case::far_enough_below(false, 10, 20, &[(5, 12)])]
+#[case::no_cap(true, 11, 12, &[(5, 12)])]
+#[case::more_than_there_are_partitions(true, 11, 20, &[(5, 20)])]
+fn idle_consumers_are_allowed_or_the_cap_may_hold(
+    #[case] allow_idle_consumers: bool,
+    #[case] from: i32,
+    #[case] max: i32,
+    #[case] path: &[(u32, i32)],
+) {
+    let trigger = Trigger { allow_idle_consumers, ..threshold(10) };
+    let object = ScaledObject { trigger, min: 1, max, sync_phase: 5.0, ..ScaledObject::default() };
+    assert_eq!(writes(object, from, 600, |_| 100_000), path);
+}
+
+fn activated_above_50() -> ScaledObject {
+    let trigger = Trigger { activation_lag_threshold: 50, ..threshold(10) };
+    ScaledObject { trigger, sync_phase: 5.0, ..ScaledObject::default() }
+}
+
+/// 50 is not above 50; one more wakes it at the next poll, and the HPA goes on: 51 ÷ 10, four more at first.
+#[test]
+fn active_above_the_activation_threshold_only() {
+    let lag = |now: f64| if now < 100.0 { 50 } else { 51 };
+    assert_eq!(writes(activated_above_50(), 0, 300, lag), [(121, 1), (126, 4), (141, 6)]);
+}
+
+/// KEDA's own example: with a threshold of 10 and an activation of 50, 40 messages are scaled to zero, although
+/// the HPA asks for 4 replicas.
+#[rstest]
+#[case::never_active(|_| 40, 4, &[(31, 0)])]
+// Last active at the poll of 90 s, and 300 s later no more. 60 were 6 replicas, held for as long by the HPA.
+#[case::no_longer_active(|now| if now < 100.0 { 60 } else { 40 }, 6, &[(391, 0)])]
+fn the_activation_threshold_is_stronger_than_the_other(
+    #[case] lag: fn(f64) -> i64,
+    #[case] from: i32,
+    #[case] path: &[(u32, i32)],
+) {
+    assert_eq!(writes(activated_above_50(), from, 700, lag), path);
+}
+
+/// Idle at 0 with a minimum of 2: from nothing to the minimum at a poll, and from any number to nothing after the cooldown.
+#[test]
+fn idle_replicas_are_what_there_is_while_nothing_is_active() {
+    let object = ScaledObject {
+        trigger: threshold(10),
+        min: 2,
+        idle: Some(0),
+        sync_phase: 5.0,
+        ..ScaledObject::default()
+    };
+    let once = |now: f64| if (40.0..100.0).contains(&now) { 30 } else { 0 };
+    assert_eq!(writes(object.clone(), 0, 900, once), [(61, 2), (66, 3), (391, 0)]);
+    // Below the minimum although active: to the minimum, by KEDA and by nobody else while there are none.
+    assert_eq!(writes(object.clone(), 0, 300, |_| 15), [(0, 2)]);
+    // Without the idle number the minimum is where it ends.
+    let object = ScaledObject { idle: None, ..object };
+    assert_eq!(writes(object, 3, 900, |_| 0), [(306, 2)]);
+}
+
+/// What was never active waits for `initialCooldownPeriod`; the HPA meanwhile goes to 1, after its five minutes.
+#[rstest]
+#[case::none(0.0, |_| 0, &[(31, 0)])]
+#[case::until_400_s(400.0, |_| 0, &[(306, 1), (421, 0)])]
+// It was active: the usual cooldown counts, from the poll of 90 s on.
+#[case::active_before(400.0, |now| if now < 100.0 { 30 } else { 0 }, &[(391, 0)])]
+fn the_initial_cooldown_is_for_who_was_never_active(
+    #[case] initial_cooldown: f64,
+    #[case] lag: fn(f64) -> i64,
+    #[case] path: &[(u32, i32)],
+) {
+    let object =
+        ScaledObject { trigger: threshold(10), initial_cooldown, sync_phase: 5.0, ..ScaledObject::default() };
+    assert_eq!(writes(object, 3, 700, lag), path);
+}
