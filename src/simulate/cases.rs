@@ -22,6 +22,51 @@ pub struct Case {
     pub scenario: Scenario,
 }
 
+impl Case {
+    /// The same with `factor` times the load.
+    ///
+    /// What a case has of messages goes by it: what waits at the start, and what a downstream takes, so that it is still
+    /// less than arrives. A hot partition gets as much as before, as it is held against what one consumer does
+    /// (of little traffic it cannot get more than nine tenths). How fast consumers are, how long things last,
+    /// and what the plant was given from elsewhere stay.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Self {
+        let factor = factor.max(0.0);
+        let partitions = self.plant.partition_count();
+        for event in &mut self.scenario.events {
+            match event {
+                Event::Burst { messages, .. } => *messages *= factor,
+                Event::DownstreamCeiling { limit, .. } => *limit *= factor,
+                Event::Hot { factor: weight, .. } if factor > 0.0 => {
+                    let others = partitions.saturating_sub(1).max(1) as f64;
+                    let share = *weight / (*weight + others);
+                    // No less than the others get.
+                    *weight = hot_weight((share / factor).min(HOTTEST), partitions).max(1.0);
+                }
+                _ => {}
+            }
+        }
+        self.scenario.traffic = self.scenario.traffic.scaled(factor);
+        self
+    }
+
+    /// The same with a load whose highest rate is `peak` msg/s. Traffic of nothing stays nothing.
+    #[must_use]
+    pub fn scaled_to(self, peak: f64) -> Self {
+        let factor = peak / self.scenario.traffic.peak();
+        // Next to nothing is nothing too: no factor makes it something.
+        if factor.is_finite() { self.scaled(factor) } else { self }
+    }
+}
+
+/// What a hot partition gets of everything at most.
+const HOTTEST: f64 = 0.9;
+
+/// The weight of one of `partitions`, where the others have 1, that gets a share of everything.
+fn hot_weight(share: f64, partitions: usize) -> f64 {
+    share * partitions.saturating_sub(1).max(1) as f64 / (1.0 - share)
+}
+
 /// Names of the scenarios, and what each is.
 pub const CASES: [(&str, &str); 20] = [
     ("constant", "the same load for 6 h: nothing is to be done"),
@@ -117,9 +162,9 @@ fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
         "crash" => vec![Event::ConsumerCrash { at: from, pods: 1 }],
         "hot-partition" => {
             // As much as makes one partition ask for a third more than a consumer gives.
-            let share = (1.35 * plant.capacity / (0.25 * most)).min(0.9);
-            let others = plant.partition_count().saturating_sub(1).max(1) as f64;
-            vec![Event::Hot { partition: 0, from, to: 3.0 * HOUR, factor: share * others / (1.0 - share) }]
+            let share = (1.35 * plant.capacity / (0.25 * most)).min(HOTTEST);
+            let factor = hot_weight(share, plant.partition_count());
+            vec![Event::Hot { partition: 0, from, to: 3.0 * HOUR, factor }]
         }
         "poison" => vec![Event::Poison { partition: plant.partition_count() / 2, from, to: 2.0 * HOUR }],
         "slow-downstream" => vec![Event::DownstreamCeiling { from, to: 2.0 * HOUR, limit: 0.25 * most }],
@@ -212,6 +257,39 @@ mod tests {
         }
         assert_eq!(named("bursts", &plant, 3), None);
         assert_ne!(named("bursty", &plant, 3), named("bursty", &plant, 4));
+    }
+
+    #[test]
+    fn what_a_case_has_of_messages_goes_by_its_load() {
+        let plant = PlantConfig::default();
+        let scaled = |name: &str, factor: f64| {
+            let case = named(name, &plant, 1).unwrap().scaled(factor);
+            (case.scenario.traffic.rate(0.0), case.scenario.events[0].clone())
+        };
+        // Half an hour of twice the load, and of half of it.
+        for factor in [2.0, 0.5] {
+            let (rate, event) = scaled("drain", factor);
+            let Event::Burst { at, messages } = event else { panic!("{event:?}") };
+            assert_eq!((at, rate), (0.0, factor * 0.3 * 1440.0));
+            assert!((messages - 1800.0 * rate).abs() < 1e-6, "{messages} at {rate}/s");
+            // Five sixths of what arrives, however much that is.
+            let (rate, event) = scaled("slow-downstream", factor);
+            let Event::DownstreamCeiling { limit, .. } = event else { panic!("{event:?}") };
+            assert!((limit - rate * 5.0 / 6.0).abs() < 1e-9, "{limit} at {rate}/s");
+            // A third more than one consumer does.
+            let (rate, event) = scaled("hot-partition", factor);
+            let Event::Hot { factor: weight, .. } = event else { panic!("{event:?}") };
+            let hot = rate * weight / (weight + 23.0);
+            assert!((hot - 1.35 * 60.0).abs() < 1e-9, "{hot} at {rate}/s");
+            assert_eq!(scaled("outage", factor).1, named("outage", &plant, 1).unwrap().scenario.events[0]);
+        }
+        let peak = named("drain", &plant, 1).unwrap().scaled_to(864.0);
+        assert_eq!(Some(peak), named("drain", &plant, 1).map(|case| case.scaled(2.0)));
+        // Hardly anything arrives: nine tenths of it. And so much that each gets more than a consumer does.
+        let (_, event) = scaled("hot-partition", 0.01);
+        assert!(matches!(event, Event::Hot { factor, .. } if (factor / (factor + 23.0) - 0.9).abs() < 1e-9));
+        let (_, event) = scaled("hot-partition", 1000.0);
+        assert!(matches!(event, Event::Hot { factor: 1.0, .. }), "{event:?}");
     }
 
     #[test]

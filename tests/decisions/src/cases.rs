@@ -281,10 +281,10 @@ impl Subject {
             Source::Recorded(scenario) => Case { plant: self.plant.clone(), scenario: scenario.clone() },
             Source::Named(name) => named(name, &self.plant, seed).unwrap_or_else(|| self.nothing()),
         };
-        let plant = &mut case.plant;
         if self.scale != 1.0 {
-            case.scenario.traffic = case.scenario.traffic.scaled(self.scale);
+            case = case.scaled(self.scale);
         }
+        let plant = &mut case.plant;
         // Everyone begins with what the load at the start needs at 70 %.
         let rate = case.scenario.traffic.rate(0.0);
         let needed = Peak::sized(rate, plant.replica_capacity(), plant.partition_count(), 0.7);
