@@ -68,11 +68,11 @@ fn hot_weight(share: f64, partitions: usize) -> f64 {
 }
 
 /// Names of the scenarios, and what each is.
-pub const CASES: [(&str, &str); 20] = [
+pub const CASES: [(&str, &str); 22] = [
     ("constant", "the same load for 6 h: nothing is to be done"),
     ("step", "ten times the load from one second to the next, and back after 2 h"),
     ("drain", "a backlog of half an hour of the load, there from the start"),
-    ("rise", "30 % more load, for good"),
+    ("rise", "30 % more load, for good: more than the replicas that carried it before can do"),
     ("diurnal", "two days with a night each"),
     ("bursty", "12 h of bursts of 1 to 15 min at random times"),
     ("flash-crowd", "two flash crowds: up in a minute, gone within the hour"),
@@ -83,11 +83,16 @@ pub const CASES: [(&str, &str); 20] = [
     ("poison", "for 1 h a message that cannot be processed holds up one partition"),
     ("slow-downstream", "for 1 h what the consumers write to takes less than what arrives"),
     ("slow-messages", "from 1 h on every message takes twice as long"),
+    (
+        "relapse",
+        "every 12 min for 3 h so much comes at once that few replicas are late with it: to go down does not last",
+    ),
     ("broker-loss", "a third of the partitions has no leader for 5 min, and for 1 min nothing can be read"),
     (
         "partial-metadata",
-        "one partition is missing from what can be read for 20 min, while the load rises and falls",
+        "one partition is missing from what can be read for 20 min, once while the load rises and once while it falls",
     ),
+    ("blind", "nothing can be read for 40 min, in which the load doubles"),
     ("rollout", "a slower version is rolled out while a backlog is drained"),
     (
         "retention",
@@ -122,7 +127,16 @@ fn traffic(name: &str, most: f64, rng: &mut ChaCha8Rng) -> (f64, Traffic) {
     match name {
         "constant" => constant(6.0, 0.3),
         "step" => (4.0 * HOUR, stairs(&[(0.0, 0.06), (HOUR, 0.6), (3.0 * HOUR, 0.06)], most)),
-        "rise" => (5.0 * HOUR, stairs(&[(0.0, 0.3), (HOUR, 0.39)], most)),
+        // Half of all the consumers there can be carry 0.4 of the most at 80 %, and 0.5 in all: 0.38 is for them,
+        // and 0.494 is for more.
+        "rise" => (5.0 * HOUR, stairs(&[(0.0, 0.38), (HOUR, 0.38 * 1.3)], most)),
+        "relapse" => constant(6.0, 0.1),
+        "blind" => {
+            let doubled =
+                [(0.0, 0.18), (HOUR + 5.0 * MINUTE, 0.18), (HOUR + 10.0 * MINUTE, 0.36), (3.0 * HOUR, 0.36)];
+            let points = doubled.into_iter().chain([(3.0 * HOUR + 5.0 * MINUTE, 0.18)]);
+            (4.0 * HOUR, Traffic::points(points.map(|(at, share)| (at, share * most)).collect()))
+        }
         "diurnal" => (2.0 * DAY, Traffic::sampled(2.0 * DAY, 5.0 * MINUTE, |t| most * day(t, 0.08, 0.6))),
         "bursty" => (12.0 * HOUR, bursts(12.0 * HOUR, most, rng)),
         "flash-crowd" => (6.0 * HOUR, crowds(most, rng)),
@@ -174,9 +188,16 @@ fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
             Event::Blind { from, to: from + MINUTE },
         ],
         "partial-metadata" => {
+            // The hill rises from 1 h to 2 h, and falls until 3 h.
             let partition = plant.partition_count() / 2;
-            vec![Event::PartialMetadata { from: 2.6 * HOUR, to: 2.6 * HOUR + 20.0 * MINUTE, partition }]
+            let missing = |from: f64| Event::PartialMetadata { from, to: from + 20.0 * MINUTE, partition };
+            vec![missing(1.2 * HOUR), missing(2.6 * HOUR)]
         }
+        "blind" => vec![Event::Blind { from, to: from + 40.0 * MINUTE }],
+        // A quarter of a minute of all that the group can do: a third of it needs a minute for that, half of it does not.
+        "relapse" => (0..15)
+            .map(|i| Event::Burst { at: from + f64::from(i) * 12.0 * MINUTE, messages: 15.0 * most })
+            .collect(),
         "rollout" => vec![
             Event::ConsumersStopped { from, to: from + 10.0 * MINUTE },
             Event::Rollout { at: from + 12.0 * MINUTE, capacity: 0.7 * plant.capacity },
@@ -257,6 +278,33 @@ mod tests {
         }
         assert_eq!(named("bursts", &plant, 3), None);
         assert_ne!(named("bursty", &plant, 3), named("bursty", &plant, 4));
+    }
+
+    #[test]
+    fn the_rise_is_over_what_carried_the_load_before() {
+        let case = named("rise", &PlantConfig::default(), 1).unwrap();
+        let half = 12.0 * case.plant.capacity;
+        let (before, after) = (case.scenario.traffic.rate(0.0), case.scenario.traffic.rate(2.0 * HOUR));
+        assert!((after / before - 1.3).abs() < 1e-9);
+        assert!(
+            before <= 0.8 * half && before > 0.8 * 8.0 * case.plant.capacity,
+            "12 carry {before}/s at 80 %"
+        );
+        assert!(after > 0.92 * half && after <= half, "and are no longer enough for {after}/s");
+    }
+
+    #[test]
+    fn a_partition_is_missing_on_both_edges_of_the_hill() {
+        let case = named("partial-metadata", &PlantConfig::default(), 1).unwrap();
+        let rates: Vec<(f64, f64)> = case
+            .scenario
+            .events
+            .iter()
+            .map(|event| {
+                (case.scenario.traffic.rate(event.span().0), case.scenario.traffic.rate(event.span().1))
+            })
+            .collect();
+        assert!(matches!(rates[..], [up, down] if up.1 > 1.3 * up.0 && down.1 < down.0 / 1.3), "{rates:?}");
     }
 
     #[test]

@@ -3,12 +3,13 @@
 //! It runs; what is made of it is in `report` and `frontier`. Each call is independent of all
 //! others, so that they may run side by side.
 
-use spillway::simulate::{Case, Controller, Engine, Figures};
+use spillway::decide::FallbackPolicy;
+use spillway::simulate::{Case, Controller, Figures};
 
 use crate::cases::Subject;
 use crate::cpu::Cpu;
 use crate::flink::{Flink, Options};
-use crate::keda::Keda;
+use crate::keda::{Fallback, Keda};
 use crate::luck;
 use crate::oracle::mend::{Carried, carried_out};
 use crate::oracle::{Oracle, Settings, bound, choose};
@@ -21,6 +22,11 @@ const PEAK_UTILISATION: f64 = 0.8;
 const CPU_TARGET: i32 = 70;
 /// Seeds that KEDA's whole grid is run on.
 pub const GRID_SEEDS: usize = 3;
+/// `failureThreshold` of KEDA's fallback, where the policy has one.
+const FAILED_READS: u32 = 3;
+/// How long before a schedule KEDA's cron trigger begins where it is tuned, so that its replicas have
+/// started by then, s. Spillway sees to that itself.
+const AHEAD: f64 = 300.0;
 /// Of the plans of who knows the future, those that are carried out on all seeds, where the future is
 /// the same for all: the best of the first.
 const PLANS: usize = 2;
@@ -211,6 +217,13 @@ fn phase(seed: u64, period: f64) -> f64 {
 
 fn keda(subject: &Subject, tuned: &Tuned, seed: u64) -> Figures {
     let mut object = tuned.object.clone();
+    // What is asked of everybody besides.
+    let fallback = |f: FallbackPolicy| Fallback { failure_threshold: FAILED_READS, replicas: f.replicas };
+    object.fallback = subject.policy.fallback.map(fallback);
+    object.crons.clone_from(&subject.crons);
+    if tuned.name != defaults(object.min, object.max).name {
+        object.crons.iter_mut().for_each(|cron| cron.from -= AHEAD);
+    }
     object.sync_phase = phase(seed, 15.0);
     object.poll_phase = phase(seed + 100, 30.0);
     figures(subject, &mut Keda::new(object), seed)
@@ -250,7 +263,7 @@ fn plain(subject: &Subject, who: Who, seeds: &[u64]) -> Entry {
                 partitions,
                 PEAK_UTILISATION,
             )),
-            Who::Spillway | Who::Oracle => Box::new(Engine::new(policy.clone())),
+            Who::Spillway | Who::Oracle => Box::new(subject.engine()),
         };
         if named.is_empty() {
             named = controller.name();

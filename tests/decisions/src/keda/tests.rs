@@ -221,3 +221,55 @@ fn the_initial_cooldown_is_for_who_was_never_active(
         ScaledObject { trigger: threshold(10), initial_cooldown, sync_phase: 5.0, ..ScaledObject::default() };
     assert_eq!(writes(object, 3, 700, lag), path);
 }
+
+/// 8 replicas from 100 s to 200 s, of a trigger that needs none. The HPA sees it in its next round and holds
+/// what it asked for its five minutes; 11 of 12 are near enough for it.
+#[rstest]
+#[case::up_in_a_round_and_down_after_five_minutes(2, 8, 0, &[(111, 8), (502, 2)])]
+#[case::within_the_tolerance(11, 12, 105, &[])]
+#[case::the_lag_asks_for_more(2, 8, 90, &[(6, 4), (21, 8), (36, 9)])]
+fn of_two_triggers_the_one_that_asks_for_more(
+    #[case] from: i32,
+    #[case] desired_replicas: i32,
+    #[case] lag: i64,
+    #[case] path: &[(u32, i32)],
+) {
+    let crons = vec![Cron { from: 100.0, until: 200.0, desired_replicas }];
+    let object = ScaledObject {
+        trigger: threshold(10),
+        crons,
+        min: 2,
+        max: 12,
+        sync_phase: 5.5,
+        ..ScaledObject::default()
+    };
+    assert_eq!(writes(object, from, 700, |_| lag), path);
+}
+
+/// Asleep, it is woken by the schedule at a poll, and sleeps again after the cooldown.
+#[test]
+fn a_schedule_wakes_what_sleeps() {
+    let crons = vec![Cron { from: 100.0, until: 200.0, desired_replicas: 3 }];
+    let object = ScaledObject { trigger: threshold(10), crons, sync_phase: 5.5, ..ScaledObject::default() };
+    // Active at the polls from 120 s to 180 s; at 480 s it is 300 s ago, and what rounds take.
+    assert_eq!(writes(object, 0, 700, |_| 0), [(121, 1), (126, 3), (481, 0)]);
+}
+
+/// While Kafka cannot be read the schedule alone raises, and does not lower.
+#[test]
+fn a_schedule_without_the_other_metric_only_raises() {
+    let crons = vec![Cron { from: 100.0, until: 200.0, desired_replicas: 8 }];
+    let object =
+        ScaledObject { trigger: threshold(10), crons, min: 1, sync_phase: 5.5, ..ScaledObject::default() };
+    let mut keda = Keda::new(object);
+    let (mut spec, mut all) = (5, Vec::new());
+    for second in 0..700u32 {
+        let mut seen = observed(f64::from(second), 12, 30, spec, spec);
+        seen.groups[0].taken_at = None;
+        if let Some(to) = keda.look(&view(f64::from(second), &seen, spec)).filter(|to| *to != spec) {
+            spec = to;
+            all.push((second, to));
+        }
+    }
+    assert_eq!(all, [(111, 8)]);
+}
