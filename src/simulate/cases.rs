@@ -194,9 +194,9 @@ fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
             vec![missing(1.2 * HOUR), missing(2.6 * HOUR)]
         }
         "blind" => vec![Event::Blind { from, to: from + 40.0 * MINUTE }],
-        // A quarter of a minute of all that the group can do: a third of it needs a minute for that, half of it does not.
+        // 20 s of all that the group can do: half of it needs 50 s for that besides the load, a third 86 s.
         "relapse" => (0..15)
-            .map(|i| Event::Burst { at: from + f64::from(i) * 12.0 * MINUTE, messages: 15.0 * most })
+            .map(|i| Event::Burst { at: from + f64::from(i) * 12.0 * MINUTE, messages: 20.0 * most })
             .collect(),
         "rollout" => vec![
             Event::ConsumersStopped { from, to: from + 10.0 * MINUTE },

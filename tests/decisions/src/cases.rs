@@ -264,7 +264,7 @@ mod tests {
             let mut windows: Vec<(f64, f64, i32)> = Vec::new();
             for minute in 0..(duration / 60.0) as u32 {
                 for near in subject.calendar.near(BEGIN + 60.0 * f64::from(minute)) {
-                    let window = (near.from - BEGIN, near.until - BEGIN, near.replicas);
+                    let window = (near.from - BEGIN, near.until - BEGIN, near.min_replicas);
                     if window.0 < duration && !windows.contains(&window) {
                         windows.push(window);
                     }

@@ -88,16 +88,16 @@ mod tests {
 
     /// 600 s asked for, of runs that end at 10,000 s. Two outages in one run: the slower one counts.
     #[rstest]
-    #[case::nothing_to_drain(&[&[], &[]], ["–", "–"])]
-    #[case::done(&[&[(0.0, Some(300.0)), (50.0, Some(900.0))], &[(0.0, Some(300.0))]], ["600", "1.00"])]
+    #[case::nothing_to_drain(vec![vec![], vec![]], ["–", "–"])]
+    #[case::done(vec![vec![(0.0, Some(300.0)), (50.0, Some(900.0))], vec![(0.0, Some(300.0))]], ["600", "1.00"])]
     // It took 9,000 s at least.
-    #[case::not_done(&[&[(1000.0, None)], &[(1000.0, Some(600.0))]], ["≥ 4800, never (1)", "≥ 8.00"])]
-    #[case::never(&[&[(1000.0, None)], &[(0.0, Some(5.0)), (1000.0, None)]], ["never (2)", "never"])]
+    #[case::not_done(vec![vec![(1000.0, None)], vec![(1000.0, Some(600.0))]], ["≥ 4800, never (1)", "≥ 8.00"])]
+    #[case::never(vec![vec![(1000.0, None)], vec![(0.0, Some(5.0)), (1000.0, None)]], ["never (2)", "never"])]
     fn who_was_never_done_is_no_faster_than_the_run(
-        #[case] seeds: &[&[(f64, Option<f64>)]],
+        #[case] seeds: Vec<Vec<(f64, Option<f64>)>>,
         #[case] cells: [&str; 2],
     ) {
-        let of = |drains: &&[(f64, Option<f64>)]| Figures {
+        let of = |drains: &Vec<(f64, Option<f64>)>| Figures {
             drains: drains
                 .iter()
                 .map(|(outage_ended, seconds)| Drain { outage_ended: *outage_ended, seconds: *seconds })
