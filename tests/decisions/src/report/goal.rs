@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use spillway::simulate::Figures;
-
 use crate::cases::Kind;
 use crate::contest::{Entry, Mean, Outcome, Who};
 
@@ -122,8 +120,8 @@ fn bold(text: String, good: bool) -> String {
 mod tests {
     use super::*;
     use crate::cases::subjects;
-    use crate::contest::Entry;
     use rstest::rstest;
+    use spillway::simulate::Figures;
 
     /// Late message-seconds of Spillway, the tuned KEDA, a fixed number, and who knows the future.
     #[rstest]
