@@ -39,10 +39,10 @@ pub(super) const PLAIN: Variant = Variant {
 pub(super) const VARIANTS: [Variant; 9] = [
     Variant {
         name: "at-maximum",
-        about: "the same load for 5 days, begun with all 24 replicas: what one can do is not known until fewer are tried",
+        about: "the same load for 3 days, begun with all 24 replicas: what one can do is not known until fewer are tried",
         scenario: "constant",
         replicas: Some(24),
-        duration: Some(5.0 * 24.0 * HOUR),
+        duration: Some(72.0 * HOUR),
         ..PLAIN
     },
     Variant {
