@@ -85,7 +85,7 @@ pub const CASES: [(&str, &str); 22] = [
     ("slow-messages", "from 1 h on every message takes twice as long"),
     (
         "relapse",
-        "every 12 min for 3 h so much comes at once that few replicas are late with it: to go down does not last",
+        "every 10 min for two and a half hours so much comes at once that few replicas are late with it: to go down does not last",
     ),
     ("broker-loss", "a third of the partitions has no leader for 5 min, and for 1 min nothing can be read"),
     (
@@ -128,8 +128,12 @@ fn traffic(name: &str, most: f64, rng: &mut ChaCha8Rng) -> (f64, Traffic) {
         "constant" => constant(6.0, 0.3),
         "step" => (4.0 * HOUR, stairs(&[(0.0, 0.06), (HOUR, 0.6), (3.0 * HOUR, 0.06)], most)),
         // Half of all the consumers there can be carry 0.4 of the most at 80 %, and 0.5 in all: 0.38 is for them,
-        // and 0.494 is for more.
-        "rise" => (5.0 * HOUR, stairs(&[(0.0, 0.38), (HOUR, 0.38 * 1.3)], most)),
+        // and 0.494 is for more. It begins with less, as who begins at 70 % of 0.38 begins with more already.
+        "rise" => {
+            let risen = 1.3 * 0.38;
+            let points = [(0.0, 0.3), (0.5 * HOUR, 0.38), (HOUR - 1.0, 0.38), (HOUR, risen)];
+            (5.0 * HOUR, Traffic::points(points.map(|(at, share)| (at, share * most)).to_vec()))
+        }
         "relapse" => constant(6.0, 0.1),
         "blind" => {
             let doubled =
@@ -196,7 +200,7 @@ fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
         "blind" => vec![Event::Blind { from, to: from + 40.0 * MINUTE }],
         // 20 s of all that the group can do: half of it needs 50 s for that besides the load, a third 86 s.
         "relapse" => (0..15)
-            .map(|i| Event::Burst { at: from + f64::from(i) * 12.0 * MINUTE, messages: 20.0 * most })
+            .map(|i| Event::Burst { at: from + f64::from(i) * 10.0 * MINUTE, messages: 20.0 * most })
             .collect(),
         "rollout" => vec![
             Event::ConsumersStopped { from, to: from + 10.0 * MINUTE },
@@ -284,13 +288,15 @@ mod tests {
     fn the_rise_is_over_what_carried_the_load_before() {
         let case = named("rise", &PlantConfig::default(), 1).unwrap();
         let half = 12.0 * case.plant.capacity;
-        let (before, after) = (case.scenario.traffic.rate(0.0), case.scenario.traffic.rate(2.0 * HOUR));
+        let rate = |at: f64| case.scenario.traffic.rate(at);
+        let (first, before, after) = (rate(0.0), rate(0.9 * HOUR), rate(2.0 * HOUR));
         assert!((after / before - 1.3).abs() < 1e-9);
         assert!(
             before <= 0.8 * half && before > 0.8 * 8.0 * case.plant.capacity,
             "12 carry {before}/s at 80 %"
         );
         assert!(after > 0.92 * half && after <= half, "and are no longer enough for {after}/s");
+        assert!(first <= 0.7 * half && first > 0.7 * 8.0 * case.plant.capacity, "12 are what it begins with");
     }
 
     #[test]

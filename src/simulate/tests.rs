@@ -192,7 +192,7 @@ fn the_table_of(
     )]
     name: &str,
 ) {
-    // 8 are too many or too few for most loads; the rise is about those that were just enough.
+    // 8 are too many or too few for most loads; the rise is about those that are just enough.
     let initial_replicas = if name == "rise" { 12 } else { 8 };
     let case = named(name, &PlantConfig { initial_replicas, ..PlantConfig::default() }, 1).unwrap();
     let policy = Policy { down_window: 60.0, down_max_step: 1.0, ..policy(24) };
