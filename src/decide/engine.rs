@@ -36,8 +36,10 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
     }
     let problems = missing::problems(policy, seen, now);
     let complete = problems.is_empty();
-    if complete {
-        take_in(policy, &mut state, seen, now);
+    // Some partitions may be away for hours: those that are read may ask for more, and nothing is taken away.
+    let in_part = !complete && missing::readable(policy, &state, seen, now);
+    if complete || in_part {
+        take_in(policy, &mut state, seen, now, complete);
     }
     note_settled(policy, &mut state, seen, now);
     zero::note(&mut state, seen, now);
@@ -55,7 +57,13 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
             rules::choose(&look, &mut state)
         }
         (workload, _) => {
-            state.up_votes = 0;
+            let more = match workload {
+                Ok(workload) if in_part => more_in_part(policy, &mut state, seen, workload, now),
+                _ => {
+                    state.up_votes = 0;
+                    None
+                }
+            };
             state.quiet = None;
             let blind_for = now - state.last_complete.unwrap_or(started);
             if blind_for > policy.tuning.stale_sweeps * policy.sweep_interval {
@@ -63,7 +71,8 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
                 state.stepped_down = None;
             }
             let floor = state.stale(policy, now).then(|| rules::floor(policy, &state, seen, now));
-            rules::blind(policy, workload.as_ref().ok(), floor, state.blind_for(policy, now))
+            let held = rules::blind(policy, workload.as_ref().ok(), floor, state.blind_for(policy, now));
+            more.filter(|more| more.to > held.to).unwrap_or(held)
         }
     };
 
@@ -109,6 +118,19 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         next_look: policy.sweep_interval,
     };
     (decision, state)
+}
+
+/// What the partitions that were read ask for, if that is more replicas and certain: nothing is tried out.
+fn more_in_part(
+    policy: &Policy,
+    state: &mut State,
+    seen: &Observation,
+    workload: &Workload,
+    now: Time,
+) -> Option<Choice> {
+    let look = Look::new(policy, state, seen, workload, now);
+    let choice = rules::choose(&look, state);
+    matches!(choice.rule, Rule::ScaleUp | Rule::Deadline).then_some(choice)
 }
 
 /// Keeps one group state for each group of the policy, in its order.
@@ -165,11 +187,13 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
     }
 }
 
-fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
+fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time, complete: bool) {
     // A look at what was seen before confirms nothing.
     state.fresh = state.groups.iter().zip(&seen.groups).any(|(group, of)| group.news(of));
-    state.seen = state.seen.saturating_add(u32::from(state.fresh));
-    state.last_complete = Some(now);
+    if complete {
+        state.seen = state.seen.saturating_add(u32::from(state.fresh));
+        state.last_complete = Some(now);
+    }
     let mut rebalancing = false;
     let lead = rules::start_up(policy, state) + rules::rebalance_pause(policy, state);
     for (group, observation) in state.groups.iter_mut().zip(&seen.groups) {

@@ -148,6 +148,14 @@ impl GroupState {
         }
     }
 
+    /// Whether enough of an observation is known to tell that more replicas are needed: its members, the partitions of
+    /// the last look, and at least half of these.
+    pub fn tells_more(&self, seen: &GroupObservation) -> bool {
+        let seen = &*ordered(seen);
+        let known = seen.partitions.iter().filter(|p| p.lag(self.policy.start_from).is_some()).count();
+        seen.phase != GroupPhase::Unknown && self.partitions.same(seen) && 2 * known >= seen.partitions.len()
+    }
+
     /// Whether an observation tells anything: one already taken in does not.
     pub fn news(&self, seen: &GroupObservation) -> bool {
         seen.taken_at.is_some_and(|at| self.at.is_none_or(|last| at - last >= APART))
@@ -247,11 +255,13 @@ impl GroupState {
         let moved = self.partitions.moved();
         for entry in self.partitions.note_still(at, still) {
             let delay = entry.delay();
-            self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
+            if !entry.unseen {
+                self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
+            }
             self.oldest = self.oldest.max(delay);
             if entry.standing {
                 self.standing += 1;
-            } else {
+            } else if !entry.unseen {
                 self.delay = self.delay.max(delay);
                 self.undated |= entry.undated();
             }

@@ -152,6 +152,11 @@ impl History {
         self.points.back().map(|p| p.end)
     }
 
+    /// End of the log and the next offset the group will read, as last read.
+    pub fn last(&self) -> Option<(i64, i64)> {
+        self.points.back().map(|p| (p.end, p.position))
+    }
+
     /// Length of the history, s.
     pub fn span(&self) -> f64 {
         match (self.points.front(), self.points.back()) {

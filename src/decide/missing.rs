@@ -3,7 +3,9 @@
 //! Who observes says what went wrong; here it is made sure that nothing is missing without a word. What follows
 //! from it is in `engine` and `rules`.
 
-use super::{Committed, GroupObservation, GroupPhase, Observation, PartitionObservation, Policy, Time};
+use super::{
+    Committed, GroupObservation, GroupPhase, Observation, PartitionObservation, Policy, State, Time,
+};
 
 /// Why the observation is not complete and fresh, in words; empty when it is.
 pub(super) fn problems(policy: &Policy, seen: &Observation, now: Time) -> Vec<String> {
@@ -34,6 +36,15 @@ pub(super) fn problems(policy: &Policy, seen: &Observation, now: Time) -> Vec<St
         problems.push(why.clone());
     }
     problems
+}
+
+/// Whether of an observation that is not complete enough is known to tell that more replicas are needed.
+pub(super) fn readable(policy: &Policy, state: &State, seen: &Observation, now: Time) -> bool {
+    let limit = policy.tuning.stale_sweeps * policy.sweep_interval;
+    let fresh = |of: &GroupObservation| of.taken_at.is_some_and(|at| now - at <= limit);
+    seen.workload.is_ok()
+        && seen.groups.len() == policy.groups.len()
+        && state.groups.iter().zip(&seen.groups).all(|(group, of)| fresh(of) && group.tells_more(of))
 }
 
 /// Partitions of which something that counts is not known, though nobody said why.

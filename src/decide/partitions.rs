@@ -36,6 +36,8 @@ pub(super) struct Entry {
     /// Messages waited when it was first seen, and none of them has been processed since: it may be standing,
     /// for longer than this process has looked.
     unproven: bool,
+    /// It could not be read when the others were, and is as it was last known.
+    pub unseen: bool,
     /// All that is left is one record that nobody moves past: the mark at the end of a transaction.
     pub residue: bool,
     /// How long a message is kept, s.
@@ -60,10 +62,10 @@ impl Entry {
         self.older && self.lag > 0 && !(self.left_one && self.lag == 1)
     }
 
-    /// Whether it stands still alone, or may have before it was first seen: nothing tells yet that replicas clear
-    /// it. `others` is whether any partition of the group got further since.
+    /// Whether it stands still alone, or may have before it was first seen, or cannot be seen: nothing tells that
+    /// replicas clear it. `others` is whether any partition of the group got further since.
     pub fn held_up(&self, others: bool) -> bool {
-        self.standing || (self.unproven && others)
+        self.standing || self.unseen || (self.unproven && others)
     }
 
     /// Whether it is the partition of that name.
@@ -87,6 +89,10 @@ pub(super) struct Still {
     /// though somebody reads. Consumers that commit the offset after their last message never get past it
     /// (KAFKA-6607). A message that came by itself is told from it: nobody stepped forward to it.
     pub residue: Option<f64>,
+}
+
+fn keys(seen: &GroupObservation) -> impl Iterator<Item = (&Arc<str>, i32)> {
+    seen.partitions.iter().map(|p| (&p.topic, p.partition))
 }
 
 /// What a reading of all partitions told.
@@ -123,7 +129,7 @@ pub(super) struct Partitions {
 }
 
 impl Partitions {
-    /// Takes in what was read at `at`. A partition that could not be read keeps no history.
+    /// Takes in what was read at `at`. A partition that could not be read stays as it was: nothing is known to come.
     pub fn take_in(
         &mut self,
         policy: &Policy,
@@ -133,16 +139,26 @@ impl Partitions {
     ) -> Reading {
         let known =
             |p: &super::PartitionObservation| Some((p.end?, p.position(start_from)?, p.lag(start_from)?));
-        let read = || seen.partitions.iter().filter_map(|p| Some((p, known(p)?)));
-        let realigned = !self.same(read().map(|(p, _)| (&p.topic, p.partition)));
+        let realigned = !self.same(seen);
         if realigned {
-            self.align(read().map(|(p, _)| (&p.topic, p.partition)), at);
+            self.align(keys(seen), at);
             self.total = History::default();
         }
         let (mut all_ends, mut all_positions, mut anew) = (0i64, 0i64, false);
         let window = policy.rate_window();
         let mut reading = Reading { all_committed: true, realigned, ..Reading::default() };
-        for (entry, (p, (end, position, lag))) in self.entries.iter_mut().zip(read()) {
+        for (entry, p) in self.entries.iter_mut().zip(&seen.partitions) {
+            let Some((end, position, lag)) = known(p) else {
+                let (end, position) = entry.history.last().unwrap_or_default();
+                all_ends = all_ends.saturating_add(end);
+                all_positions = all_positions.saturating_add(position);
+                reading.lag = reading.lag.saturating_add(entry.lag);
+                reading.all_committed = false;
+                (entry.unseen, entry.arrival, entry.moved_at) = (true, Some(0.0), at);
+                continue;
+            };
+            // What came meanwhile came at no one moment: rates begin anew.
+            anew |= std::mem::take(&mut entry.unseen);
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
             reading.behind_retention = reading.behind_retention.saturating_add(expired);
@@ -220,8 +236,9 @@ impl Partitions {
         })
     }
 
-    fn same<'a>(&self, mut keys: impl Iterator<Item = (&'a Arc<str>, i32)>) -> bool {
-        let mut own = self.entries.iter();
+    /// Whether they are those of an observation.
+    pub fn same(&self, seen: &GroupObservation) -> bool {
+        let (mut own, mut keys) = (self.entries.iter(), keys(seen));
         loop {
             match (own.next(), keys.next()) {
                 (None, None) => return true,
@@ -251,6 +268,7 @@ impl Partitions {
                 left_one: true,
                 standing: false,
                 unproven: false,
+                unseen: false,
                 residue: false,
                 retention: None,
                 expired: 0,

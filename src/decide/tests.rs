@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 mod lasting;
+mod part;
 mod patient;
 mod plant;
 mod restarted;

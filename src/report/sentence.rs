@@ -11,9 +11,19 @@ pub fn sentence(name: &str, decision: &Decision) -> String {
     match (decision.from, decision.to) {
         (Some(from), Some(to)) if from != to => {
             let verb = if decision.write { "Scaled" } else { "Would scale" };
-            format!("{verb} {name} {from} → {to}: {}", why(decision, to))
+            format!("{verb} {name} {from} → {to}: {}{}", why(decision, to), in_part(decision))
         }
         _ => state_sentence(decision),
+    }
+}
+
+/// What could not be seen of what a step rests on.
+fn in_part(decision: &Decision) -> String {
+    match first_of(&decision.problems) {
+        Some(problem) if matches!(decision.rule, Rule::ScaleUp | Rule::Deadline) => {
+            format!("; by what can be seen: {problem}")
+        }
+        _ => String::new(),
     }
 }
 

@@ -22,12 +22,57 @@ pub struct Case {
     pub scenario: Scenario,
 }
 
+impl Case {
+    /// The same with `factor` times the load.
+    ///
+    /// What a case has of messages goes by it: what waits at the start, and what a downstream takes, so that it is still
+    /// less than arrives. A hot partition gets as much as before, as it is held against what one consumer does
+    /// (of little traffic it cannot get more than nine tenths). How fast consumers are, how long things last,
+    /// and what the plant was given from elsewhere stay.
+    #[must_use]
+    pub fn scaled(mut self, factor: f64) -> Self {
+        let factor = factor.max(0.0);
+        let partitions = self.plant.partition_count();
+        for event in &mut self.scenario.events {
+            match event {
+                Event::Burst { messages, .. } => *messages *= factor,
+                Event::DownstreamCeiling { limit, .. } => *limit *= factor,
+                Event::Hot { factor: weight, .. } if factor > 0.0 => {
+                    let others = partitions.saturating_sub(1).max(1) as f64;
+                    let share = *weight / (*weight + others);
+                    // No less than the others get.
+                    *weight = hot_weight((share / factor).min(HOTTEST), partitions).max(1.0);
+                }
+                _ => {}
+            }
+        }
+        self.scenario.traffic = self.scenario.traffic.scaled(factor);
+        self
+    }
+
+    /// The same with a load whose highest rate is `peak` msg/s. Traffic of nothing stays nothing.
+    #[must_use]
+    pub fn scaled_to(self, peak: f64) -> Self {
+        let factor = peak / self.scenario.traffic.peak();
+        // Next to nothing is nothing too: no factor makes it something.
+        if factor.is_finite() { self.scaled(factor) } else { self }
+    }
+}
+
+/// What a hot partition gets of everything at most.
+const HOTTEST: f64 = 0.9;
+
+/// The weight of one of `partitions`, where the others have 1, that gets a share of everything.
+fn hot_weight(share: f64, partitions: usize) -> f64 {
+    share * partitions.saturating_sub(1).max(1) as f64 / (1.0 - share)
+}
+
 /// Names of the scenarios, and what each is.
-pub const CASES: [(&str, &str); 20] = [
+pub const CASES: [(&str, &str); 22] = [
     ("constant", "the same load for 6 h: nothing is to be done"),
     ("step", "ten times the load from one second to the next, and back after 2 h"),
     ("drain", "a backlog of half an hour of the load, there from the start"),
-    ("rise", "30 % more load, for good"),
+    ("rise", "30 % more load, for good: more than the replicas that carried it before can do"),
     ("diurnal", "two days with a night each"),
     ("bursty", "12 h of bursts of 1 to 15 min at random times"),
     ("flash-crowd", "two flash crowds: up in a minute, gone within the hour"),
@@ -38,11 +83,16 @@ pub const CASES: [(&str, &str); 20] = [
     ("poison", "for 1 h a message that cannot be processed holds up one partition"),
     ("slow-downstream", "for 1 h what the consumers write to takes less than what arrives"),
     ("slow-messages", "from 1 h on every message takes twice as long"),
+    (
+        "relapse",
+        "every 10 min for two and a half hours so much comes at once that few replicas are late with it: to go down does not last",
+    ),
     ("broker-loss", "a third of the partitions has no leader for 5 min, and for 1 min nothing can be read"),
     (
         "partial-metadata",
-        "one partition is missing from what can be read for 20 min, while the load rises and falls",
+        "one partition is missing from what can be read for 20 min, once while the load rises and once while it falls",
     ),
+    ("blind", "nothing can be read for 40 min, in which the load doubles"),
     ("rollout", "a slower version is rolled out while a backlog is drained"),
     (
         "retention",
@@ -77,7 +127,20 @@ fn traffic(name: &str, most: f64, rng: &mut ChaCha8Rng) -> (f64, Traffic) {
     match name {
         "constant" => constant(6.0, 0.3),
         "step" => (4.0 * HOUR, stairs(&[(0.0, 0.06), (HOUR, 0.6), (3.0 * HOUR, 0.06)], most)),
-        "rise" => (5.0 * HOUR, stairs(&[(0.0, 0.3), (HOUR, 0.39)], most)),
+        // Half of all the consumers there can be carry 0.4 of the most at 80 %, and 0.5 in all: 0.38 is for them,
+        // and 0.494 is for more. It begins with less, as who begins at 70 % of 0.38 begins with more already.
+        "rise" => {
+            let risen = 1.3 * 0.38;
+            let points = [(0.0, 0.3), (0.5 * HOUR, 0.38), (HOUR - 1.0, 0.38), (HOUR, risen)];
+            (5.0 * HOUR, Traffic::points(points.map(|(at, share)| (at, share * most)).to_vec()))
+        }
+        "relapse" => constant(6.0, 0.1),
+        "blind" => {
+            let doubled =
+                [(0.0, 0.18), (HOUR + 5.0 * MINUTE, 0.18), (HOUR + 10.0 * MINUTE, 0.36), (3.0 * HOUR, 0.36)];
+            let points = doubled.into_iter().chain([(3.0 * HOUR + 5.0 * MINUTE, 0.18)]);
+            (4.0 * HOUR, Traffic::points(points.map(|(at, share)| (at, share * most)).collect()))
+        }
         "diurnal" => (2.0 * DAY, Traffic::sampled(2.0 * DAY, 5.0 * MINUTE, |t| most * day(t, 0.08, 0.6))),
         "bursty" => (12.0 * HOUR, bursts(12.0 * HOUR, most, rng)),
         "flash-crowd" => (6.0 * HOUR, crowds(most, rng)),
@@ -117,9 +180,9 @@ fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
         "crash" => vec![Event::ConsumerCrash { at: from, pods: 1 }],
         "hot-partition" => {
             // As much as makes one partition ask for a third more than a consumer gives.
-            let share = (1.35 * plant.capacity / (0.25 * most)).min(0.9);
-            let others = plant.partition_count().saturating_sub(1).max(1) as f64;
-            vec![Event::Hot { partition: 0, from, to: 3.0 * HOUR, factor: share * others / (1.0 - share) }]
+            let share = (1.35 * plant.capacity / (0.25 * most)).min(HOTTEST);
+            let factor = hot_weight(share, plant.partition_count());
+            vec![Event::Hot { partition: 0, from, to: 3.0 * HOUR, factor }]
         }
         "poison" => vec![Event::Poison { partition: plant.partition_count() / 2, from, to: 2.0 * HOUR }],
         "slow-downstream" => vec![Event::DownstreamCeiling { from, to: 2.0 * HOUR, limit: 0.25 * most }],
@@ -129,9 +192,16 @@ fn events(name: &str, most: f64, plant: &PlantConfig) -> Vec<Event> {
             Event::Blind { from, to: from + MINUTE },
         ],
         "partial-metadata" => {
+            // The hill rises from 1 h to 2 h, and falls until 3 h.
             let partition = plant.partition_count() / 2;
-            vec![Event::PartialMetadata { from: 2.6 * HOUR, to: 2.6 * HOUR + 20.0 * MINUTE, partition }]
+            let missing = |from: f64| Event::PartialMetadata { from, to: from + 20.0 * MINUTE, partition };
+            vec![missing(1.2 * HOUR), missing(2.6 * HOUR)]
         }
+        "blind" => vec![Event::Blind { from, to: from + 40.0 * MINUTE }],
+        // 20 s of all that the group can do: half of it needs 50 s for that besides the load, a third 86 s.
+        "relapse" => (0..15)
+            .map(|i| Event::Burst { at: from + f64::from(i) * 10.0 * MINUTE, messages: 20.0 * most })
+            .collect(),
         "rollout" => vec![
             Event::ConsumersStopped { from, to: from + 10.0 * MINUTE },
             Event::Rollout { at: from + 12.0 * MINUTE, capacity: 0.7 * plant.capacity },
@@ -212,6 +282,68 @@ mod tests {
         }
         assert_eq!(named("bursts", &plant, 3), None);
         assert_ne!(named("bursty", &plant, 3), named("bursty", &plant, 4));
+    }
+
+    #[test]
+    fn the_rise_is_over_what_carried_the_load_before() {
+        let case = named("rise", &PlantConfig::default(), 1).unwrap();
+        let half = 12.0 * case.plant.capacity;
+        let rate = |at: f64| case.scenario.traffic.rate(at);
+        let (first, before, after) = (rate(0.0), rate(0.9 * HOUR), rate(2.0 * HOUR));
+        assert!((after / before - 1.3).abs() < 1e-9);
+        assert!(
+            before <= 0.8 * half && before > 0.8 * 8.0 * case.plant.capacity,
+            "12 carry {before}/s at 80 %"
+        );
+        assert!(after > 0.92 * half && after <= half, "and are no longer enough for {after}/s");
+        assert!(first <= 0.7 * half && first > 0.7 * 8.0 * case.plant.capacity, "12 are what it begins with");
+    }
+
+    #[test]
+    fn a_partition_is_missing_on_both_edges_of_the_hill() {
+        let case = named("partial-metadata", &PlantConfig::default(), 1).unwrap();
+        let rates: Vec<(f64, f64)> = case
+            .scenario
+            .events
+            .iter()
+            .map(|event| {
+                (case.scenario.traffic.rate(event.span().0), case.scenario.traffic.rate(event.span().1))
+            })
+            .collect();
+        assert!(matches!(rates[..], [up, down] if up.1 > 1.3 * up.0 && down.1 < down.0 / 1.3), "{rates:?}");
+    }
+
+    #[test]
+    fn what_a_case_has_of_messages_goes_by_its_load() {
+        let plant = PlantConfig::default();
+        let scaled = |name: &str, factor: f64| {
+            let case = named(name, &plant, 1).unwrap().scaled(factor);
+            (case.scenario.traffic.rate(0.0), case.scenario.events[0].clone())
+        };
+        // Half an hour of twice the load, and of half of it.
+        for factor in [2.0, 0.5] {
+            let (rate, event) = scaled("drain", factor);
+            let Event::Burst { at, messages } = event else { panic!("{event:?}") };
+            assert_eq!((at, rate), (0.0, factor * 0.3 * 1440.0));
+            assert!((messages - 1800.0 * rate).abs() < 1e-6, "{messages} at {rate}/s");
+            // Five sixths of what arrives, however much that is.
+            let (rate, event) = scaled("slow-downstream", factor);
+            let Event::DownstreamCeiling { limit, .. } = event else { panic!("{event:?}") };
+            assert!((limit - rate * 5.0 / 6.0).abs() < 1e-9, "{limit} at {rate}/s");
+            // A third more than one consumer does.
+            let (rate, event) = scaled("hot-partition", factor);
+            let Event::Hot { factor: weight, .. } = event else { panic!("{event:?}") };
+            let hot = rate * weight / (weight + 23.0);
+            assert!((hot - 1.35 * 60.0).abs() < 1e-9, "{hot} at {rate}/s");
+            assert_eq!(scaled("outage", factor).1, named("outage", &plant, 1).unwrap().scenario.events[0]);
+        }
+        let peak = named("drain", &plant, 1).unwrap().scaled_to(864.0);
+        assert_eq!(Some(peak), named("drain", &plant, 1).map(|case| case.scaled(2.0)));
+        // Hardly anything arrives: nine tenths of it. And so much that each gets more than a consumer does.
+        let (_, event) = scaled("hot-partition", 0.01);
+        assert!(matches!(event, Event::Hot { factor, .. } if (factor / (factor + 23.0) - 0.9).abs() < 1e-9));
+        let (_, event) = scaled("hot-partition", 1000.0);
+        assert!(matches!(event, Event::Hot { factor: 1.0, .. }), "{event:?}");
     }
 
     #[test]

@@ -12,13 +12,13 @@ use super::scenario::Scenario;
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
     /// Σ over messages of the seconds by which they were processed later than allowed (those never
-    /// processed count until the end).
+    /// processed, also as they were deleted, count until the end).
     pub late_message_seconds: f64,
     /// Messages that arrived.
     pub messages: f64,
     /// Share of them that was late, 0 to 1.
     pub late_share: f64,
-    /// Time at which some message was late, s.
+    /// Time at which some message was late, s; one that was deleted unprocessed stays late until the end.
     pub violation_seconds: f64,
     /// Pods that existed, over time, h.
     pub replica_hours: f64,
@@ -46,8 +46,8 @@ pub struct Figures {
 pub struct Drain {
     /// When the outage ended, s since the start.
     pub outage_ended: f64,
-    /// How long until everything that had arrived by then was processed and nothing was late, s;
-    /// `None`: not before the run ended.
+    /// How long until everything that had arrived by then was processed (or deleted) and nothing that
+    /// waited was late, s; `None`: not before the run ended.
     pub seconds: Option<f64>,
 }
 

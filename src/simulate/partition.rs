@@ -20,6 +20,10 @@ pub(super) struct Partition {
     pub start: f64,
     /// Messages that retention deleted before they were processed.
     pub lost: f64,
+    /// Of those, the ones that are late by now: as they never are processed, until the end.
+    late_for_good: f64,
+    /// The others, which came in the last `max_delay` s: from which offset to which.
+    late_soon: Vec<(f64, f64)>,
     /// Messages that producers hold back until the partition has a leader again.
     pub held: f64,
     /// `done` at the start of this second.
@@ -57,6 +61,8 @@ impl Partition {
             committed: 0.0,
             start: 0.0,
             lost: 0.0,
+            late_for_good: 0.0,
+            late_soon: Vec::new(),
             held: 0.0,
             done_before: 0.0,
             curve: VecDeque::from([0.0]),
@@ -109,6 +115,10 @@ impl Partition {
             self.start = self.start.max(self.arrived_at(now - retention));
             if self.done < self.start {
                 self.lost += self.start - self.done;
+                match self.late_soon.last_mut() {
+                    Some((_, end)) if *end == self.done => *end = self.start,
+                    _ => self.late_soon.push((self.done, self.start)),
+                }
                 self.done = self.start;
             }
             self.position = self.position.max(self.start);
@@ -127,33 +137,41 @@ impl Partition {
     }
 
     /// The overdue curve is `A(t − maxDelay) − C(t)`. Both are straight within a second but for one
-    /// kink where `t − maxDelay` is a full second, so the integral of its positive part is exact.
-    fn late(&self, now: f64, max_delay: f64) -> Late {
+    /// kink where `t − maxDelay` is a full second, so the integral of its positive part is exact. What is
+    /// lost is not in it, as `done` is beyond that: it is late from `maxDelay` after it came, and stays so.
+    fn late(&mut self, now: f64, max_delay: f64) -> Late {
         let begin = now - 1.0 - max_delay;
         if begin + 1.0 <= 0.0 {
             return Late::default();
         }
-        let done = |share: f64| self.done_before + (self.done - self.done_before) * share;
         let kink = begin.ceil() - begin;
-        let mut late = Late::default();
-        let mut piece = |from: f64, to: f64| {
+        let mut late = Late { message_seconds: self.late_for_good, ..Late::default() };
+        for (from, to) in [(0.0, kink), (kink, 1.0)] {
             if to - from <= 0.0 {
-                return;
+                continue;
             }
+            let done = |share: f64| self.done_before + (self.done - self.done_before) * share;
             let (a0, a1) = (self.arrived_at(begin + from), self.arrived_at(begin + to));
-            let (f0, f1) = (a0 - done(from), a1 - done(to));
-            let share = match (f0 > NOTHING, f1 > NOTHING) {
-                (false, false) => 0.0,
-                (true, true) => 1.0,
-                (true, false) => f0 / (f0 - f1),
-                (false, true) => f1 / (f1 - f0),
-            };
-            late.message_seconds += (to - from) * share * (f0.max(0.0) + f1.max(0.0)) / 2.0;
-            late.messages += (a1 - a0) * share;
-            late.now = f1 > NOTHING;
-        };
-        piece(0.0, kink);
-        piece(kink, 1.0);
+            let waiting = Above::zero(a0 - done(from), a1 - done(to));
+            late.message_seconds += (to - from) * waiting.mean;
+            late.messages += (a1 - a0) * waiting.share;
+            late.now = a1 - done(to) > NOTHING;
+            // Of those from one offset to another, what has become late: up to the curve, and no further.
+            for (first, end) in &self.late_soon {
+                let (beyond, all) = (Above::zero(a0 - first, a1 - first), Above::zero(a0 - end, a1 - end));
+                late.message_seconds += (to - from) * (beyond.mean - all.mean);
+                late.messages += a1.clamp(*first, *end) - a0.clamp(*first, *end);
+            }
+        }
+        let overdue = self.arrived_at(begin + 1.0);
+        let late_for_good = &mut self.late_for_good;
+        self.late_soon.retain(|(first, end)| {
+            let all = *end <= overdue;
+            *late_for_good += if all { end - first } else { 0.0 };
+            !all
+        });
+        late.now |=
+            self.late_for_good > NOTHING || self.late_soon.iter().any(|(first, _)| overdue - first > NOTHING);
         late
     }
 
@@ -166,6 +184,27 @@ impl Partition {
         let before = self.curve[self.unread - 1 - self.from];
         let share = ((self.done - before) / (after - before)).clamp(0.0, 1.0);
         (now - (self.unread as f64 - 1.0 + share)).max(0.0)
+    }
+}
+
+/// The positive part of a straight line.
+struct Above {
+    /// Share of the way on which it is above zero.
+    share: f64,
+    /// Its mean.
+    mean: f64,
+}
+
+impl Above {
+    /// Of the line from one number to another.
+    fn zero(from: f64, to: f64) -> Self {
+        let share = match (from > NOTHING, to > NOTHING) {
+            (false, false) => 0.0,
+            (true, true) => 1.0,
+            (true, false) => from / (from - to),
+            (false, true) => to / (to - from),
+        };
+        Self { share, mean: share * (from.max(0.0) + to.max(0.0)) / 2.0 }
     }
 }
 
@@ -244,6 +283,45 @@ mod tests {
         assert_eq!((p.start, p.lost, p.waiting()), (700.0, 700.0, 300.0));
         assert_eq!(p.serve(1e9), 300.0);
         assert_eq!(p.arrived, p.done);
+    }
+
+    /// Ten a second for 60 s, kept for 30 s; nothing is processed for 50 s, and then all at once.
+    ///
+    /// By hand: at the ends of 31 s to 50 s, ten each are deleted: the 200 that came in the first 20 s. Message x of
+    /// them came at x/10 and is late from x/10 + d until the end, at 100 s: by 100 − d − x/10. The 300 that came from
+    /// 20 to 50 s are processed within the second from 50 s to 51 s, at 51 − (as that second's own ten are, too).
+    #[rstest]
+    // Those lost: 200 × (100 − 20) − ∫ x/10 = 16,000 − 2,000. Those left, served at a rate of 310 a second after 50 s:
+    // message x of them came at 20 + x/10 and waits 30 + x/310 − x/10, later than 20 s up to
+    // x = 10 ÷ (1/10 − 1/310) = 103.33, by half of 10 × 103.33 in all.
+    #[case::deleted_when_late(20.0, 14_000.0 + 516.67, 200.0 + 103.33)]
+    // Longer than they are kept: 200 × (100 − 45) − 2,000, and nothing that is left is late.
+    #[case::deleted_before_they_are_late(45.0, 9_000.0, 200.0)]
+    #[case::not_a_full_second(45.5, 200.0 * 54.5 - 2_000.0, 200.0)]
+    // From 90 s on those of the first 10 s become late, one after the other: ∫ 10 − x/10 dx over 100.
+    #[case::late_at_the_very_end(90.0, 500.0, 100.0)]
+    fn lost_messages_are_late_until_the_end(
+        #[case] max_delay: f64,
+        #[case] seconds: f64,
+        #[case] messages: f64,
+    ) {
+        let mut p = Partition::new(max_delay.max(30.0));
+        let (mut late, mut violated) = (Late::default(), 0);
+        for second in 0..100 {
+            p.arrived += if second < 60 { 10.0 } else { 0.0 };
+            if second >= 50 {
+                p.serve(1e9);
+            }
+            let one = p.close(f64::from(second) + 1.0, max_delay, Some(30.0));
+            late.message_seconds += one.message_seconds;
+            late.messages += one.messages;
+            violated += i32::from(one.now);
+        }
+        assert_eq!((p.lost, p.arrived, p.done), (200.0, 600.0, 600.0));
+        assert!((late.message_seconds - seconds).abs() < 0.01, "{late:?}");
+        assert!((late.messages - messages).abs() < 0.01, "{late:?}");
+        // Late from the first moment on until the end, once the first was.
+        assert_eq!(violated, 100 - max_delay.floor() as i32);
     }
 
     #[test]

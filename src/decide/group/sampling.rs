@@ -35,6 +35,10 @@ impl GroupState {
                 let read = member.assignment.iter().filter_map(|(t, p)| self.partitions.get(t, *p));
                 let (mut rate, mut waiting, mut thirds) = (0.0, 0.0, [0.0; 3]);
                 for entry in read {
+                    // What it does with that one is a part of what it can do.
+                    if entry.unseen {
+                        return None;
+                    }
                     rate += entry.history.service(window, 0.0)?;
                     waiting += entry.history.least_waiting(window) as f64;
                     for (i, third) in thirds.iter_mut().enumerate() {
@@ -85,7 +89,7 @@ impl GroupState {
             let rate = |window: f64, ago: f64| -> f64 {
                 read.iter().filter_map(|e| e.history.service(window, ago)).sum()
             };
-            if read.is_empty() || read.iter().any(|e| e.history.span() < window) {
+            if read.is_empty() || read.iter().any(|e| e.unseen || e.history.span() < window) {
                 continue;
             }
             let whole = rate(window, 0.0);

@@ -46,11 +46,12 @@ pub struct Simulate {
     #[arg(long)]
     pub(super) list_scenarios: bool,
 
-    /// Scale the traffic so that its highest rate is this, msg/s.
+    /// Scale the load so that its highest rate is this, msg/s; what a scenario has of messages goes with it.
     #[arg(long, value_name = "RATE", conflicts_with = "scale", allow_negative_numbers = true, value_parser = positive)]
     pub(super) peak: Option<f64>,
 
-    /// Multiply the traffic.
+    /// Multiply the load, and what a scenario has of messages (a backlog at the start, what a slow downstream
+    /// takes). What one consumer does, a hot partition's load that is held against it, and --downstream-ceiling stay.
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true, value_parser = positive)]
     pub(super) scale: Option<f64>,
 

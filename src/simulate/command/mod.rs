@@ -10,7 +10,7 @@ mod progress;
 use std::path::Path;
 
 use super::input::Asked;
-use super::{CASES, Engine, PlantConfig, Protocol, Scenario, TopicConfig};
+use super::{CASES, Case, Engine, PlantConfig, Protocol, Scenario, TopicConfig};
 use super::{input, json, named, plot, run, table, trace};
 use crate::decide::{Mode, Policy};
 use crate::report::sentence::rate;
@@ -184,7 +184,7 @@ fn setting(args: &Simulate, policy: &Policy) -> Result<(PlantConfig, Scenario), 
             "--assignor uniform is the broker's own: write it with --protocol kip848, or another assignor";
         return Err(wrong(what));
     }
-    let (plant, mut scenario) = match (&args.trace, &args.scenario) {
+    let mut case = match (&args.trace, &args.scenario) {
         (Some(path), _) => {
             let (name, text) = read(path)?;
             let traffic = trace::parse(&text).map_err(|e| wrong(format!("{name}:{e}")))?;
@@ -194,30 +194,29 @@ fn setting(args: &Simulate, policy: &Policy) -> Result<(PlantConfig, Scenario), 
                 let what = "one row has no length: write another one for the end, or --duration";
                 return Err(wrong(format!("{name}: {what}")));
             }
-            (plant, Scenario { name: stem, duration, traffic, events: Vec::new() })
+            Case { plant, scenario: Scenario { name: stem, duration, traffic, events: Vec::new() } }
         }
         (None, name) => {
             let name = name.as_deref().unwrap_or_default();
-            let case = named(name, &plant, args.seed).ok_or_else(|| {
+            named(name, &plant, args.seed).ok_or_else(|| {
                 let names: Vec<&str> = CASES.iter().map(|(n, _)| *n).collect();
                 wrong(format!("--scenario: there is no {name:?}: write one of {}", names.join(", ")))
-            })?;
-            (case.plant, case.scenario)
+            })?
         }
     };
-    let duration = args.duration.unwrap_or(scenario.duration);
+    let duration = args.duration.unwrap_or(case.scenario.duration);
     if !(1.0..=LONGEST).contains(&duration) {
         let what = "the run must last from one second to 400 days: write --duration";
         return Err(wrong(what));
     }
-    scenario.duration = duration;
+    case.scenario.duration = duration;
     if let Some(peak) = args.peak {
-        scenario.traffic = scenario.traffic.scaled_to(peak);
+        case = case.scaled_to(peak);
     }
     if let Some(factor) = args.scale {
-        scenario.traffic = scenario.traffic.scaled(factor);
+        case = case.scaled(factor);
     }
-    let peak = scenario.traffic.peak();
+    let peak = case.scenario.traffic.peak();
     if peak > trace::HIGHEST_RATE {
         return Err(wrong(format!(
             "{} arriving is too much: write smaller rates, at most {} in all",
@@ -225,7 +224,7 @@ fn setting(args: &Simulate, policy: &Policy) -> Result<(PlantConfig, Scenario), 
             rate(Some(trace::HIGHEST_RATE))
         )));
     }
-    Ok((plant, scenario))
+    Ok((case.plant, case.scenario))
 }
 
 /// Partitions for which the policy allows consumers, one each: with more, a scenario's load, which
@@ -347,6 +346,28 @@ mod tests {
         assert!(text.contains("the load needs 12 replicas, and maxReplicas allows 8"), "{text}");
         let text = of("maxReplicas: 12", &[&short[..], &["--peak", "2000"]].concat());
         assert!(text.contains("2,000/s are more than 24 partitions can process"), "{text}");
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_scenario_of_twice_the_load_begins_with_half_an_hour_of_that() {
+        let directory = directory("scaled");
+        let path = directory.join("p.yaml");
+        std::fs::write(&path, SPEC).unwrap();
+        let p = path.display().to_string();
+        let of = |args: &[&str]| {
+            let line =
+                [&["--policy", &p, "--scenario", "drain", "--duration", "1m", "--noise", "0"], args].concat();
+            main(&parse(&[&line[..], &["--json"]].concat()).unwrap()).unwrap()
+        };
+        for (args, rate) in
+            [(&["--scale", "2"], 864.0), (&["--peak", "864"], 864.0), (&["--scale", "0.5"], 216.0)]
+        {
+            let told: serde_json::Value = serde_json::from_str(&of(args)).unwrap();
+            let arrived = told["figures"]["messages"].as_f64().unwrap();
+            // The minute itself, and 30 before it; arrivals are left to chance.
+            assert!((arrived - 31.0 * 60.0 * rate).abs() < 0.01 * arrived, "{args:?}: {arrived}");
+        }
         std::fs::remove_dir_all(directory).unwrap();
     }
 

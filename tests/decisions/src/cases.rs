@@ -6,14 +6,20 @@
 //! [`Subject::arguments`].
 
 mod shell;
+mod variants;
 
 pub use shell::protocol;
 
+use crate::keda::Cron;
 use crate::peak::Peak;
-use crate::sample::{change, policy};
+use crate::sample::{asked, change};
+use spillway::calendar::Calendar;
 use spillway::decide::Policy;
 use spillway::simulate::trace::parse;
-use spillway::simulate::{CASES, Case, PlantConfig, Protocol, Scenario, Skew, TopicConfig, Traffic, named};
+use spillway::simulate::{
+    CASES, Case, Engine, PlantConfig, Protocol, Scenario, Skew, TopicConfig, Traffic, named,
+};
+use variants::{PLAIN, VARIANTS, Variant};
 
 /// What kind of thing a subject shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,10 @@ pub struct Subject {
     pub kind: Kind,
     /// What is asked for.
     pub policy: Policy,
+    /// The policy's schedules.
+    calendar: Calendar,
+    /// The same for KEDA: its cron triggers.
+    pub crons: Vec<Cron>,
     /// In what it differs from `policy.yaml`: lines, and what stands there instead.
     pub changes: Vec<(String, String)>,
     plant: PlantConfig,
@@ -44,6 +54,8 @@ pub struct Subject {
     scale: f64,
     /// Replicas at the start, where the case is about that.
     replicas: Option<i32>,
+    /// How long it is, s, where a named scenario is to be longer.
+    duration: Option<f64>,
     source: Source,
 }
 
@@ -59,10 +71,11 @@ enum Source {
 /// Cases that are families: traffic that differs with the seed.
 const FAMILIES: [&str; 3] = ["diurnal", "bursty", "flash-crowd"];
 
-/// Recorded traffic: file, how long (h), and the plant.
+/// Recorded traffic: file, what of the recording it is and why that, how long (h), and the plant.
 struct Recorded {
     name: &'static str,
     text: &'static str,
+    extract: &'static str,
     hours: f64,
     partitions: usize,
     capacity: f64,
@@ -71,6 +84,8 @@ struct Recorded {
 }
 
 const HOUR: f64 = 3600.0;
+/// When simulated time begins, s since 1970, as `spillway simulate` has it: Monday, 2024-01-01T00:00:00Z.
+const BEGIN: f64 = 1_704_067_200.0;
 /// What the highest rate of a trace is, as a share of what all partitions can do.
 const PEAK: f64 = 0.75;
 
@@ -79,6 +94,8 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "worldcup98-jun08-jun14",
             text: include_str!("../traces/worldcup98-jun08-jun14.csv"),
+            extract: "the whole file: requests to the web site of the 1998 World Cup in each minute, 8 to 14 June, with \
+                      the crowds at match time",
             hours: 168.0,
             partitions: 24,
             capacity: 60.0,
@@ -88,6 +105,10 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "tweets-aapl",
             text: include_str!("../traces/tweets-aapl.csv"),
+            extract: "hours 180 to 276 of 55 days: mentions of AAPL in tweets in each 5 minutes. Four times in these four \
+                      days they grow threefold within 5 minutes, to more than ten times the median. All 55 days would \
+                      take too long with every setting of everybody; and their highest spike is eight times as high as \
+                      the highest here, so that scaled to it the others would be small",
             hours: 96.0,
             partitions: 36,
             capacity: 40.0,
@@ -97,6 +118,8 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "nyc-taxi",
             text: include_str!("../traces/nyc-taxi.csv"),
+            extract: "hours 72 to 168 of 215 days: passengers of New York's taxis in each 30 minutes. Four days, two of them \
+                      a weekend, have what the others repeat; all 215 would take too long with every setting of everybody",
             hours: 96.0,
             partitions: 30,
             capacity: 80.0,
@@ -106,6 +129,7 @@ fn recordings() -> [Recorded; 4] {
         Recorded {
             name: "cars-25k",
             text: include_str!("../traces/cars-25k.csv"),
+            extract: "the whole file: simulated events of vehicles in each second, slow waves with noise",
             hours: 6.0,
             partitions: 48,
             capacity: 50.0,
@@ -114,84 +138,6 @@ fn recordings() -> [Recorded; 4] {
         },
     ]
 }
-
-/// A named scenario on another plant, with another policy, or begun otherwise.
-struct Variant {
-    name: &'static str,
-    about: &'static str,
-    scenario: &'static str,
-    changes: &'static [(&'static str, &'static str)],
-    commit_interval: Option<f64>,
-    ceiling: Option<f64>,
-    scale: f64,
-    replicas: Option<i32>,
-}
-
-const PLAIN: Variant = Variant {
-    name: "",
-    about: "",
-    scenario: "",
-    changes: &[],
-    commit_interval: None,
-    ceiling: None,
-    scale: 1.0,
-    replicas: None,
-};
-
-const VARIANTS: [Variant; 7] = [
-    Variant {
-        name: "at-maximum",
-        about: "the same load for 6 h, begun with all 24 replicas: what one can do is not known",
-        scenario: "constant",
-        replicas: Some(24),
-        ..PLAIN
-    },
-    Variant {
-        name: "commits-60s",
-        about: "the same load for 6 h, of consumers that commit once in 60 s: nothing is to be done",
-        scenario: "constant",
-        commit_interval: Some(60.0),
-        ..PLAIN
-    },
-    Variant {
-        name: "outage-commits-20s",
-        about: "the consumers process nothing for 10 min, and commit every 20 s",
-        scenario: "outage",
-        commit_interval: Some(20.0),
-        ..PLAIN
-    },
-    Variant {
-        name: "outage-commits-60s",
-        about: "the consumers process nothing for 10 min, and commit every 60 s",
-        scenario: "outage",
-        commit_interval: Some(60.0),
-        ..PLAIN
-    },
-    Variant {
-        name: "long-delay",
-        about: "12 h of bursts, and messages may be 15 min late",
-        scenario: "bursty",
-        changes: &[("maxDelay", "15m")],
-        ..PLAIN
-    },
-    Variant {
-        name: "ceiling-ahead",
-        about: "30 % more load for good, which the replicas there can do but for what they write to: \
-                it takes less than arrives, and no backlog said so before",
-        scenario: "rise",
-        scale: 1.15,
-        replicas: Some(12),
-        ceiling: Some(600.0),
-        ..PLAIN
-    },
-    Variant {
-        name: "idle-burst-zero",
-        about: "nothing for an hour, then a burst, twice, and minReplicas is 0",
-        scenario: "idle-burst",
-        changes: &[("minReplicas", "0")],
-        ..PLAIN
-    },
-];
 
 /// All of them.
 ///
@@ -216,15 +162,19 @@ fn of_scenario(variant: &Variant) -> Subject {
     let partitions = named(variant.scenario, &plant, 1).map_or(0, |case| case.plant.partition_count());
     let mut changes = bounds(partitions);
     changes.extend(variant.changes.iter().map(|(field, value)| change(field, value)));
+    let asked = asked(&changes);
     Subject {
         name: variant.name.to_owned(),
         about: variant.about.to_owned(),
         kind: if FAMILIES.contains(&variant.name) { Kind::Family } else { Kind::Case },
-        policy: policy(&changes),
+        policy: asked.policy,
+        calendar: asked.calendar,
+        crons: variant.crons.to_vec(),
         changes,
         plant,
         scale: variant.scale,
         replicas: variant.replicas,
+        duration: variant.duration,
         source: Source::Named(variant.scenario),
     }
 }
@@ -243,18 +193,22 @@ fn of_trace(recorded: &Recorded) -> Result<Subject, String> {
     let duration = recorded.hours * HOUR;
     let scenario = Scenario { name: recorded.name.to_owned(), duration, traffic, events: vec![] };
     let changes = bounds(recorded.partitions);
+    let asked = asked(&changes);
     Ok(Subject {
         name: recorded.name.to_owned(),
         about: format!(
-            "{:.0} h of recorded traffic, its peak at three quarters of what {} partitions can do",
-            recorded.hours, recorded.partitions,
+            "{:.0} h of recorded traffic, its peak at three quarters of what {} partitions can do. It is {}",
+            recorded.hours, recorded.partitions, recorded.extract,
         ),
         kind: Kind::Trace,
-        policy: policy(&changes),
+        policy: asked.policy,
+        calendar: asked.calendar,
+        crons: Vec::new(),
         changes,
         plant,
         scale: 1.0,
         replicas: None,
+        duration: None,
         source: Source::Recorded(scenario),
     })
 }
@@ -271,15 +225,21 @@ impl Subject {
             Source::Recorded(scenario) => Case { plant: self.plant.clone(), scenario: scenario.clone() },
             Source::Named(name) => named(name, &self.plant, seed).unwrap_or_else(|| self.nothing()),
         };
-        let plant = &mut case.plant;
         if self.scale != 1.0 {
-            case.scenario.traffic = case.scenario.traffic.scaled(self.scale);
+            case = case.scaled(self.scale);
         }
+        case.scenario.duration = self.duration.unwrap_or(case.scenario.duration);
+        let plant = &mut case.plant;
         // Everyone begins with what the load at the start needs at 70 %.
         let rate = case.scenario.traffic.rate(0.0);
         let needed = Peak::sized(rate, plant.replica_capacity(), plant.partition_count(), 0.7);
         plant.initial_replicas = self.replicas.unwrap_or_else(|| needed.replicas());
         case
+    }
+
+    /// Spillway with its policy, knowing nothing yet.
+    pub fn engine(&self) -> Engine {
+        Engine::new(self.policy.clone()).with_schedules(self.calendar.clone(), BEGIN)
     }
 
     fn nothing(&self) -> Case {
@@ -292,6 +252,29 @@ impl Subject {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// KEDA's cron triggers ask for what the policy's schedules ask for, at the same time.
+    #[test]
+    fn everybody_has_the_same_schedules() {
+        let all = subjects().unwrap();
+        let with: Vec<&Subject> = all.iter().filter(|s| s.calendar != Calendar::default()).collect();
+        assert!(!with.is_empty());
+        for subject in all {
+            let duration = subject.case(1).scenario.duration;
+            let mut windows: Vec<(f64, f64, i32)> = Vec::new();
+            for minute in 0..(duration / 60.0) as u32 {
+                for near in subject.calendar.near(BEGIN + 60.0 * f64::from(minute)) {
+                    let window = (near.from - BEGIN, near.until - BEGIN, near.min_replicas);
+                    if window.0 < duration && !windows.contains(&window) {
+                        windows.push(window);
+                    }
+                }
+            }
+            let crons: Vec<(f64, f64, i32)> =
+                subject.crons.iter().map(|c| (c.from, c.until, c.desired_replicas)).collect();
+            assert_eq!(windows, crons, "{}", subject.name);
+        }
+    }
 
     #[test]
     fn every_subject_can_be_had() {

@@ -3,12 +3,13 @@
 //! It runs; what is made of it is in `report` and `frontier`. Each call is independent of all
 //! others, so that they may run side by side.
 
-use spillway::simulate::{Case, Controller, Engine, Figures};
+use spillway::decide::FallbackPolicy;
+use spillway::simulate::{Case, Controller, Figures};
 
 use crate::cases::Subject;
 use crate::cpu::Cpu;
 use crate::flink::{Flink, Options};
-use crate::keda::Keda;
+use crate::keda::{Fallback, Keda};
 use crate::luck;
 use crate::oracle::mend::{Carried, carried_out};
 use crate::oracle::{Oracle, Settings, bound, choose};
@@ -21,6 +22,11 @@ const PEAK_UTILISATION: f64 = 0.8;
 const CPU_TARGET: i32 = 70;
 /// Seeds that KEDA's whole grid is run on.
 pub const GRID_SEEDS: usize = 3;
+/// `failureThreshold` of KEDA's fallback, where the policy has one.
+const FAILED_READS: u32 = 3;
+/// How long before a schedule KEDA's cron trigger begins where it is tuned, so that its replicas have
+/// started by then, s. Spillway sees to that itself.
+const AHEAD: f64 = 300.0;
 /// Of the plans of who knows the future, those that are carried out on all seeds, where the future is
 /// the same for all: the best of the first.
 const PLANS: usize = 2;
@@ -102,22 +108,41 @@ pub struct Mean {
     pub half: f64,
 }
 
+impl Mean {
+    /// Of one number a seed, with Student's interval.
+    pub fn of(all: &[f64]) -> Self {
+        let n = all.len() as f64;
+        if n == 0.0 {
+            return Self::default();
+        }
+        let mean = all.iter().sum::<f64>() / n;
+        if n < 2.0 {
+            return Self { mean, half: 0.0 };
+        }
+        let square = all.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+        // 97.5 % quantiles of Student's t for 1 to 9 degrees of freedom; after that nearly the same.
+        let t = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26];
+        let quantile = t.get(all.len() - 2).copied().unwrap_or(2.2);
+        Self { mean, half: quantile * (square / (n - 1.0) / n).sqrt() }
+    }
+}
+
 impl Entry {
     /// Mean of a figure over the seeds, with Student's interval.
     pub fn mean(&self, of: impl Fn(&Figures) -> f64) -> Mean {
-        let n = self.figures.len() as f64;
-        if n == 0.0 {
-            return Mean::default();
-        }
-        let mean = self.figures.iter().map(&of).sum::<f64>() / n;
-        if n < 2.0 {
-            return Mean { mean, half: 0.0 };
-        }
-        let square = self.figures.iter().map(|f| (of(f) - mean).powi(2)).sum::<f64>();
-        // 97.5 % quantiles of Student's t for 1 to 9 degrees of freedom; after that nearly the same.
-        let t = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26];
-        let quantile = t.get(self.figures.len() - 2).copied().unwrap_or(2.2);
-        Mean { mean, half: quantile * (square / (n - 1.0) / n).sqrt() }
+        Mean::of(&self.figures.iter().map(of).collect::<Vec<f64>>())
+    }
+
+    /// Mean over the seeds of a figure as a multiple of another's on the same seed (at least of `least`), with
+    /// Student's interval: what the seeds have in common is not in it.
+    pub fn ratio(&self, other: &Self, of: impl Fn(&Figures) -> f64, least: f64) -> Mean {
+        let pairs = self.figures.iter().zip(&other.figures);
+        Mean::of(&pairs.map(|(a, b)| of(a) / of(b).max(least)).collect::<Vec<f64>>())
+    }
+
+    /// Seeds with a late message.
+    pub fn late_seeds(&self) -> usize {
+        self.figures.iter().filter(|f| f.late_message_seconds > 0.0).count()
     }
 }
 
@@ -192,6 +217,13 @@ fn phase(seed: u64, period: f64) -> f64 {
 
 fn keda(subject: &Subject, tuned: &Tuned, seed: u64) -> Figures {
     let mut object = tuned.object.clone();
+    // What is asked of everybody besides.
+    let fallback = |f: FallbackPolicy| Fallback { failure_threshold: FAILED_READS, replicas: f.replicas };
+    object.fallback = subject.policy.fallback.map(fallback);
+    object.crons.clone_from(&subject.crons);
+    if tuned.name != defaults(object.min, object.max).name {
+        object.crons.iter_mut().for_each(|cron| cron.from -= AHEAD);
+    }
     object.sync_phase = phase(seed, 15.0);
     object.poll_phase = phase(seed + 100, 30.0);
     figures(subject, &mut Keda::new(object), seed)
@@ -231,7 +263,7 @@ fn plain(subject: &Subject, who: Who, seeds: &[u64]) -> Entry {
                 partitions,
                 PEAK_UTILISATION,
             )),
-            Who::Spillway | Who::Oracle => Box::new(Engine::new(policy.clone())),
+            Who::Spillway | Who::Oracle => Box::new(subject.engine()),
         };
         if named.is_empty() {
             named = controller.name();
@@ -309,5 +341,21 @@ mod tests {
             (mean.mean - 2.0).abs() < 1e-12 && (mean.half - 4.30 / 3f64.sqrt()).abs() < 1e-12,
             "{mean:?}"
         );
+    }
+
+    #[test]
+    fn a_ratio_is_that_of_each_seed() {
+        let entry = |all: [f64; 3]| Entry {
+            who: Who::Spillway,
+            settings: String::new(),
+            figures: all.map(|replica_hours| Figures { replica_hours, ..Figures::default() }).to_vec(),
+        };
+        // 1.5, 1 and 2: their mean is 1.5, and 18 ÷ 15 would be 1.2; the deviations are 0, −½ and ½.
+        let ratio = entry([3.0, 11.0, 4.0]).ratio(&entry([2.0, 11.0, 2.0]), |f| f.replica_hours, 0.0);
+        assert!((ratio.mean - 1.5).abs() < 1e-12, "{ratio:?}");
+        assert!((ratio.half - 4.30 * 0.5 / 3f64.sqrt()).abs() < 1e-12, "{ratio:?}");
+        // Twice as much for all: nothing is left to chance, as much as the seeds differ.
+        let ratio = entry([2.0, 22.0, 6.0]).ratio(&entry([1.0, 11.0, 3.0]), |f| f.replica_hours, 0.0);
+        assert_eq!((ratio.mean, ratio.half), (2.0, 0.0));
     }
 }

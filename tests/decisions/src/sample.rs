@@ -3,7 +3,7 @@
 //! What it leaves out is as it comes, so that a change of a default is a change here.
 
 use spillway::decide::Policy;
-use spillway::simulate::input;
+use spillway::simulate::input::{self, Asked};
 
 /// What `spillway simulate --policy tests/decisions/policy.yaml` reads.
 pub const POLICY: &str = include_str!("../policy.yaml");
@@ -16,12 +16,20 @@ pub const SWEEP: f64 = 5.0;
 /// # Panics
 /// When `from` is not in it, or the result is no policy: a mistake in the source that calls it.
 pub fn policy(changes: &[(String, String)]) -> Policy {
+    asked(changes).policy
+}
+
+/// The same, with its schedules.
+///
+/// # Panics
+/// As [`policy`].
+pub fn asked(changes: &[(String, String)]) -> Asked {
     let text = changes.iter().fold(POLICY.to_owned(), |text, (from, to)| {
         assert!(text.contains(from.as_str()), "{from} is not in policy.yaml");
         text.replace(from.as_str(), to)
     });
     match input::policy(&text, SWEEP) {
-        Ok(asked) => asked.policy,
+        Ok(asked) => asked,
         Err(problems) => panic!("policy.yaml with {changes:?}: {problems:?}"),
     }
 }

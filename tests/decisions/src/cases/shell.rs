@@ -21,6 +21,9 @@ impl Subject {
                 say("--duration", format!("{}h", scenario.duration / HOUR));
             }
         }
+        if self.duration.is_some() {
+            say("--duration", format!("{}h", case.scenario.duration / HOUR));
+        }
         if self.scale != 1.0 {
             say("--scale", self.scale.to_string());
         }
@@ -53,7 +56,9 @@ impl Subject {
         if self.changes.is_empty() {
             return format!("spillway simulate --policy tests/decisions/policy.yaml {arguments}");
         }
-        let edits: Vec<String> = self.changes.iter().map(|(from, to)| format!("s/{from}/{to}/")).collect();
+        // sed takes a new line as that.
+        let edit = |(from, to): &(String, String)| format!("s/{from}/{}/", to.replace('\n', "\\n"));
+        let edits: Vec<String> = self.changes.iter().map(edit).collect();
         format!(
             "sed '{}' tests/decisions/policy.yaml | spillway simulate --policy - {arguments}",
             edits.join("; ")
@@ -77,7 +82,7 @@ mod tests {
     use clap::Parser;
     use rstest::rstest;
     use spillway::simulate::command::{Simulate, main};
-    use spillway::simulate::{Engine, run};
+    use spillway::simulate::run;
 
     #[derive(Parser)]
     struct Cli {
@@ -91,11 +96,13 @@ mod tests {
     #[case("prime")]
     #[case("long-delay")]
     #[case("ceiling-ahead")]
+    #[case("schedule")]
+    #[case("blind-fallback")]
     #[case("cars-25k")]
     fn the_command_line_shows_the_run(#[case] name: &str) {
         let subject = subjects().unwrap().into_iter().find(|s| s.name == name).unwrap();
         let case = subject.case(1);
-        let mut engine = Engine::new(subject.policy.clone());
+        let mut engine = subject.engine();
         let ours = run(&case.plant, &case.scenario, subject.policy.max_delay, &mut engine, 1).figures;
 
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

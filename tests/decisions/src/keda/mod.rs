@@ -4,7 +4,7 @@
 //! HPA, every 15 s, above that, with a metric that is read anew each time (`trigger` says what it
 //! is). Facts: kedacore/keda, `pkg/scaling/executor/scale_scaledobjects.go` (`RequestScale`),
 //! `pkg/scaling/scale_handler.go`, `pkg/fallback/fallback.go`, `controllers/keda/hpa.go`
-//! (8b4f083c, after 2.20). Not here: several triggers, formulas, pausing, `useCachedMetrics`.
+//! (8b4f083c, after 2.20). Beside the kafka trigger there may be cron ones. Not here: other triggers, formulas, pausing, `useCachedMetrics`.
 
 pub mod trigger;
 
@@ -15,7 +15,7 @@ use crate::timer::Timer;
 use crate::{Controller, View};
 use trigger::{Failure, Reader};
 
-/// A ScaledObject with one kafka trigger. Times in s.
+/// A ScaledObject with one kafka trigger, and maybe cron triggers. Times in s.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaledObject {
     /// The trigger.
@@ -30,6 +30,8 @@ pub struct ScaledObject {
     pub min: i32,
     /// `maxReplicaCount`.
     pub max: i32,
+    /// Its cron triggers.
+    pub crons: Vec<Cron>,
     /// `idleReplicaCount`.
     pub idle: Option<i32>,
     /// `fallback`, static.
@@ -40,6 +42,30 @@ pub struct ScaledObject {
     pub poll_phase: f64,
     /// When the HPA's first round is, s.
     pub sync_phase: f64,
+}
+
+/// One time of a cron trigger (`pkg/scalers/cron_scaler.go`): its metric is `desiredReplicas` from its start
+/// until its end and 1 otherwise, with a target of 1 a pod, and it is active meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cron {
+    /// `start`, s since the start of the run.
+    pub from: f64,
+    /// `end`, s since the start of the run.
+    pub until: f64,
+    /// `desiredReplicas`.
+    pub desired_replicas: i32,
+}
+
+impl Cron {
+    fn on(&self, at: f64) -> bool {
+        (self.from..self.until).contains(&at)
+    }
+
+    /// What the HPA makes of its metric.
+    fn proposal(&self, at: f64, pods: i32) -> i32 {
+        let metric = if self.on(at) { self.desired_replicas } else { 1 };
+        per_pod_replicas(i64::from(metric) * 1000, 1000, pods)
+    }
 }
 
 /// `fallback` of a ScaledObject.
@@ -61,6 +87,7 @@ impl Default for ScaledObject {
             initial_cooldown: 0.0,
             min: 0,
             max: 100,
+            crons: Vec::new(),
             idle: None,
             fallback: None,
             behavior: None,
@@ -103,7 +130,8 @@ impl Keda {
     fn poll(&mut self, at: f64, view: &View<'_>) -> Option<i32> {
         let (current, min) = (view.spec_replicas, self.object.min);
         let read = self.reader.read(view.observation);
-        let active = read.as_ref().is_ok_and(|r| r.active);
+        let cron = self.object.crons.iter().any(|cron| cron.on(at));
+        let active = cron || read.as_ref().is_ok_and(|r| r.active);
         let idle = self.object.idle;
         if active {
             // Also without a change, at each poll.
@@ -149,8 +177,14 @@ impl Keda {
                 fallback.map(|f| threshold * i64::from(f.replicas))
             }
         };
-        let proposal =
+        let lag =
             value.map(|v| per_pod_replicas(v.saturating_mul(1000), threshold.saturating_mul(1000), pods));
+        let cron = self.object.crons.iter().map(|cron| cron.proposal(at, pods)).max();
+        // `computeReplicasForMetrics`: of several metrics the most, and never down while one cannot be read.
+        let proposal = match (lag, cron) {
+            (Some(lag), cron) => Some(cron.map_or(lag, |cron| cron.max(lag))),
+            (None, cron) => cron.filter(|cron| *cron >= current),
+        };
         self.hpa.sync(at, current, proposal)
     }
 }

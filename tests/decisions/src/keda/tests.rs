@@ -143,3 +143,133 @@ fn a_group_that_keeps_up_is_told_the_minimum_and_comes_back() {
     // 1,412 at the next round: 18 % over 2 × 600.
     assert_eq!(path.get(1), Some(&(331, 3)));
 }
+
+/// 12 partitions and a threshold of 10: the cap makes 120 of any lag, which is 9 % over 11 replicas, and they stay.
+#[rstest]
+#[case::held_by_the_cap(false, 11, 20, &[])]
+#[case::far_enough_below(false, 10, 20, &[(5, 12)])]
+#[case::no_cap(true, 11, 12, &[(5, 12)])]
+#[case::more_than_there_are_partitions(true, 11, 20, &[(5, 20)])]
+fn idle_consumers_are_allowed_or_the_cap_may_hold(
+    #[case] allow_idle_consumers: bool,
+    #[case] from: i32,
+    #[case] max: i32,
+    #[case] path: &[(u32, i32)],
+) {
+    let trigger = Trigger { allow_idle_consumers, ..threshold(10) };
+    let object = ScaledObject { trigger, min: 1, max, sync_phase: 5.0, ..ScaledObject::default() };
+    assert_eq!(writes(object, from, 600, |_| 100_000), path);
+}
+
+fn activated_above_50() -> ScaledObject {
+    let trigger = Trigger { activation_lag_threshold: 50, ..threshold(10) };
+    ScaledObject { trigger, sync_phase: 5.0, ..ScaledObject::default() }
+}
+
+/// 50 is not above 50; one more wakes it at the next poll, and the HPA goes on: 51 ÷ 10, four more at first.
+#[test]
+fn active_above_the_activation_threshold_only() {
+    let lag = |now: f64| if now < 100.0 { 50 } else { 51 };
+    assert_eq!(writes(activated_above_50(), 0, 300, lag), [(121, 1), (126, 4), (141, 6)]);
+}
+
+/// KEDA's own example: with a threshold of 10 and an activation of 50, 40 messages are scaled to zero, although
+/// the HPA asks for 4 replicas.
+#[rstest]
+#[case::never_active(|_| 40, 4, &[(31, 0)])]
+// Last active at the poll of 90 s, and 300 s later no more. 60 were 6 replicas, held for as long by the HPA.
+#[case::no_longer_active(|now| if now < 100.0 { 60 } else { 40 }, 6, &[(391, 0)])]
+fn the_activation_threshold_is_stronger_than_the_other(
+    #[case] lag: fn(f64) -> i64,
+    #[case] from: i32,
+    #[case] path: &[(u32, i32)],
+) {
+    assert_eq!(writes(activated_above_50(), from, 700, lag), path);
+}
+
+/// Idle at 0 with a minimum of 2: from nothing to the minimum at a poll, and from any number to nothing after the cooldown.
+#[test]
+fn idle_replicas_are_what_there_is_while_nothing_is_active() {
+    let object = ScaledObject {
+        trigger: threshold(10),
+        min: 2,
+        idle: Some(0),
+        sync_phase: 5.0,
+        ..ScaledObject::default()
+    };
+    let once = |now: f64| if (40.0..100.0).contains(&now) { 30 } else { 0 };
+    assert_eq!(writes(object.clone(), 0, 900, once), [(61, 2), (66, 3), (391, 0)]);
+    // Below the minimum although active: to the minimum, by KEDA and by nobody else while there are none.
+    assert_eq!(writes(object.clone(), 0, 300, |_| 15), [(0, 2)]);
+    // Without the idle number the minimum is where it ends.
+    let object = ScaledObject { idle: None, ..object };
+    assert_eq!(writes(object, 3, 900, |_| 0), [(306, 2)]);
+}
+
+/// What was never active waits for `initialCooldownPeriod`; the HPA meanwhile goes to 1, after its five minutes.
+#[rstest]
+#[case::none(0.0, |_| 0, &[(31, 0)])]
+#[case::until_400_s(400.0, |_| 0, &[(306, 1), (421, 0)])]
+// It was active: the usual cooldown counts, from the poll of 90 s on.
+#[case::active_before(400.0, |now| if now < 100.0 { 30 } else { 0 }, &[(391, 0)])]
+fn the_initial_cooldown_is_for_who_was_never_active(
+    #[case] initial_cooldown: f64,
+    #[case] lag: fn(f64) -> i64,
+    #[case] path: &[(u32, i32)],
+) {
+    let object =
+        ScaledObject { trigger: threshold(10), initial_cooldown, sync_phase: 5.0, ..ScaledObject::default() };
+    assert_eq!(writes(object, 3, 700, lag), path);
+}
+
+/// 8 replicas from 100 s to 200 s, of a trigger that needs none. The HPA sees it in its next round, doubles, and holds
+/// what it asked for its five minutes; 11 of 12 are near enough for it.
+#[rstest]
+#[case::up_in_two_rounds_and_down_after_five_minutes(2, 8, 0, &[(111, 4), (126, 8), (487, 2)])]
+#[case::within_the_tolerance(11, 12, 105, &[])]
+#[case::the_lag_asks_for_more(2, 8, 90, &[(6, 4), (21, 8), (36, 9)])]
+fn of_two_triggers_the_one_that_asks_for_more(
+    #[case] from: i32,
+    #[case] desired_replicas: i32,
+    #[case] lag: i64,
+    #[case] path: &[(u32, i32)],
+) {
+    let crons = vec![Cron { from: 100.0, until: 200.0, desired_replicas }];
+    let object = ScaledObject {
+        trigger: threshold(10),
+        crons,
+        min: 2,
+        max: 12,
+        sync_phase: 5.5,
+        ..ScaledObject::default()
+    };
+    assert_eq!(writes(object, from, 700, |_| lag), path);
+}
+
+/// Asleep, it is woken by the schedule at a poll, and sleeps again after the cooldown.
+#[test]
+fn a_schedule_wakes_what_sleeps() {
+    let crons = vec![Cron { from: 100.0, until: 200.0, desired_replicas: 3 }];
+    let object = ScaledObject { trigger: threshold(10), crons, sync_phase: 5.5, ..ScaledObject::default() };
+    // Active at the polls from 120 s to 180 s; at 480 s it is 300 s ago, and what rounds take.
+    assert_eq!(writes(object, 0, 700, |_| 0), [(121, 1), (126, 3), (481, 0)]);
+}
+
+/// While Kafka cannot be read the schedule alone raises, and does not lower.
+#[test]
+fn a_schedule_without_the_other_metric_only_raises() {
+    let crons = vec![Cron { from: 100.0, until: 200.0, desired_replicas: 8 }];
+    let object =
+        ScaledObject { trigger: threshold(10), crons, min: 1, sync_phase: 5.5, ..ScaledObject::default() };
+    let mut keda = Keda::new(object);
+    let (mut spec, mut all) = (5, Vec::new());
+    for second in 0..700u32 {
+        let mut seen = observed(f64::from(second), 12, 30, spec, spec);
+        seen.groups[0].taken_at = None;
+        if let Some(to) = keda.look(&view(f64::from(second), &seen, spec)).filter(|to| *to != spec) {
+            spec = to;
+            all.push((second, to));
+        }
+    }
+    assert_eq!(all, [(111, 8)]);
+}

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use crate::cases::Kind;
 use crate::contest::{GRID_SEEDS, Outcome};
 use crate::sample::POLICY;
-use crate::tuning::{FLOORS, THRESHOLDS};
+use crate::tuning::{FLOORS, HIGH_FLOOR, LONGEST_FLOORS, THRESHOLDS};
 
 pub use goal::Verdict;
 
@@ -55,7 +55,8 @@ pub fn short(outcomes: &[Outcome]) -> String {
 
 fn introduction(out: &mut String, about: &About) {
     let (least, most) = (THRESHOLDS[0], THRESHOLDS[THRESHOLDS.len() - 1]);
-    let floors: Vec<String> = FLOORS.iter().map(|part| format!("1/{part}")).collect();
+    let share = |(part, whole): (i32, i32)| format!("{part}/{whole}");
+    let floors = |all: &[(i32, i32)]| all.iter().copied().map(share).collect::<Vec<_>>().join(", ");
     let _ = write!(
         out,
         "# Benchmark of decisions\n\n\
@@ -66,11 +67,16 @@ fn introduction(out: &mut String, about: &About) {
          - **Spillway** has one policy, and one set of constants for all. What this leaves out is as it comes; \
          where a subject has another number, its command line says so:\n\n```yaml\n{policy}```\n\n\
          - **KEDA, tuned** is the setting of a grid that is least late among those that cost at least as many \
-         replica-hours as Spillway, picked for each subject. The grid: {thresholds} thresholds from {least} \
-         to {most} s of a replica's work, with a limit on steps up and without, three ways down, or no behavior at all; \
-         minimums of the policy's own and of {floors} of the maximum, maximums of as many replicas as \
-         there are partitions and of as many as the highest load needs at 80 %. All of it is run on the first \
-         {few} seeds; those that came out best on them, and the defaults, on all.\n\
+         replica-hours as Spillway, picked for each subject. All of the grid is run on the first {few} seeds; those that \
+         came out best on them, and the defaults, on all. It is the product of\n\
+         \x20 - `lagThreshold`: {thresholds} from {least} to {most} s of a replica's work;\n\
+         \x20 - `behavior`: none; or steps up limited as they come or not at all, each with steps down after 5 min \
+         (as it comes), after 15 min, or of one pod in 5 min; or steps up not limited, and down after 60 min;\n\
+         \x20 - `minReplicaCount`: the policy's own, {floors} of the maximum; without behavior, and with steps up \
+         not limited and down after 15 min, {high} too; with 60 min the policy's own and {longest} only;\n\
+         \x20 - `maxReplicaCount`: as many as there are partitions, and as many as the highest load needs at 80 %;\n\
+         \x20 - `allowIdleConsumers` wherever the cap of the lag at a threshold for each partition could hold the HPA, within its \
+         tolerance, below the maximum; without behavior, both with it and without.\n\
          - **Flink's formula** and the **HPA on CPU** (70 %) are as they come; **static peak** is what the highest \
          load needs at 80 %.\n\
          - **Knowing the future** is given the traffic, the events and the noise in advance, and pays the same \
@@ -84,7 +90,9 @@ fn introduction(out: &mut String, about: &About) {
         seeds = about.seeds,
         policy = POLICY,
         thresholds = THRESHOLDS.len(),
-        floors = floors.join(", "),
+        floors = floors(&FLOORS),
+        high = share(HIGH_FLOOR),
+        longest = floors(&LONGEST_FLOORS),
         few = GRID_SEEDS.min(about.seeds),
     );
 }
@@ -92,16 +100,18 @@ fn introduction(out: &mut String, about: &About) {
 const COLUMNS: &str = "## The columns of the tables\n\n\
     Means over the seeds.\n\n\
     - **late message-s**: the seconds by which messages were processed later than `maxDelay` after they \
-    arrived, summed over messages; those never processed count until the end of the run.\n\
+    arrived, summed over messages; those never processed, also as retention deleted them, count until the end of the run.\n\
     - **late share**: how many of all messages those were.\n\
-    - **violated, s**: seconds of the run at the end of which some message was late.\n\
-    - **replica-hours**: pods that existed, ready or not, over time.\n\
+    - **violated, s**: seconds of the run at the end of which some message was late (after a loss: all of them).\n\
+    - **replica-hours**: pods that existed, ready or not, over time; **÷ future**: as a multiple of those of who knows \
+    the future, the mean of the ratios of each seed.\n\
     - **rebalances**: that the group began. Pods that start one after the other make several.\n\
     - **paused partition-s**: seconds that partitions had no reader as they were on the move, summed over partitions.\n\
     - **writes**: changes of the replicas asked for; **reversals**: those that went the other way than the \
     one before.\n\
     - **drain, s**: from the end of an outage, or from a backlog's being there, until everything that had \
-    arrived by then was processed and nothing was late; the slowest of each run. *never (n)*: not before the \
-    run ended, with n seeds. –: nothing to drain.\n\
+    arrived by then was processed (or deleted) and nothing that waited was late; the slowest of each run; **÷ asked**: as a multiple of \
+    `recoverWithin`. *never (n)*: not before the run ended, with n seeds; those count with the time until then, so that the mean \
+    is no more than a lower bound (≥). –: nothing to drain.\n\
     - **lost**: messages that retention deleted before they were processed.\n\n\
     The command above each table shows Spillway's run with the first seed, decision by decision.\n\n";

@@ -7,7 +7,7 @@ use spillway::simulate::{Figures, Skew};
 use crate::cases::{Subject, protocol};
 use crate::contest::{Outcome, Who};
 
-use super::numbers::{drain, number, percent, shown};
+use super::numbers::{drain, number, percent, ratio, shown};
 
 /// A heading, and everything below it.
 pub fn write(out: &mut String, outcome: &Outcome) {
@@ -22,28 +22,31 @@ pub fn write(out: &mut String, outcome: &Outcome) {
     let _ = writeln!(
         out,
         "### {}\n\n{}.{bound}\n\n{}\n\n```sh\n{}\n```\n\n\
-         | | late message-s | late share | violated, s | replica-hours | rebalances | paused partition-s | writes | reversals | drain, s | lost |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|",
+         | | late message-s | late share | violated, s | replica-hours | ÷ future | rebalances | paused partition-s | writes | reversals | drain, s | ÷ asked | lost |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|",
         subject.name,
         subject.about,
         constants(subject),
         subject.command(1),
     );
+    let (asked, end) = (subject.policy.recover_within, subject.case(1).scenario.duration);
     for entry in &outcome.entries {
+        let hours = outcome.entry(Who::Oracle).map(|o| entry.ratio(o, |f| f.replica_hours, 0.0).mean);
+        let [drained, of_asked] = drain(entry, asked, end);
         let cell = |f: fn(&Figures) -> f64| shown(entry.mean(f));
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {drained} | {of_asked} | {} |",
             entry.who.name(),
             cell(|f| f.late_message_seconds),
             percent(entry.mean(|f| f.late_share).mean),
             cell(|f| f.violation_seconds),
             cell(|f| f.replica_hours),
+            hours.map_or_else(|| "–".to_owned(), ratio),
             cell(|f| f.rebalances as f64),
             cell(|f| f.paused_partition_seconds),
             cell(|f| f.writes as f64),
             cell(|f| f.reversals as f64),
-            drain(entry),
             cell(|f| f.lost),
         );
     }

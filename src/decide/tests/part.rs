@@ -1,0 +1,89 @@
+//! What is decided while a part of a group cannot be read: more where what can be read asks for it, and never fewer.
+
+use super::plant::{Plant, knows, policy};
+use crate::decide::*;
+
+/// Looks every second until a time, at what is left of the observation by `hide`.
+fn look(
+    plant: &mut Plant,
+    policy: &Policy,
+    state: &mut State,
+    until: f64,
+    hide: impl Fn(&mut GroupObservation),
+) -> Vec<Decision> {
+    let mut all = Vec::new();
+    while plant.now < until {
+        plant.step();
+        let mut seen = plant.see();
+        seen.groups.iter_mut().for_each(&hide);
+        let (decision, next) = decide(policy, std::mem::take(state), &seen, plant.now);
+        *state = next;
+        if let (true, Some(to)) = (decision.write, decision.to) {
+            plant.write(to);
+        }
+        all.push(decision);
+    }
+    all
+}
+
+fn hide(places: std::ops::Range<usize>) -> impl Fn(&mut GroupObservation) {
+    move |group| {
+        for partition in &mut group.partitions[places.clone()] {
+            (partition.end, partition.start) = (None, None);
+            group.problems.push(format!("partition orders-{} has no leader", partition.partition));
+        }
+    }
+}
+
+/// Two replicas have enough to do until 60 s; then half as much again comes.
+fn rising() -> Plant {
+    Plant::new(2, |t| if t < 60.0 { 60.0 } else { 150.0 }, |_| true)
+}
+
+#[test]
+fn what_can_be_read_asks_for_more() {
+    let (mut plant, mut state, policy) = (rising(), knows(50.0), policy());
+    plant.run(&policy, &mut state, 50.0);
+    let all = look(&mut plant, &policy, &mut state, 90.0, hide(4..5));
+    let step = all.iter().find(|d| d.write).expect("more are asked for");
+    assert_eq!((step.rule, step.from), (Rule::ScaleUp, Some(2)));
+    assert!(step.to >= Some(3) && !step.problems.is_empty(), "{step:?}");
+    assert_eq!(state.state, ScalerState::Blind);
+}
+
+#[test]
+fn too_little_of_it_or_without_members_asks_for_nothing() {
+    let most: Box<dyn Fn(&mut GroupObservation)> = Box::new(hide(0..7));
+    let members: Box<dyn Fn(&mut GroupObservation)> = Box::new(|group| {
+        (group.phase, group.problems) = (GroupPhase::Unknown, vec!["the coordinator is away".to_owned()]);
+        group.members.clear();
+    });
+    let gone: Box<dyn Fn(&mut GroupObservation)> = Box::new(|group| {
+        group.partitions.pop();
+        group.problems.push("topic orders: not authorized".to_owned());
+    });
+    for (name, hidden) in [("most partitions", most), ("members", members), ("a topic", gone)] {
+        let (mut plant, mut state, policy) = (rising(), knows(50.0), policy());
+        plant.run(&policy, &mut state, 50.0);
+        look(&mut plant, &policy, &mut state, 90.0, hidden);
+        assert_eq!(plant.writes, [], "without {name}");
+    }
+}
+
+#[test]
+fn nothing_is_taken_away_and_what_is_missing_asks_for_nothing() {
+    let policy = policy();
+    let mut plant = Plant::new(6, |t| if t < 60.0 { 240.0 } else { 40.0 }, |_| true);
+    let mut state = knows(50.0);
+    plant.run(&policy, &mut state, 50.0);
+    let before = plant.writes.len();
+    // What waits at a partition that cannot be read grows by what is not seen of it.
+    plant.poison = Some((4, 50.0, 300.0));
+    let all = look(&mut plant, &policy, &mut state, 300.0, hide(4..5));
+    assert_eq!(plant.writes.len(), before, "{:?}", plant.writes);
+    assert_eq!(all.last().map(|d| d.state), Some(ScalerState::Blind));
+    // It is read again: it counts, and what came meanwhile is no rush.
+    let all = look(&mut plant, &policy, &mut state, 303.0, |_| {});
+    let arriving = all.iter().filter_map(|d| d.numbers.arrival).fold(0.0, f64::max);
+    assert!(arriving <= 60.0, "{arriving}/s are said to arrive of 40/s");
+}
