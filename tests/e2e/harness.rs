@@ -131,6 +131,14 @@ pub fn case(name: &str, shared: &'static SharedBed, test: impl AsyncFnOnce(Case)
     });
 }
 
+/// Does something on a bed that is no case by itself: it makes its own ([`Case::new`]).
+pub fn on_bed<T>(shared: &'static SharedBed, work: impl AsyncFnOnce(&'static Bed) -> T) -> T {
+    RUNTIME.block_on(async {
+        let bed = shared.get().await.unwrap_or_else(|e| panic!("no bed: {e:#}"));
+        work(bed).await
+    })
+}
+
 /// For `make e2e`, which shows the slowest.
 fn note_time(name: &str, start: Instant, started: Instant) {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("e2e-times");
@@ -151,7 +159,8 @@ pub struct Case {
 }
 
 impl Case {
-    async fn new(name: &str, bed: &'static Bed) -> Result<Self> {
+    /// Makes its namespace and its folder.
+    pub async fn new(name: &str, bed: &'static Bed) -> Result<Self> {
         let case = Self { bed, namespace: name.to_owned(), records: bed.folder(&format!("records-{name}"))? };
         bed.apply(&sample::namespace(name)).await?;
         Ok(case)
