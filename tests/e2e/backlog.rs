@@ -84,7 +84,8 @@ impl<'a> Backlog<'a> {
         consumer_args: &[&str],
         producer_args: &[&str],
     ) -> Result<Self> {
-        Self::start_as(case, name, Parts { spec: more, consumer_args, producer_args, topic_replicas: None }).await
+        Self::start_as(case, name, Parts { spec: more, consumer_args, producer_args, topic_replicas: None })
+            .await
     }
 
     /// The same with all that may differ.

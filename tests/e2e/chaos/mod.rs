@@ -15,7 +15,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::harness::on_bed;
+use crate::harness::on_bed;
 use rows::{ROWS, Row};
 use stage::Stage;
 
@@ -30,7 +30,8 @@ fn chosen() -> Result<Vec<&'static Row>> {
     for name in &names {
         ensure!(all.contains(name), "there is no row {name:?}; there are {}", all.join(", "));
     }
-    let mut rows: Vec<&Row> = ROWS.iter().filter(|row| names.is_empty() || names.contains(&row.name)).collect();
+    let mut rows: Vec<&Row> =
+        ROWS.iter().filter(|row| names.is_empty() || names.contains(&row.name)).collect();
     // Each way to install the operator once.
     rows.sort_by_key(|row| row.setup);
     Ok(rows)

@@ -13,8 +13,8 @@ use kube::api::ListParams;
 use spillway::api::ConsumerScaler;
 use tokio::task::JoinHandle;
 
-use super::super::backlog::now_ms;
-use super::super::harness::Case;
+use crate::backlog::now_ms;
+use crate::harness::Case;
 
 const STEP: Duration = Duration::from_millis(500);
 

@@ -123,7 +123,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "api-slow",
-        done: "every answer of the API server takes 2 s, for a minute; the backlog comes meanwhile",
+        done: "every answer of the API server takes 1.5 s, for a minute; the backlog comes meanwhile",
         setup: Setup::Proxied,
         own_backlog: true,
         act: |s| apiserver::slow(s).boxed_local(),

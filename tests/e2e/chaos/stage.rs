@@ -10,17 +10,17 @@ use anyhow::{Context as _, Result, ensure};
 use spillway_testbed::apiproxy::ApiProxy;
 use spillway_testbed::bed::Bed;
 use spillway_testbed::kafka::{KafkaOptions, Listener};
+use spillway_testbed::operator;
 use spillway_testbed::relay::{Answers, Relay};
 use spillway_testbed::usage::{self, Usage};
 use spillway_testbed::wait::eventually;
-use spillway_testbed::operator;
 
-use super::super::given;
-use super::super::harness::{CHANGING, LOGIN, SharedBed};
+use crate::given;
+use crate::harness::{CHANGING, LOGIN, SharedBed};
 
 pub static BED: SharedBed = SharedBed::new("chaos", "").kafka(relayed).bare();
 /// How long the operator's lease lasts.
-pub const LEASE: Duration = Duration::from_secs(5);
+pub const LEASE: Duration = Duration::from_secs(8);
 /// Name of the listener that is behind relays.
 const RELAYED: &str = "RELAYED";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -36,7 +36,12 @@ fn relayed() -> Result<KafkaOptions> {
     Ok(KafkaOptions {
         brokers,
         sasl: [LOGIN, CHANGING].map(|(user, password)| (user.into(), password.into())).to_vec(),
-        listeners: vec![Listener { name: RELAYED, protocol: "PLAINTEXT", properties: Vec::new(), advertised }],
+        listeners: vec![Listener {
+            name: RELAYED,
+            protocol: "PLAINTEXT",
+            properties: Vec::new(),
+            advertised,
+        }],
         ..KafkaOptions::default()
     })
 }

@@ -7,19 +7,21 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use kube::Api;
+use spillway::api::KafkaConnection;
 use spillway_testbed::account::Account;
 use spillway_testbed::operator;
 use spillway_testbed::usage::Usage;
 use spillway_testbed::wait::eventually;
 
-use super::super::backlog::{Backlog, EACH, FEW, FIRST, MAX_DELAY, Parts, now_ms, restarts};
-use super::super::harness::Case;
-use super::super::leaks;
 use super::record::{self, Recorder, Seen};
 use super::results::Round;
 use super::rows::{Ending, Row};
 use super::stage::{LEASE, Stage};
 use super::verdict::{Evidence, broken};
+use crate::backlog::{Backlog, EACH, FEW, FIRST, MAX_DELAY, Parts, now_ms, restarts};
+use crate::harness::Case;
+use crate::leaks;
 
 /// Messages that wait when it breaks.
 const BACKLOG: u64 = 4000;
@@ -75,6 +77,20 @@ impl Scene<'_> {
     /// The case's connection is another one from now on: `fields` of its spec. Waits until it works.
     pub async fn connect(&self, fields: &str) -> Result<()> {
         self.case.bed.apply(&self.case.connection("main", &format!("{fields}, sweepInterval: 1s"))).await?;
+        let api: Api<KafkaConnection> = Api::namespaced(self.case.bed.client(), &self.case.namespace);
+        eventually("the other connection to work", LIMIT, || async {
+            let object = api.get("main").await?;
+            let status = object.status.context("no status")?;
+            let ready = status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+            let seen = (status.observed_generation, ready);
+            ensure!(
+                seen == (object.metadata.generation, true),
+                "{seen:?} of {:?}",
+                object.metadata.generation
+            );
+            Ok::<_, anyhow::Error>(())
+        })
+        .await?;
         self.backlog.calm().await
     }
 }
@@ -126,7 +142,10 @@ pub async fn play(stage: &Stage, row: &Row, number: usize, usage: &mut Option<Us
         bounds: FIRST..=MOST,
         blind,
         // Where the group was moved by hand, what is late is not what it was.
-        last_late: account.as_ref().filter(|_| row.ending == Ending::All).and_then(|a| a.last_late(MAX_DELAY)),
+        last_late: account
+            .as_ref()
+            .filter(|_| row.ending == Ending::All)
+            .and_then(|a| a.last_late(MAX_DELAY)),
         renewals,
         writes,
         lease: i64::try_from(LEASE.as_millis())?,
@@ -180,7 +199,9 @@ async fn finish(scene: &Scene<'_>, row: &Row) -> Result<Option<Account>> {
             && s.current_replicas.is_some_and(|r| r <= FEW)
             && counts.last().is_some_and(|last| *last <= FEW)
     });
-    kept_up.await.with_context(|| format!("after {:?}; replicas {:?}", start.elapsed(), scene.backlog.path.counts()))?;
+    kept_up.await.with_context(|| {
+        format!("after {:?}; replicas {:?}", start.elapsed(), scene.backlog.path.counts())
+    })?;
     match row.ending {
         Ending::All => scene.backlog.settled().await.map(Some),
         Ending::Group => {
@@ -205,7 +226,9 @@ async fn finish(scene: &Scene<'_>, row: &Row) -> Result<Option<Account>> {
 async fn settled_usage(stage: &Stage, before: Usage) -> Result<Usage> {
     let settled = eventually("threads and connections to go", GO, || async {
         let now = stage.usage().await?;
-        let more = now.threads > before.threads || now.sockets > before.sockets || now.descriptors > before.descriptors;
+        let more = now.threads > before.threads
+            || now.sockets > before.sockets
+            || now.descriptors > before.descriptors;
         ensure!(!more, "{now:?}, before {before:?}");
         Ok::<_, anyhow::Error>(now)
     });
@@ -219,7 +242,10 @@ async fn settled_usage(stage: &Stage, before: Usage) -> Result<Usage> {
 fn defects(stage: &Stage) -> Result<Vec<String>> {
     let logs = stage.logs()?;
     let lines = logs.iter().flat_map(|(_, text)| text.lines());
-    Ok(lines.filter(|l| l.contains("panicked") || l.contains("a defect in Spillway")).map(str::to_owned).collect())
+    Ok(lines
+        .filter(|l| l.contains("panicked") || l.contains("a defect in Spillway"))
+        .map(str::to_owned)
+        .collect())
 }
 
 type Calls = Vec<(i64, String)>;

@@ -16,7 +16,9 @@ pub fn file() -> PathBuf {
 pub fn page(results: &Results) -> String {
     let mut text = HEAD.to_owned();
     let of = |row: &Row| results.get(row.name).map_or(&[][..], Vec::as_slice);
-    text.push_str("\n| What broke | What was done | What the user saw | Replicas | Verdict |\n|---|---|---|---|---|\n");
+    text.push_str(
+        "\n| What broke | What was done | What the user saw | Replicas | Verdict |\n|---|---|---|---|---|\n",
+    );
     for row in ROWS {
         let rounds = of(row);
         let shown = rounds.iter().find(|r| !r.broken.is_empty()).or(rounds.first());
@@ -82,8 +84,11 @@ fn saw(round: &Round) -> String {
 
 /// Replicas with the seconds at which they were asked for, when it was whole again and when it was recovered.
 fn replicas(round: &Round) -> String {
-    let mut steps: Vec<(i64, String)> =
-        round.replicas.iter().map(|(at, n)| (*at, if *at <= 0 { n.to_string() } else { format!("{n} ({at}s)") })).collect();
+    let mut steps: Vec<(i64, String)> = round
+        .replicas
+        .iter()
+        .map(|(at, n)| (*at, if *at <= 0 { n.to_string() } else { format!("{n} ({at}s)") }))
+        .collect();
     let whole = steps.iter().position(|(at, _)| *at > round.lasted).unwrap_or(steps.len());
     steps.insert(whole, (round.lasted, format!("*whole ({}s)*", round.lasted)));
     let mut text = steps.into_iter().map(|(_, step)| step).collect::<Vec<_>>().join(" → ");

@@ -54,7 +54,10 @@ pub fn broken(e: &Evidence) -> Vec<String> {
             all.push(format!("scaled down {from} → {to} while blind"));
         }
         if let Some(late) = e.last_late.filter(|late| *late > at) {
-            all.push(format!("scaled down {from} → {to}, {}s before the last late message was processed", (late - at) / 1000));
+            all.push(format!(
+                "scaled down {from} → {to}, {}s before the last late message was processed",
+                (late - at) / 1000
+            ));
         }
     }
     for (_, replicas) in e.steps.iter().filter(|(_, n)| !e.bounds.contains(n)) {
@@ -130,7 +133,10 @@ mod tests {
         };
         let cases = [
             (Evidence { blind: vec![(60_000, 80_000)], ..a.clone() }, "scaled down 6 → 2 while blind"),
-            (Evidence { last_late: Some(75_000), ..a.clone() }, "scaled down 6 → 2, 5s before the last late message was processed"),
+            (
+                Evidence { last_late: Some(75_000), ..a.clone() },
+                "scaled down 6 → 2, 5s before the last late message was processed",
+            ),
             (Evidence { bounds: 3..=12, ..a.clone() }, "2 replicas are out of bounds 3..=12"),
             (Evidence { bounds: 2..=5, ..a.clone() }, "6 replicas are out of bounds 2..=5"),
             (Evidence { renewals: Vec::new(), ..a.clone() }, "a wrote replicas, and nobody held the lease"),

@@ -199,7 +199,8 @@ impl ControlPlane {
     /// # Errors
     /// When it cannot be read.
     pub fn certificate(&self) -> Result<Certificate> {
-        let read = |name: &str| fs::read_to_string(self.dir.join(name)).with_context(|| format!("reading {name}"));
+        let read =
+            |name: &str| fs::read_to_string(self.dir.join(name)).with_context(|| format!("reading {name}"));
         Ok(Certificate { cert: read("server.crt")?, key: read("server.key")? })
     }
 

@@ -117,8 +117,7 @@ impl IdentityProvider {
             let app = app.clone();
             async move { axum::serve(plain, app).await }
         });
-        let listener =
-            Encrypted::bind(certificate).await.context("the identity provider's certificate")?;
+        let listener = Encrypted::bind(certificate).await.context("the identity provider's certificate")?;
         let tokens = listener.address()?;
         tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self { shared, tokens, keys })

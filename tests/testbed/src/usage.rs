@@ -23,7 +23,8 @@ pub struct Usage {
 /// # Errors
 /// When there is no such process.
 pub fn of(pid: i32) -> Result<Usage> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid}"))?;
+    let status =
+        fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid}"))?;
     let field = |name: &str| -> Result<u64> {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let word = line.and_then(|line| line.split_whitespace().next());

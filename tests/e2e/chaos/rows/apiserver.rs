@@ -8,9 +8,9 @@ use spillway_testbed::apiproxy::Fault;
 use spillway_testbed::operator;
 use spillway_testbed::wait::eventually;
 
-use super::super::super::backlog::{healthy, leads};
 use super::super::story::Scene;
 use super::kafka::sees;
+use crate::backlog::{healthy, leads};
 
 const LIMIT: Duration = Duration::from_secs(90);
 /// How soon the operator leads again once the API server answers.
@@ -34,7 +34,7 @@ pub async fn down(scene: &Scene<'_>) -> Result<()> {
 }
 
 pub async fn slow(scene: &Scene<'_>) -> Result<()> {
-    scene.stage.proxy.fault(|_, _| true, Fault::Slow(Duration::from_secs(2)));
+    scene.stage.proxy.fault(|_, _| true, Fault::Slow(Duration::from_millis(1500)));
     scene.middle().await.context("with a slow API server")?;
     scene.lasts(Duration::from_secs(60)).await;
     Ok(())

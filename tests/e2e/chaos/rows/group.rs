@@ -11,9 +11,9 @@ use spillway_testbed::operator::binary;
 use spillway_testbed::process::{Spec, spawn};
 use spillway_testbed::wait::eventually;
 
-use super::super::super::backlog::EACH;
 use super::super::story::Scene;
 use super::kafka::sees;
+use crate::backlog::EACH;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -25,7 +25,11 @@ async fn consumers(scene: &Scene<'_>) -> Result<Vec<String>> {
 }
 
 /// Does something to the group while its consumers stand still, and are members no more.
-async fn apart<F: Future<Output = Result<()>>>(scene: &Scene<'_>, what: &str, act: impl Fn() -> F) -> Result<()> {
+async fn apart<F: Future<Output = Result<()>>>(
+    scene: &Scene<'_>,
+    what: &str,
+    act: impl Fn() -> F,
+) -> Result<()> {
     let (kubelet, ns) = (scene.case.bed.kubelet(), &scene.case.namespace);
     let pods = consumers(scene).await?;
     // One that is only being started has no process yet.
@@ -45,7 +49,8 @@ pub async fn deleted(scene: &Scene<'_>) -> Result<()> {
     apart(scene, "the group to be deleted", || async {
         let servers = kafka.bootstrap();
         let args = ["--bootstrap-server", &servers, "--delete", "--group", name];
-        let said = kafka.run_tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &args).await?;
+        let said =
+            kafka.run_tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", &args).await?;
         ensure!(said.contains("successful"), "{said}");
         Ok(())
     })
@@ -88,7 +93,10 @@ pub async fn storm(scene: &Scene<'_>) -> Result<()> {
         let member = spawn(&Spec {
             program: binary("sample")?,
             args: args.clone(),
-            env: vec![("KAFKA_BOOTSTRAP_SERVERS".into(), kafka.bootstrap()), ("HOSTNAME".into(), format!("storm-{i}"))],
+            env: vec![
+                ("KAFKA_BOOTSTRAP_SERVERS".into(), kafka.bootstrap()),
+                ("HOSTNAME".into(), format!("storm-{i}")),
+            ],
             log: scene.case.records.join("storm.txt"),
             ..Spec::default()
         })?;

@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, ensure};
 use spillway_testbed::relay::Answers;
 use spillway_testbed::wait::eventually;
 
-use super::super::super::backlog::now_ms;
-use super::super::super::modes::observed;
-use super::super::super::outages;
 use super::super::story::Scene;
+use crate::backlog::now_ms;
+use crate::modes::observed;
+use crate::outages;
 
 const LIMIT: Duration = Duration::from_secs(90);
 /// Partitions of `__consumer_offsets` on a bed.

@@ -8,11 +8,11 @@ use spillway_testbed::apiproxy::{Picks, When};
 use spillway_testbed::operator;
 use spillway_testbed::wait::eventually;
 
-use super::super::super::backlog::{EACH, leads};
-use super::super::super::failover::{both, lost, takes_over};
 use super::super::stage::LEASE;
 use super::super::story::Scene;
 use super::kafka::sees;
+use crate::backlog::{EACH, leads};
+use crate::failover::{both, lost, takes_over};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -36,6 +36,8 @@ fn event(method: &Method, path: &str) -> bool {
     *method == Method::POST && path.contains("/events")
 }
 
+const LISTED: &str = "the scalers listed";
+
 /// A step: its name, the call, whether the API server knows of it when the operator dies.
 const STEPS: [(&str, Picks, When); 8] = [
     ("its write of replicas on its way", scale, When::Before),
@@ -44,7 +46,7 @@ const STEPS: [(&str, Picks, When); 8] = [
     ("its status taken, not answered", status, When::After),
     ("its renewal of the lease on its way", lease, When::Before),
     ("its renewal of the lease taken, not answered", lease, When::After),
-    ("the scalers listed", list, When::After),
+    (LISTED, list, When::After),
     ("an event on its way", event, When::Before),
 ];
 
@@ -55,7 +57,7 @@ pub async fn killed(scene: &Scene<'_>) -> Result<()> {
         if i == 1 {
             scene.backlog.ebb()?;
         }
-        if picks == list as Picks {
+        if step == LISTED {
             // It lists when it starts, which is where the last one is now.
             kill(scene, "before").await?;
         }

@@ -9,11 +9,11 @@ use spillway::api::ConsumerScaler;
 use spillway_testbed::operator;
 use spillway_testbed::wait::eventually;
 
-use super::super::super::backlog::now_ms;
-use super::super::super::given::{SECRET, WRONG_PASSWORD};
-use super::super::super::harness::CHANGING;
-use super::super::super::secrets::OTHER;
 use super::super::story::Scene;
+use crate::backlog::now_ms;
+use crate::given::{SECRET, WRONG_PASSWORD};
+use crate::harness::CHANGING;
+use crate::secrets::OTHER;
 
 /// A Secret is read again after half a minute, and its connection looked at every ten seconds.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -57,7 +57,9 @@ pub async fn definition(scene: &Scene<'_>) -> Result<()> {
     scene.lasts(Duration::from_secs(20)).await;
     ensure!(scene.backlog.path.counts()? == before, "scaled without a scaler");
     let definitions = operator::chart().join("../../deploy/crds.yaml");
-    case.bed.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &definitions.to_string_lossy()]).await?;
+    case.bed
+        .kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &definitions.to_string_lossy()])
+        .await?;
     eventually("the definitions to be served", LIMIT, || async {
         case.bed.apply(&scene.backlog.scaler).await.map(drop)
     })
@@ -96,7 +98,8 @@ pub async fn thousand(scene: &Scene<'_>) -> Result<()> {
         let left = api.list(&ListParams::default().labels(LABEL)).await?.items.len();
         ensure!(left == 0, "{left} are there");
         let samples = operator::metrics(&operator::leader(case.bed, LIMIT).await?.1).await?;
-        let series = samples.iter().filter(|s| s.labels.get("name").is_some_and(|n| n.starts_with("many-"))).count();
+        let series =
+            samples.iter().filter(|s| s.labels.get("name").is_some_and(|n| n.starts_with("many-"))).count();
         ensure!(series == 0, "{series} series of them are left");
         Ok::<_, anyhow::Error>(())
     })
