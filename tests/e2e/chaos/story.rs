@@ -170,7 +170,7 @@ pub async fn play(stage: &Stage, row: &Row, number: usize, usage: &mut Option<Us
     }
     let round = Round {
         broken: wrong.iter().map(|text| clean(text, &case)).collect(),
-        states: states(&seen, broke, whole),
+        states: states(&seen, broke),
         sentence: sentence(row, &seen, broke, whole).map(|text| clean(&text, &case)),
         events,
         replicas: steps.iter().map(|(at, n)| ((at - broke) / 1000, *n)).collect(),
@@ -263,23 +263,23 @@ fn calls(case: &Case, since: i64) -> Result<(Calls, Calls)> {
         let pod = || call.pod().map(str::to_owned).context("the audit log does not say which pod");
         if call.object_ref.resource == "leases" {
             renewals.push((at.as_millisecond(), pod()?));
-        } else if call.object_ref.subresource == "scale" && call.object_ref.namespace == case.namespace {
-            if at.as_millisecond() >= since {
-                writes.push((at.as_millisecond(), pod()?));
-            }
+        } else if call.object_ref.subresource == "scale"
+            && call.object_ref.namespace == case.namespace
+            && at.as_millisecond() >= since
+        {
+            writes.push((at.as_millisecond(), pod()?));
         }
     }
     Ok((renewals, writes))
 }
 
 /// The states from when it broke on, each with why it was not ready; the first one is that before.
-fn states(seen: &[Seen], broke: i64, whole: i64) -> Vec<(i64, String)> {
+fn states(seen: &[Seen], broke: i64) -> Vec<(i64, String)> {
     let from = seen.iter().rposition(|s| s.at <= broke).unwrap_or(0);
     let word = |s: &Seen| match &s.unready {
         Some(reason) => format!("{} ({reason})", s.state),
         None => s.state.clone(),
     };
-    let _ = whole;
     seen[from.min(seen.len())..].iter().map(|s| ((s.at - broke) / 1000, word(s))).collect()
 }
 

@@ -206,10 +206,13 @@ async fn pass(shared: Arc<Shared>, request: Request) -> Result<Response> {
     let mut cut = shared.cut.subscribe();
     let seen = *cut.borrow_and_update();
     let now = cut.clone();
-    let end = async move { drop(cut.changed().await) };
+    let end = async move {
+        let _ = cut.changed().await;
+    };
     let broken = stream::once(async move { (*now.borrow() != seen).then(|| std::io::Error::other("cut")) });
     let whole = body.into_data_stream().map(|part| part.map_err(std::io::Error::other));
-    let body = whole.take_until(Box::pin(end)).chain(broken.filter_map(async |error| error.map(Err)));
+    let body =
+        whole.take_until(Box::pin(end)).chain(broken.filter_map(|error| std::future::ready(error.map(Err))));
     Ok(Response::from_parts(parts, Body::from_stream(body)))
 }
 
