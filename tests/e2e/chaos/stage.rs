@@ -19,8 +19,8 @@ use crate::given;
 use crate::harness::{CHANGING, LOGIN, SharedBed};
 
 pub static BED: SharedBed = SharedBed::new("chaos", "").kafka(relayed).bare();
-/// How long the operator's lease lasts.
-pub const LEASE: Duration = Duration::from_secs(8);
+/// How long the operator's lease lasts: as by default.
+pub const LEASE: Duration = Duration::from_secs(15);
 /// Name of the listener that is behind relays.
 const RELAYED: &str = "RELAYED";
 const LIMIT: Duration = Duration::from_secs(90);
