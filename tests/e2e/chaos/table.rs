@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use super::results::{Results, Round};
 use super::rows::{ROWS, Row};
 
+/// States that a cell shows.
+const MOST: usize = 10;
 const HEAD: &str = include_str!("head.md");
 
 pub fn file() -> PathBuf {
@@ -67,11 +69,15 @@ fn verdict(rounds: &[Round]) -> String {
 
 /// States with the seconds at which they came, the sentence, the events.
 fn saw(round: &Round) -> String {
-    let states: Vec<String> = round
+    let mut states: Vec<String> = round
         .states
         .iter()
         .map(|(at, state)| if *at <= 0 { state.clone() } else { format!("{state} {at}s") })
         .collect();
+    if states.len() > MOST {
+        let left = states.len() - MOST;
+        states.splice(MOST - 1..states.len() - 1, [format!("… {left} more …")]);
+    }
     let mut text = states.join(" → ");
     if let Some(sentence) = &round.sentence {
         let _ = write!(text, ". “{sentence}”");

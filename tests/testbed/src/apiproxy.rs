@@ -107,6 +107,8 @@ impl ApiProxy {
         let mut config = Config::new(format!("https://{}:{}", plane.host(), plane.port()).parse()?);
         config.root_cert = Some(vec![CertificateDer::from_pem_slice(plane.ca_pem().as_bytes())?.to_vec()]);
         config.proxy_url = None;
+        // Each call once: what becomes of it is its caller's.
+        config.default_retry = false;
         let shared = Arc::new(Shared {
             upstream: Client::try_from(config)?,
             fault: Mutex::default(),
