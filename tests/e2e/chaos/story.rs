@@ -197,7 +197,7 @@ async fn finish(scene: &Scene<'_>, row: &Row) -> Result<Option<Account>> {
         let counts = scene.backlog.path.counts().unwrap_or_default();
         s.state.as_deref() == Some("KeepingUp")
             && s.current_replicas.is_some_and(|r| r <= FEW)
-            && counts.last().is_some_and(|last| *last <= FEW)
+            && counts.last() < counts.iter().max()
     });
     kept_up.await.with_context(|| {
         format!("after {:?}; replicas {:?}", start.elapsed(), scene.backlog.path.counts())
