@@ -194,7 +194,8 @@ spec: {{bootstrapServers: ['{servers}'], sweepInterval: 1s}}
 ",
             more = more.replace('\n', "\n  "),
             ns = self.namespace,
-            servers = self.servers()?,
+            // One entry a broker.
+            servers = self.servers()?.replace(',', "', '"),
         ))
     }
 

@@ -76,10 +76,10 @@ impl Stage {
         Ok(Self { bed, proxy: ApiProxy::start(bed.plane()).await?, installed: std::sync::Mutex::default() })
     }
 
-    /// Bootstrap servers behind the relays.
+    /// Bootstrap servers behind the relays, as entries of a list.
     pub fn relayed(&self) -> Result<String> {
         let all: Vec<String> = relays()?.iter().map(|r| format!("127.0.0.1:{}", r.port())).collect();
-        Ok(all.join(","))
+        Ok(all.join("', '"))
     }
 
     /// What becomes of the answers of the broker with this index.

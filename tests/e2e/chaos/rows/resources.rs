@@ -30,7 +30,7 @@ pub async fn with_login(scene: &Scene<'_>) -> Result<()> {
     case.bed.apply(&case.secret(SECRET, CHANGING.1)).await?;
     let fields = format!(
         "bootstrapServers: ['{}'], sasl: {{mechanism: SCRAM-SHA-512, username: {{value: {}}}, password: {{secretKeyRef: {{name: {SECRET}, key: password}}}}}}",
-        kafka.sasl_bootstrap(),
+        kafka.sasl_bootstrap().replace(',', "', '"),
         CHANGING.0
     );
     scene.connect(&fields).await
