@@ -172,8 +172,9 @@ impl Case {
     }
 
     /// A ConsumerScaler for the Deployment and the group of this name, with times short enough for
-    /// a test; `more` is the rest of its spec, a line a field. With its KafkaConnection, `main`.
+    /// a test; `more` is the rest of its spec, a line a field, and `maxReplicas` where it is not 12. With its KafkaConnection, `main`.
     pub fn timed(&self, name: &str, more: &str) -> Result<String> {
+        let most = if more.contains("maxReplicas: ") { "" } else { "maxReplicas: 12" };
         Ok(format!(
             "---
 apiVersion: spillway.dev/v1alpha1
@@ -183,7 +184,7 @@ spec:
   scaleTargetRef: {{name: {name}}}
   consumerGroups:
   - {{group: {name}, connection: {{name: main}}}}
-  maxReplicas: 12
+  {most}
   behavior: {{scaleDown: {{window: {DOWN_WINDOW}s, maxStepPercent: 100}}}}
   {more}
 ---

@@ -1,22 +1,25 @@
 //! What a user would see of a scaler, over time: state, condition, sentence, and events.
 //!
-//! It looks every half second, past whatever stands between the operator and the API server. What cannot
-//! be seen is left out.
+//! It watches, past whatever stands between the operator and the API server. While that is away, nothing
+//! is seen.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
-use k8s_openapi::api::events::v1::Event;
+use futures::StreamExt as _;
+use k8s_openapi::api::events::v1::Event as KubeEvent;
 use kube::Api;
 use kube::api::ListParams;
+use kube::runtime::watcher::{self, Event, watcher};
 use spillway::api::ConsumerScaler;
 use tokio::task::JoinHandle;
 
 use crate::backlog::now_ms;
 use crate::harness::Case;
 
-const STEP: Duration = Duration::from_millis(500);
+/// Before the watch is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What `kubectl get` and `describe` show of a scaler at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,19 +48,28 @@ impl Drop for Recorder {
 
 impl Recorder {
     pub fn follow(case: &Case, name: &str) -> Self {
-        let (api, name) = (case.scalers(), name.to_owned());
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let api = case.scalers();
         let seen = Arc::new(Mutex::new(Vec::<Seen>::new()));
         let to = seen.clone();
         let task = tokio::spawn(async move {
-            loop {
-                if let Some(new) = look(&api, &name).await {
-                    let mut all = to.lock().unwrap_or_else(PoisonError::into_inner);
-                    let same = |old: &Seen| (&old.state, &old.unready) == (&new.state, &new.unready);
-                    if !all.last().is_some_and(same) {
-                        all.push(new);
+            let mut events = watcher(api, config).boxed();
+            while let Some(event) = events.next().await {
+                let object = match event {
+                    Ok(Event::Apply(object) | Event::InitApply(object)) => object,
+                    Ok(_) => continue,
+                    // The API server is away: the watch goes on where it was.
+                    Err(_) => {
+                        tokio::time::sleep(PAUSE).await;
+                        continue;
                     }
+                };
+                let Some(new) = look(object) else { continue };
+                let mut all = to.lock().unwrap_or_else(PoisonError::into_inner);
+                let same = |old: &Seen| (&old.state, &old.unready) == (&new.state, &new.unready);
+                if !all.last().is_some_and(same) {
+                    all.push(new);
                 }
-                tokio::time::sleep(STEP).await;
             }
         });
         Self { seen, task }
@@ -77,9 +89,8 @@ impl Recorder {
     }
 }
 
-async fn look(api: &Api<ConsumerScaler>, name: &str) -> Option<Seen> {
-    let got = tokio::time::timeout(Duration::from_secs(5), api.get(name)).await.ok()?;
-    let status = got.ok()?.status?;
+fn look(object: ConsumerScaler) -> Option<Seen> {
+    let status = object.status?;
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
     let unready = ready.filter(|c| c.status != "True").map(|c| c.reason.clone());
     let (state, message) = (status.state?, status.message.unwrap_or_default());
@@ -88,10 +99,10 @@ async fn look(api: &Api<ConsumerScaler>, name: &str) -> Option<Seen> {
 
 /// Reasons of the scaler's events since a moment, in their order, each once.
 pub async fn events(case: &Case, since: i64) -> Result<Vec<String>> {
-    let api: Api<Event> = Api::namespaced(case.bed.client(), &case.namespace);
+    let api: Api<KubeEvent> = Api::namespaced(case.bed.client(), &case.namespace);
     let mut all = api.list(&ListParams::default()).await?.items;
     all.retain(|e| e.reporting_controller.as_deref() == Some("spillway"));
-    let at = |e: &Event| {
+    let at = |e: &KubeEvent| {
         let series = e.series.as_ref().map(|s| s.last_observed_time.0);
         series.or(e.event_time.as_ref().map(|t| t.0)).map_or(0, |t| t.as_millisecond())
     };

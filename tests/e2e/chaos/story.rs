@@ -24,14 +24,14 @@ use crate::harness::Case;
 use crate::leaks;
 
 /// Messages that wait when it breaks.
-const BACKLOG: u64 = 4000;
+pub const BACKLOG: u64 = 6000;
 /// For the end of it: all that waits, and the time after which replicas are taken back.
 const END: Duration = Duration::from_secs(300);
 const LIMIT: Duration = Duration::from_secs(90);
 /// Threads and connections of what is over may take a moment to go.
 const GO: Duration = Duration::from_secs(45);
 /// More than a scaler may ever ask for.
-const MOST: i32 = 12;
+const MOST: i32 = 6;
 
 /// A round of a row while it is played.
 pub struct Scene<'a> {
@@ -100,7 +100,8 @@ pub async fn play(stage: &Stage, row: &Row, number: usize, usage: &mut Option<Us
     let namespace = format!("chaos-{}-{number}", row.name);
     stage.install(row.setup).await.with_context(|| format!("installing the operator for {}", row.name))?;
     let case = Case::new(&namespace, stage.bed).await?;
-    let parts = Parts { spec: row.spec, topic_replicas: row.topic_replicas, ..Parts::default() };
+    let spec = format!("maxReplicas: {MOST}\n{}", row.spec);
+    let parts = Parts { spec: spec.trim_end(), topic_replicas: row.topic_replicas, ..Parts::default() };
     let backlog = Backlog::start_as(&case, &namespace, parts).await?;
     let recorder = Recorder::follow(&case, &namespace);
     let scene = Scene { stage, case: &case, backlog, recorder, unseen: RefCell::default() };
@@ -141,11 +142,7 @@ pub async fn play(stage: &Stage, row: &Row, number: usize, usage: &mut Option<Us
         steps: steps.clone(),
         bounds: FIRST..=MOST,
         blind,
-        // Where the group was moved by hand, what is late is not what it was.
-        last_late: account
-            .as_ref()
-            .filter(|_| row.ending == Ending::All)
-            .and_then(|a| a.last_late(MAX_DELAY)),
+        late: account.as_ref().map(late).unwrap_or_default(),
         renewals,
         writes,
         lease: i64::try_from(LEASE.as_millis())?,
@@ -188,6 +185,12 @@ pub async fn play(stage: &Stage, row: &Row, number: usize, usage: &mut Option<Us
     })
     .await?;
     Ok(round)
+}
+
+/// From when to when each message was late that was.
+fn late(account: &Account) -> Vec<(i64, i64)> {
+    let of = account.messages().filter(|m| m.waited() > MAX_DELAY);
+    of.map(|m| (m.created + (MAX_DELAY * 1000.0) as i64, m.at)).collect()
 }
 
 /// Waits until the group keeps up with few replicas, and accounts for every message.

@@ -20,8 +20,8 @@ pub struct Evidence {
     pub bounds: RangeInclusive<i32>,
     /// From when to when nothing could be seen.
     pub blind: Vec<(i64, i64)>,
-    /// When the last message was processed that had waited for longer than allowed.
-    pub last_late: Option<i64>,
+    /// Of each message that waited for longer than allowed: from when to when it was late.
+    pub late: Vec<(i64, i64)>,
     /// Each time the lease was taken or renewed, and by which pod.
     pub renewals: Vec<(i64, String)>,
     /// Each write of replicas that the API server took, and from which pod.
@@ -53,11 +53,9 @@ pub fn broken(e: &Evidence) -> Vec<String> {
         if e.blind.iter().any(|(since, until)| (*since..=*until).contains(&at)) {
             all.push(format!("scaled down {from} → {to} while blind"));
         }
-        if let Some(late) = e.last_late.filter(|late| *late > at) {
-            all.push(format!(
-                "scaled down {from} → {to}, {}s before the last late message was processed",
-                (late - at) / 1000
-            ));
+        let late = e.late.iter().filter(|(since, until)| (*since..*until).contains(&at)).count();
+        if late > 0 {
+            all.push(format!("scaled down {from} → {to} while {late} messages were late"));
         }
     }
     for (_, replicas) in e.steps.iter().filter(|(_, n)| !e.bounds.contains(n)) {
@@ -104,7 +102,7 @@ mod tests {
             steps: vec![(0, 2), (10_000, 6), (70_000, 2)],
             bounds: 2..=12,
             blind: vec![(20_000, 40_000)],
-            last_late: Some(50_000),
+            late: vec![(15_000, 50_000), (16_000, 69_000)],
             renewals: vec![(9_000, "a".into()), (69_000, "b".into())],
             writes: vec![(10_000, "a".into()), (70_000, "b".into())],
             lease: 5_000,
@@ -119,7 +117,7 @@ mod tests {
     #[test]
     fn what_is_right_holds() {
         assert_eq!(broken(&held()), [] as [&str; 0]);
-        let killed = Evidence { restarts: None, last_late: None, ..held() };
+        let killed = Evidence { restarts: None, late: Vec::new(), ..held() };
         assert_eq!(broken(&killed), [] as [&str; 0]);
     }
 
@@ -134,8 +132,8 @@ mod tests {
         let cases = [
             (Evidence { blind: vec![(60_000, 80_000)], ..a.clone() }, "scaled down 6 → 2 while blind"),
             (
-                Evidence { last_late: Some(75_000), ..a.clone() },
-                "scaled down 6 → 2, 5s before the last late message was processed",
+                Evidence { late: vec![(15_000, 75_000)], ..a.clone() },
+                "scaled down 6 → 2 while 1 messages were late",
             ),
             (Evidence { bounds: 3..=12, ..a.clone() }, "2 replicas are out of bounds 3..=12"),
             (Evidence { bounds: 2..=5, ..a.clone() }, "6 replicas are out of bounds 2..=5"),

@@ -8,7 +8,7 @@ use spillway_testbed::apiproxy::Fault;
 use spillway_testbed::operator;
 use spillway_testbed::wait::eventually;
 
-use super::super::story::Scene;
+use super::super::story::{BACKLOG, Scene};
 use super::kafka::sees;
 use crate::backlog::{healthy, leads};
 
@@ -51,7 +51,7 @@ pub async fn refuses(scene: &Scene<'_>) -> Result<()> {
         scene.stage.proxy.fault(writes, Fault::Refuse(code));
         if i == 0 {
             scene.backlog.flood(700.0)?;
-            scene.backlog.grown(4000).await?;
+            scene.backlog.grown(BACKLOG).await?;
             scene.backlog.ebb()?;
         }
         scene.lasts(Duration::from_secs(15)).await;
@@ -66,7 +66,7 @@ pub async fn watch_cut(scene: &Scene<'_>) -> Result<()> {
     for i in 0..20 {
         scene.stage.proxy.cut_watches();
         if i == 10 {
-            let patch = r#"{"spec": {"maxReplicas": 11}}"#;
+            let patch = r#"{"spec": {"maxReplicas": 5}}"#;
             let (name, ns) = (&scene.backlog.name, &scene.case.namespace);
             scene.case.bed.kubectl(&["patch", "csc", name, "-n", ns, "--type=merge", "-p", patch]).await?;
         }

@@ -9,7 +9,7 @@ use spillway_testbed::operator;
 use spillway_testbed::wait::eventually;
 
 use super::super::stage::LEASE;
-use super::super::story::Scene;
+use super::super::story::{BACKLOG, Scene};
 use super::kafka::sees;
 use crate::backlog::{EACH, leads};
 use crate::failover::{both, lost, takes_over};
@@ -89,7 +89,7 @@ pub async fn lease_lost(scene: &Scene<'_>) -> Result<()> {
     let [leader, standby] = both(scene.case).await?;
     let mut held = scene.stage.proxy.hold(scale, When::Before);
     scene.backlog.flood(14.0 * EACH)?;
-    scene.backlog.grown(4000).await?;
+    scene.backlog.grown(BACKLOG).await?;
     scene.backlog.ebb()?;
     let write = held.reached(LIMIT).await.context("the write of the one that leads")?;
     let kubelet = scene.case.bed.kubelet();
