@@ -280,8 +280,8 @@ fn calls(case: &Case, since: i64) -> Result<(Calls, Calls)> {
 fn states(seen: &[Seen], broke: i64) -> Vec<(i64, String)> {
     let from = seen.iter().rposition(|s| s.at <= broke).unwrap_or(0);
     let word = |s: &Seen| match &s.unready {
-        Some(reason) => format!("{} ({reason})", s.state),
-        None => s.state.clone(),
+        Some(reason) if *reason != s.state => format!("{} ({reason})", s.state),
+        _ => s.state.clone(),
     };
     seen[from.min(seen.len())..].iter().map(|s| ((s.at - broke) / 1000, word(s))).collect()
 }
