@@ -79,11 +79,9 @@ async fn play(stage: &Stage, rows: &[&Row], times: usize) -> Result<()> {
             );
             wrong.extend(round.broken.iter().map(|rule| format!("{} {number}: {rule}", row.name)));
             rounds.push(round);
-        }
-        if !rounds.is_empty() {
-            // Read again: another run may have added a row meanwhile.
+            // Round by round, as a run may be ended; read again, as another may have added a row meanwhile.
             let mut results = results::read()?;
-            results.insert(row.name.to_owned(), rounds);
+            results.insert(row.name.to_owned(), rounds.clone());
             results::write(&results)?;
             write_page()?;
         }

@@ -139,7 +139,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "watch-cut",
-        done: "every watch is cut each second for 20 s; `maxReplicas` is changed meanwhile",
+        done: "every watch is cut each second for 20 s; `minReplicas` is changed meanwhile",
         setup: Setup::Proxied,
         act: |s| apiserver::watch_cut(s).boxed_local(),
         ..ROW

@@ -66,7 +66,7 @@ pub async fn watch_cut(scene: &Scene<'_>) -> Result<()> {
     for i in 0..20 {
         scene.stage.proxy.cut_watches();
         if i == 10 {
-            let patch = r#"{"spec": {"maxReplicas": 5}}"#;
+            let patch = r#"{"spec": {"minReplicas": 3}}"#;
             let (name, ns) = (&scene.backlog.name, &scene.case.namespace);
             scene.case.bed.kubectl(&["patch", "csc", name, "-n", ns, "--type=merge", "-p", patch]).await?;
         }
