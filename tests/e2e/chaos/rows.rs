@@ -183,7 +183,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "topic-recreated",
-        done: "the topic is deleted and made again with 6 partitions instead of 12",
+        done: "the topic is deleted and made again with 6 partitions instead of 12; once that is told, producer and consumers are restarted, as their clients go on with the partitions that they knew",
         ending: Ending::Group,
         act: |s| topic::recreated(s).boxed_local(),
         ..ROW

@@ -76,7 +76,10 @@ pub async fn killed(scene: &Scene<'_>) -> Result<()> {
 async fn kill(scene: &Scene<'_>, step: &str) -> Result<()> {
     let pods = operator::pods(scene.case.bed).await?;
     let (name, _) = pods.first().context("there is no operator to kill")?.clone();
-    lost(scene.case, &name).await.with_context(|| format!("killing it: {step}"))?;
+    // One that is only being started has no process yet.
+    eventually("a process of the operator", LIMIT, || lost(scene.case, &name))
+        .await
+        .with_context(|| format!("killing it: {step}"))?;
     eventually("another pod of the operator", LIMIT, || async {
         let pods = operator::pods(scene.case.bed).await?;
         ensure!(pods.iter().any(|(n, ip)| *n != name && !ip.is_empty()), "{pods:?}");

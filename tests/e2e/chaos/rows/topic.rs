@@ -18,6 +18,12 @@ pub async fn recreated(scene: &Scene<'_>) -> Result<()> {
     kafka.delete_topic(name).await?;
     kafka.create_topic(name, 6).await?;
     scene.backlog.partitions.store(6, Ordering::Relaxed);
+    let said = scene.told("the topic to be told as another one", &["Blind"], LIMIT).await?;
+    ensure!(said.contains("recreated") || said.contains("partition"), "{said}");
+    // librdkafka's clients go on with the partitions that they knew.
+    for of in [format!("deployment/{name}-producer"), format!("deployment/{name}")] {
+        scene.case.bed.kubectl(&["rollout", "restart", &of, "-n", &scene.case.namespace]).await?;
+    }
     sees(scene).await.context("with another topic of that name")
 }
 
