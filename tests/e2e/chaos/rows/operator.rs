@@ -54,7 +54,7 @@ pub async fn killed(scene: &Scene<'_>) -> Result<()> {
     scene.backlog.flood(10.0 * EACH)?;
     for (i, (step, picks, when)) in STEPS.into_iter().enumerate() {
         let mut held = scene.stage.proxy.hold(picks, when);
-        if i == 1 {
+        if i == 2 {
             scene.backlog.ebb()?;
         }
         if step == LISTED {
@@ -63,10 +63,11 @@ pub async fn killed(scene: &Scene<'_>) -> Result<()> {
         }
         let call = held.reached(LIMIT * 2).await.with_context(|| format!("killing it with {step}"))?;
         println!("{}: killed with {step} ({call})", scene.backlog.name);
+        kill(scene, step).await?;
+        // Who is dead hears nothing of it.
         if when == When::Before {
             held.discard();
         }
-        kill(scene, step).await?;
     }
     let (_, ip) = operator::leader(scene.case.bed, LIMIT).await?;
     leads(&ip, true, LIMIT).await
