@@ -31,14 +31,19 @@ async fn apart<F: Future<Output = Result<()>>>(
     act: impl Fn() -> F,
 ) -> Result<()> {
     let (kubelet, ns) = (scene.case.bed.kubelet(), &scene.case.namespace);
-    let pods = consumers(scene).await?;
+    let wanted = scene.backlog.path.counts()?.last().copied().unwrap_or_default();
     // One that is only being started has no process yet.
-    let paused: Vec<&String> = pods.iter().filter(|pod| kubelet.pause_pod(ns, pod).is_ok()).collect();
-    ensure!(!paused.is_empty(), "no consumer runs");
+    let paused = eventually("every consumer to run", LIMIT, || async {
+        let pods = consumers(scene).await?;
+        ensure!(i32::try_from(pods.len()) == Ok(wanted), "{pods:?} are there, not {wanted}");
+        pods.iter().try_for_each(|pod| kubelet.pause_pod(ns, pod))?;
+        Ok::<_, anyhow::Error>(pods)
+    })
+    .await?;
     // Kafka refuses it until the last member has been silent for too long.
     let outcome = eventually(what, LIMIT, act).await;
     for pod in paused {
-        kubelet.resume_pod(ns, pod)?;
+        kubelet.resume_pod(ns, &pod)?;
     }
     outcome?;
     sees(scene).await
