@@ -3,7 +3,10 @@
 //! Every connection to Kafka can be led through relays, every call to the API server through a proxy; by
 //! default nothing stands between. What is broken on it is mended by [`Stage::lift`].
 
-use std::sync::OnceLock;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,6 +14,7 @@ use spillway_testbed::apiproxy::ApiProxy;
 use spillway_testbed::bed::Bed;
 use spillway_testbed::kafka::{KafkaOptions, Listener};
 use spillway_testbed::operator;
+use spillway_testbed::process;
 use spillway_testbed::relay::{Answers, Relay};
 use spillway_testbed::usage::{self, Usage};
 use spillway_testbed::wait::eventually;
@@ -63,7 +67,7 @@ pub enum Setup {
 pub struct Stage {
     pub bed: &'static Bed,
     pub proxy: ApiProxy,
-    installed: std::sync::Mutex<Option<Setup>>,
+    installed: Mutex<Option<Setup>>,
 }
 
 impl Stage {
@@ -73,7 +77,7 @@ impl Stage {
         for (relay, address) in relays()?.iter().zip(ports.split(',')) {
             relay.towards(address.rsplit(':').next().unwrap_or_default().parse()?);
         }
-        Ok(Self { bed, proxy: ApiProxy::start(bed.plane()).await?, installed: std::sync::Mutex::default() })
+        Ok(Self { bed, proxy: ApiProxy::start(bed.plane()).await?, installed: Mutex::default() })
     }
 
     /// Bootstrap servers behind the relays, as entries of a list.
@@ -88,14 +92,20 @@ impl Stage {
         Ok(())
     }
 
-    /// The file that says how far the operator's clock is from the right one (libfaketime's words: `+1h`).
-    pub fn clock(&self) -> Result<std::path::PathBuf> {
+    fn clock(&self) -> Result<PathBuf> {
         Ok(self.bed.folder("clock")?.join("offset"))
+    }
+
+    /// Sets the operator's clock: how many seconds it is ahead of the right one.
+    pub fn set_clock(&self, ahead: i64) -> Result<()> {
+        // In place: the operator looks into this very file.
+        let mut file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(self.clock()?)?;
+        Ok(file.write_all(&ahead.to_ne_bytes())?)
     }
 
     /// Installs the operator so, unless it is, and waits until it leads.
     pub async fn install(&self, setup: Setup) -> Result<()> {
-        let installed = *self.installed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let installed = *self.installed.lock().unwrap_or_else(PoisonError::into_inner);
         if installed == Some(setup) {
             return Ok(());
         }
@@ -106,12 +116,17 @@ impl Stage {
             env += &format!("- {{name: KUBERNETES_SERVICE_PORT, value: '{}'}}\n", self.proxy.port());
         }
         if setup == Setup::Clock {
-            let file = self.clock()?;
-            std::fs::write(&file, "+0")?;
+            let library = self.bed.folder("clock")?.join("clock.so");
+            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/chaos/clock.c");
+            let mut cc = process::command(Path::new("cc"));
+            cc.args(["-O2", "-shared", "-fPIC", "-o"]).arg(&library).arg(source);
+            let made = process::output(cc, "", LIMIT).await?;
+            ensure!(made.status.success(), "{source}: {}", String::from_utf8_lossy(&made.stderr));
+            self.set_clock(0)?;
             env += &format!(
-                "- {{name: LD_PRELOAD, value: '{}'}}\n- {{name: FAKETIME_TIMESTAMP_FILE, value: '{}'}}\n- {{name: FAKETIME_NO_CACHE, value: '1'}}\n- {{name: FAKETIME_DONT_FAKE_MONOTONIC, value: '1'}}\n- {{name: DONT_FAKE_MONOTONIC, value: '1'}}\n",
-                faketime().context("libfaketime is needed (Debian: libfaketime)")?.display(),
-                file.display(),
+                "- {{name: LD_PRELOAD, value: '{}'}}\n- {{name: CLOCK_OFFSET, value: '{}'}}\n",
+                library.display(),
+                self.clock()?.display(),
             );
         }
         let wanted = if setup == Setup::Two { 2 } else { 1 };
@@ -124,7 +139,7 @@ impl Stage {
         })
         .await?;
         operator::leader(self.bed, LIMIT).await?;
-        *self.installed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(setup);
+        *self.installed.lock().unwrap_or_else(PoisonError::into_inner) = Some(setup);
         Ok(())
     }
 
@@ -134,9 +149,7 @@ impl Stage {
         for relay in relays()? {
             relay.answers(Answers::AtOnce);
         }
-        if self.clock()?.exists() {
-            std::fs::write(self.clock()?, "+0")?;
-        }
+        self.set_clock(0)?;
         let (plane, kafka) = (self.bed.plane(), self.bed.kafka()?);
         plane.resume_apiserver();
         kafka.resume();
@@ -151,11 +164,11 @@ impl Stage {
     }
 
     /// What the operator's logs hold now: how many bytes each.
-    pub fn logs(&self) -> Result<Vec<(std::path::PathBuf, String)>> {
+    pub fn logs(&self) -> Result<Vec<(PathBuf, String)>> {
         let mut all = Vec::new();
-        for entry in std::fs::read_dir(self.bed.folder("node/logs")?)?.flatten() {
+        for entry in fs::read_dir(self.bed.folder("node/logs")?)?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(&format!("{}_", operator::NAMESPACE)) {
-                let text = String::from_utf8_lossy(&std::fs::read(entry.path())?).into_owned();
+                let text = String::from_utf8_lossy(&fs::read(entry.path())?).into_owned();
                 all.push((entry.path(), text));
             }
         }
@@ -165,11 +178,4 @@ impl Stage {
 
 fn relays() -> Result<&'static Vec<Relay>> {
     RELAYS.get().context("the bed has no relays")
-}
-
-/// Where Debian puts libfaketime for programs with threads.
-pub fn faketime() -> Option<std::path::PathBuf> {
-    let all = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
-    let all = all.map(|dir| std::path::Path::new(dir).join("faketime/libfaketimeMT.so.1"));
-    all.into_iter().find(|path| path.is_file())
 }
