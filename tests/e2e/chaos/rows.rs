@@ -80,6 +80,7 @@ pub const ROWS: &[Row] = &[
         name: "brokers-lost",
         done: "all three brokers are killed, and started again half a minute after that was told",
         act: |s| kafka::brokers_lost(s).boxed_local(),
+        learnt: "the rule, not the operator: on a busy machine the rebalance of the step down itself made messages late, and was taken for a step down too early. What counts is what was late at that moment.",
         ..ROW
     },
     Row {
@@ -172,6 +173,7 @@ pub const ROWS: &[Row] = &[
         done: "the operator's clock jumps an hour ahead, an hour back and into place, 20 s each",
         setup: Setup::Clock,
         act: |s| operator::clock_jumps(s).boxed_local(),
+        learnt: "with libfaketime the operator went blind, and its threads doubled: libfaketime does not know the waits of C11's threads, so that librdkafka's ended an hour late. The clock is now set by a library of the suite's own (`clock.c`), which treats such a wait as the kernel does.",
         ..ROW
     },
     Row {
@@ -186,6 +188,7 @@ pub const ROWS: &[Row] = &[
         done: "the topic is deleted and made again with 6 partitions instead of 12; once that is told, producer and consumers are restarted, as their clients go on with the partitions that they knew",
         ending: Ending::Group,
         act: |s| topic::recreated(s).boxed_local(),
+        learnt: "the clients, not the operator: for seven minutes librdkafka's consumers committed nothing and its producer sent nothing to the new partitions, and the operator stayed blind and said why. So the row restarts them, as a person would.",
         ..ROW
     },
     Row {
