@@ -4,6 +4,7 @@
 //! What breaks is the row's; what may not happen is judged by `verdict`.
 
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,8 +29,11 @@ pub const BACKLOG: u64 = 6000;
 /// For the end of it: all that waits, and the time after which replicas are taken back.
 const END: Duration = Duration::from_secs(300);
 const LIMIT: Duration = Duration::from_secs(90);
-/// Threads and connections of what is over may take a moment to go.
-const GO: Duration = Duration::from_secs(45);
+/// Threads and connections of what is over may take a moment to go: an idle connection to the API server is
+/// kept for a minute and a half.
+const GO: Duration = Duration::from_secs(120);
+/// How long the threads must be as many before they are taken for those of the calm.
+const STEADY: Duration = Duration::from_secs(10);
 /// More than a scaler may ever ask for.
 const MOST: i32 = 6;
 
@@ -108,7 +112,7 @@ pub async fn play(stage: &Stage, row: &Row, number: usize, usage: &mut Option<Us
     (row.prepare)(&scene).await.context("before anything breaks")?;
     let before = match *usage {
         Some(before) => before,
-        None => *usage.insert(stage.usage().await?),
+        None => *usage.insert(steady_usage(stage).await?),
     };
     let operators = restarts(stage.bed).await?;
     let (lines, began) = (defects(stage)?.len(), now_ms()?);
@@ -223,6 +227,21 @@ async fn finish(scene: &Scene<'_>, row: &Row) -> Result<Option<Account>> {
             Ok(None)
         }
     }
+}
+
+/// What the operator takes once it has nothing to end any more: a client of the row before, for instance.
+async fn steady_usage(stage: &Stage) -> Result<Usage> {
+    let last = Mutex::new((stage.usage().await?, Instant::now()));
+    eventually("the operator's threads to be steady", LIMIT, || async {
+        let now = stage.usage().await?;
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0.threads != now.threads {
+            *last = (now, Instant::now());
+        }
+        ensure!(last.1.elapsed() >= STEADY, "{now:?} for {:?}", last.1.elapsed());
+        Ok::<_, anyhow::Error>(now)
+    })
+    .await
 }
 
 /// What the operator takes once what is over is gone; else what it takes then.
