@@ -244,7 +244,9 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "thousand",
         done: "1,000 scalers are created at once; when each has said what it sees, they are deleted at once",
+        prepare: |s| resources::thousand_before(s).boxed_local(),
         act: |s| resources::thousand(s).boxed_local(),
+        learnt: "the first thousand left 58 MiB more than before, and 40 connections to the API server. Two more thousand added 4 and 0.1 MiB: it is what the allocator keeps, no leak, and the row does it once before it counts. The connections are idle ones, which end after a minute and a half.",
         ..ROW
     },
 ];

@@ -68,6 +68,19 @@ pub async fn definition(scene: &Scene<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The same once before anything is counted: what the allocator keeps of the first thousand is there then.
+pub async fn thousand_before(scene: &Scene<'_>) -> Result<()> {
+    let before = scene.stage.usage().await?;
+    thousand(scene).await?;
+    eventually("the connections for them to end", LIMIT, || async {
+        let now = scene.stage.usage().await?;
+        ensure!(now.sockets <= before.sockets, "{now:?}, before {before:?}");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await?;
+    scene.backlog.calm().await
+}
+
 pub async fn thousand(scene: &Scene<'_>) -> Result<()> {
     let (case, name, api) = (scene.case, &scene.backlog.name, scene.case.scalers());
     let template = api.get(name).await?.spec;
