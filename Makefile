@@ -13,7 +13,7 @@ RECORD ?=
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
 .PHONY: help demo replay-demo test lint workflows unit e2e generate build bench bench-decisions fuzz check compiler \
-  image image-check deny version chaos-specs valgrind
+  image image-check deny version chaos chaos-specs valgrind
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,12 @@ fuzz: compiler ## What comes from outside against libFuzzer, the engine against 
 	    -dict=fuzz/words.dict -print_final_stats=1 -verbosity=0 -close_fd_mask=1; \
 	done
 	PROPTEST_CASES=$(or $(PROPTEST_CASES),5000) cargo test --quiet --workspace --locked --lib -- properties restarts
+
+# ROWS="broker-lost api-down" plays some, TIMES=1 each once, ROWS=none only writes the page anew.
+chaos: TOOLS = --all
+chaos: build ## What Spillway depends on, broken amid a recovery, one after another: docs/reliability.md (hours; TIMES=5, ROWS="…")
+	TIMES='$(or $(TIMES),5)' ROWS='$(ROWS)' \
+	  cargo test --quiet --workspace --locked --test e2e -- --ignored --nocapture whatever_breaks
 
 # SPECS=10000, SEED=1: the same resources again.
 chaos-specs: TOOLS = --all

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,14 +26,15 @@ pub const EACH: f64 = 50.0;
 /// Consumers to begin with: enough for what arrives.
 pub const FIRST: i32 = 2;
 /// At most that many at the end: on a busy machine a consumer may have been seen to process less.
-const FEW: i32 = 4;
+pub const FEW: i32 = 4;
 /// How late a message may be, s.
 pub const MAX_DELAY: f64 = 6.0;
 /// Messages per second that arrive.
 const ARRIVING: f64 = 60.0;
 /// Messages that still wait in the middle of a recovery.
 pub const MIDDLE: u64 = 700;
-const PARTITIONS: i32 = 12;
+/// Partitions of the topic.
+pub const PARTITIONS: i32 = 12;
 const LIMIT: Duration = Duration::from_secs(90);
 /// For the end of it: all that waits, and a down window after.
 const END: Duration = Duration::from_secs(180);
@@ -42,11 +44,28 @@ pub fn now_ms() -> Result<i64> {
     Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
 }
 
+/// What differs from one backlog to another.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parts<'p> {
+    /// More of the scaler's spec, a line a field.
+    pub spec: &'p str,
+    /// More arguments for the consumers.
+    pub consumer_args: &'p [&'p str],
+    /// More arguments for the producer.
+    pub producer_args: &'p [&'p str],
+    /// On how many brokers each partition is; none: on all.
+    pub topic_replicas: Option<i32>,
+}
+
 /// A producer, a group of consumers and their scaler, all of one name.
 pub struct Backlog<'a> {
     pub case: &'a Case,
     pub name: String,
     pub path: Path,
+    /// Partitions of the topic now.
+    pub partitions: AtomicI32,
+    /// The scaler and its connection, as YAML.
+    pub scaler: String,
     rate: PathBuf,
 }
 
@@ -65,24 +84,33 @@ impl<'a> Backlog<'a> {
         consumer_args: &[&str],
         producer_args: &[&str],
     ) -> Result<Self> {
+        Self::start_as(case, name, Parts { spec: more, consumer_args, producer_args, topic_replicas: None })
+            .await
+    }
+
+    /// The same with all that may differ.
+    pub async fn start_as(case: &'a Case, name: &str, parts: Parts<'_>) -> Result<Self> {
         let (servers, kafka) = (case.servers()?, case.bed.kafka()?);
-        kafka.create_topic(name, PARTITIONS).await?;
+        let on = parts.topic_replicas.map_or_else(|| i32::try_from(kafka.brokers()), Ok)?;
+        kafka.create_replicated_topic(name, PARTITIONS, on).await?;
         let rate = case.records.join("rate");
         let consumers = Workload::consumer(&case.namespace, name, &servers, name, EACH, &case.records)
             .replicas(FIRST)
-            .with(consumer_args);
+            .with(parts.consumer_args);
         let producer = format!("{name}-producer");
         let producer =
             Workload::producer(&case.namespace, &producer, &servers, name, ARRIVING, &case.records)
                 .with(&["--rate-file", &rate.to_string_lossy()])
-                .with(producer_args);
+                .with(parts.producer_args);
         let spec = format!(
-            "minReplicas: {FIRST}\nobjective: {{maxDelay: {MAX_DELAY}s, recoverWithin: 45s}}\n{more}"
+            "minReplicas: {FIRST}\nobjective: {{maxDelay: {MAX_DELAY}s, recoverWithin: 45s}}\n{}",
+            parts.spec
         );
-        let yaml = producer.yaml() + &consumers.yaml() + &case.timed(name, spec.trim_end())?;
-        case.bed.apply(&yaml).await?;
+        let scaler = case.timed(name, spec.trim_end())?;
+        case.bed.apply(&(producer.yaml() + &consumers.yaml() + &scaler)).await?;
         let path = Path::follow(case.bed.client(), &case.namespace, name);
-        let backlog = Self { case, name: name.to_owned(), path, rate };
+        let partitions = AtomicI32::new(PARTITIONS);
+        let backlog = Self { case, name: name.to_owned(), path, partitions, scaler, rate };
         backlog.calm().await?;
         Ok(backlog)
     }
@@ -111,6 +139,11 @@ impl<'a> Backlog<'a> {
     /// Ends [`Backlog::flood`]; the backlog stays.
     pub fn ebb(&self) -> Result<()> {
         Ok(fs::write(&self.rate, ARRIVING.to_string())?)
+    }
+
+    /// Sends nothing more.
+    pub fn silence(&self) -> Result<()> {
+        Ok(fs::write(&self.rate, "0")?)
     }
 
     /// Waits until this many messages wait.
@@ -177,10 +210,10 @@ impl<'a> Backlog<'a> {
 
     /// Stops the producer and waits until every message was processed.
     pub async fn settled(&self) -> Result<Account> {
-        fs::write(&self.rate, "0")?;
+        self.silence()?;
         let kafka = self.case.bed.kafka()?;
         let account = eventually("every message to be processed", LIMIT, || {
-            Account::settled(&self.case.records, kafka, &self.name, PARTITIONS)
+            Account::settled(&self.case.records, kafka, &self.name, self.partitions.load(Ordering::Relaxed))
         })
         .await?;
         ensure!(account.refused == 0, "{} messages were refused", account.refused);

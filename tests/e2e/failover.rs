@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const TAKEOVER: Duration = Duration::from_secs(18);
 
 /// The pods of the operator: the one that leads and the one that stands by, name and address.
-async fn both(case: &Case) -> Result<[(String, String); 2]> {
+pub async fn both(case: &Case) -> Result<[(String, String); 2]> {
     let leader = operator::leader(case.bed, LIMIT).await?;
     let others = eventually("a second operator", LIMIT, || async {
         let mut all = operator::pods(case.bed).await?;
@@ -42,7 +42,7 @@ async fn both(case: &Case) -> Result<[(String, String); 2]> {
 }
 
 /// Waits until the pod of that name leads.
-async fn takes_over(case: &Case, name: &str, limit: Duration) -> Result<Duration> {
+pub async fn takes_over(case: &Case, name: &str, limit: Duration) -> Result<Duration> {
     let start = Instant::now();
     eventually(&format!("{name} to take over"), limit, || async {
         let holder = operator::holder(case.bed).await?;
@@ -106,7 +106,7 @@ async fn next(case: &Case, limit: Duration) -> Result<(String, String)> {
 }
 
 /// Ends a pod as when its node dies: nobody gives the lease up, and another pod comes for it.
-async fn lost(case: &Case, name: &str) -> Result<()> {
+pub async fn lost(case: &Case, name: &str) -> Result<()> {
     case.bed.kubelet().kill_pod(operator::NAMESPACE, name)?;
     let pods: Api<Pod> = Api::namespaced(case.bed.client(), operator::NAMESPACE);
     pods.delete(name, &DeleteParams::default().grace_period(0)).await?;

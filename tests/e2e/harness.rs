@@ -131,6 +131,14 @@ pub fn case(name: &str, shared: &'static SharedBed, test: impl AsyncFnOnce(Case)
     });
 }
 
+/// Does something on a bed that is no case by itself: it makes its own ([`Case::new`]).
+pub fn on_bed<T>(shared: &'static SharedBed, work: impl AsyncFnOnce(&'static Bed) -> T) -> T {
+    RUNTIME.block_on(async {
+        let bed = shared.get().await.unwrap_or_else(|e| panic!("no bed: {e:#}"));
+        work(bed).await
+    })
+}
+
 /// For `make e2e`, which shows the slowest.
 fn note_time(name: &str, start: Instant, started: Instant) {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("e2e-times");
@@ -151,7 +159,8 @@ pub struct Case {
 }
 
 impl Case {
-    async fn new(name: &str, bed: &'static Bed) -> Result<Self> {
+    /// Makes its namespace and its folder.
+    pub async fn new(name: &str, bed: &'static Bed) -> Result<Self> {
         let case = Self { bed, namespace: name.to_owned(), records: bed.folder(&format!("records-{name}"))? };
         bed.apply(&sample::namespace(name)).await?;
         Ok(case)
@@ -163,8 +172,9 @@ impl Case {
     }
 
     /// A ConsumerScaler for the Deployment and the group of this name, with times short enough for
-    /// a test; `more` is the rest of its spec, a line a field. With its KafkaConnection, `main`.
+    /// a test; `more` is the rest of its spec, a line a field, and `maxReplicas` where it is not 12. With its KafkaConnection, `main`.
     pub fn timed(&self, name: &str, more: &str) -> Result<String> {
+        let most = if more.contains("maxReplicas: ") { "" } else { "maxReplicas: 12" };
         Ok(format!(
             "---
 apiVersion: spillway.dev/v1alpha1
@@ -174,7 +184,7 @@ spec:
   scaleTargetRef: {{name: {name}}}
   consumerGroups:
   - {{group: {name}, connection: {{name: main}}}}
-  maxReplicas: 12
+  {most}
   behavior: {{scaleDown: {{window: {DOWN_WINDOW}s, maxStepPercent: 100}}}}
   {more}
 ---
@@ -185,7 +195,8 @@ spec: {{bootstrapServers: ['{servers}'], sweepInterval: 1s}}
 ",
             more = more.replace('\n', "\n  "),
             ns = self.namespace,
-            servers = self.servers()?,
+            // One entry a broker.
+            servers = self.servers()?.replace(',', "', '"),
         ))
     }
 

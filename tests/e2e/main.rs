@@ -8,6 +8,7 @@ mod access;
 mod alerts;
 mod backlog;
 mod broken;
+mod chaos;
 mod chart;
 mod checked;
 mod conflict;

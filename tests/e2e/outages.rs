@@ -28,7 +28,7 @@ const LATER: i64 = 15;
 const RESUME: Duration = Duration::from_secs(10);
 
 /// Condition Ready of the KafkaConnection: its status, reason and message.
-async fn connection(case: &Case) -> Result<(String, String, String)> {
+pub async fn connection(case: &Case) -> Result<(String, String, String)> {
     let api: Api<KafkaConnection> = Api::namespaced(case.bed.client(), &case.namespace);
     let status = api.get("main").await?.status.context("no status of the connection")?;
     let ready = status.conditions.into_iter().find(|c| c.type_ == "Ready").context("no condition Ready")?;
@@ -36,7 +36,7 @@ async fn connection(case: &Case) -> Result<(String, String, String)> {
 }
 
 /// Waits until scaler and connection say that Kafka cannot be seen, where, and since when not.
-async fn blind(backlog: &Backlog<'_>) -> Result<()> {
+pub async fn blind(backlog: &Backlog<'_>) -> Result<()> {
     let (case, servers) = (backlog.case, backlog.case.servers()?);
     let status = case
         .until("the outage to be seen", &backlog.name, LIMIT, |s| s.state.as_deref() == Some("Blind"))
@@ -65,7 +65,7 @@ async fn blind(backlog: &Backlog<'_>) -> Result<()> {
 }
 
 /// Waits until everything is seen again.
-async fn seeing(backlog: &Backlog<'_>) -> Result<()> {
+pub async fn seeing(backlog: &Backlog<'_>) -> Result<()> {
     backlog
         .case
         .until("Kafka to be seen again", &backlog.name, LIMIT, |s| s.state.as_deref() != Some("Blind"))

@@ -47,7 +47,12 @@ fn kafka() -> Result<KafkaOptions> {
     ]);
     Ok(KafkaOptions {
         scram: vec![("spillway".into(), PASSWORD.into())],
-        listeners: vec![Listener { name: LISTENER, protocol: "SASL_SSL", properties }],
+        listeners: vec![Listener {
+            name: LISTENER,
+            protocol: "SASL_SSL",
+            properties,
+            advertised: Vec::new(),
+        }],
         properties: own(&[
             ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
             ("super.users", "User:ANONYMOUS"),

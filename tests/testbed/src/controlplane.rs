@@ -13,6 +13,7 @@ use kube::{Client, Config};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustix::process::Signal;
 
+use crate::pki::Certificate;
 use crate::ports;
 use crate::process::{Child, Spec, spawn};
 use crate::tools::Tools;
@@ -191,6 +192,16 @@ impl ControlPlane {
     /// The authority that signed the API server's certificate.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The API server's certificate, for something that stands before it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn certificate(&self) -> Result<Certificate> {
+        let read =
+            |name: &str| fs::read_to_string(self.dir.join(name)).with_context(|| format!("reading {name}"));
+        Ok(Certificate { cert: read("server.crt")?, key: read("server.key")? })
     }
 
     /// Host of the API server.

@@ -18,13 +18,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio::net::TcpListener;
 
+use crate::encrypted::Encrypted;
 use crate::pki::Certificate;
 
 /// Who signs.
@@ -120,11 +117,8 @@ impl IdentityProvider {
             let app = app.clone();
             async move { axum::serve(plain, app).await }
         });
-        let listener = Encrypted {
-            tcp: TcpListener::bind("127.0.0.1:0").await?,
-            acceptor: acceptor(certificate).context("the identity provider's certificate")?,
-        };
-        let tokens = listener.tcp.local_addr()?;
+        let listener = Encrypted::bind(certificate).await.context("the identity provider's certificate")?;
+        let tokens = listener.address()?;
         tokio::spawn(async move { axum::serve(listener, app).await });
         Ok(Self { shared, tokens, keys })
     }
@@ -222,41 +216,4 @@ async fn token(
 async fn jwks(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let setting = shared.setting.lock().unwrap_or_else(PoisonError::into_inner);
     Json(json!({"keys": [setting.key.public()]}))
-}
-
-fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor> {
-    let chain = vec![CertificateDer::from_pem_slice(certificate.cert.as_bytes())?];
-    let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes())?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-/// Connections with TLS, for axum.
-struct Encrypted {
-    tcp: TcpListener,
-    acceptor: TlsAcceptor,
-}
-
-impl axum::serve::Listener for Encrypted {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            // One that ends amid the handshake is not worth a word: it does not trust us.
-            if let Ok((tcp, address)) = self.tcp.accept().await
-                && let Ok(tls) = self.acceptor.accept(tcp).await
-            {
-                return (tls, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.tcp.local_addr()
-    }
 }

@@ -4,10 +4,12 @@
 //! binary the caller says.
 
 pub mod account;
+pub mod apiproxy;
 pub mod bed;
 pub mod browser;
 pub mod controlplane;
 pub mod demo;
+mod encrypted;
 pub mod http_client;
 pub mod identity;
 pub mod kafka;
@@ -17,9 +19,11 @@ pub mod pki;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod relay;
 pub mod replicas;
 pub mod sample;
 pub mod secured;
+pub mod usage;
 pub mod wait;
 
 pub use spillway_testbed_tools as tools;

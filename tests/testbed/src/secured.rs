@@ -69,6 +69,7 @@ impl Secured {
             name,
             protocol: if login { "SASL_SSL" } else { "SSL" },
             properties: parts.concat(),
+            advertised: Vec::new(),
         };
         let own = |properties: &[(&str, &str)]| -> Vec<(String, String)> {
             properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()

@@ -57,6 +57,9 @@ pub struct Listener {
     pub protocol: &'static str,
     /// Broker properties, without their prefix `listener.name.….`.
     pub properties: Vec<(String, String)>,
+    /// The port of each node that clients are told, where something stands before it (see
+    /// [`crate::relay`]); empty: its own.
+    pub advertised: Vec<u16>,
 }
 
 /// The ports of one node.
@@ -121,9 +124,9 @@ pub(super) fn properties(options: &KafkaOptions, all: &[Ports], id: usize, data:
     }
     let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT".to_owned();
     for (listener, port) in options.listeners.iter().zip(&ports.more) {
-        let at = format!(",{}://127.0.0.1:{port}", listener.name);
-        listeners.push_str(&at);
-        advertised.push_str(&at);
+        let told = listener.advertised.get(id - 1).unwrap_or(port);
+        listeners.push_str(&format!(",{}://127.0.0.1:{port}", listener.name));
+        advertised.push_str(&format!(",{}://127.0.0.1:{told}", listener.name));
         protocols.push_str(&format!(",{}:{}", listener.name, listener.protocol));
         for (key, value) in &listener.properties {
             put(&format!("listener.name.{}.{key}", listener.name.to_lowercase()), value);

@@ -157,6 +157,14 @@ impl Kubelet {
         }
     }
 
+    /// Id of the process of a pod.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn pid(&self, namespace: &str, name: &str) -> Result<i32> {
+        Ok(self.process(namespace, name)?.pid())
+    }
+
     /// Kills the process of a pod (SIGKILL): it is started again after its back-off.
     ///
     /// # Errors
