@@ -29,6 +29,7 @@ fn request(group: &str, isolation: Isolation) -> GroupRequest {
         topics: Some(vec!["connection".into()]),
         remembered: Vec::new(),
         isolation,
+        resting: false,
     }
 }
 

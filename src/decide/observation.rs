@@ -36,7 +36,8 @@ pub struct ScheduleWindow {
 pub struct GroupObservation {
     /// The group id.
     pub group: String,
-    /// When its committed offsets were read; `None` when never.
+    /// When its committed offsets were read, or seen to be as last read as nothing has come since it had read
+    /// everything; `None` when never.
     pub taken_at: Option<Time>,
     /// What could not be seen, in words ("partition orders-3 has no leader"). Empty: the observation is complete.
     pub problems: Vec<String>,

@@ -12,6 +12,7 @@ mod msk;
 mod oauth;
 mod observe;
 pub mod outside;
+mod pace;
 mod refusal;
 mod retention;
 mod sweep;
@@ -45,6 +46,9 @@ pub struct GroupRequest {
     pub remembered: Vec<String>,
     /// What its consumers read of transactions.
     pub isolation: Isolation,
+    /// Whether nothing is expected of it: while it has read everything and nothing comes, its last reading
+    /// may stand for some minutes.
+    pub resting: bool,
 }
 
 /// What a cluster says of itself.

@@ -33,6 +33,8 @@ pub(super) struct Memory {
     /// Its scaler was deleted, or is another operator's now: nothing is to be done or said any more.
     pub gone: bool,
     pub state: State,
+    /// Whether its groups may be read rarely until something comes, see [`State::at_rest`].
+    pub rests: bool,
     /// As last read, and when.
     pub workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
     /// The status as last written, or as found.
@@ -59,6 +61,7 @@ impl Memory {
         Self {
             uid: object.uid().unwrap_or_default(),
             gone: false,
+            rests: false,
             state: State::restored(status.learnt.clone().unwrap_or_default(), state)
                 .blind_since(status::blind_since(&status)),
             workload: None,
@@ -141,6 +144,7 @@ pub(super) async fn look(
             blocked = Some(why);
         }
     }
+    memory.rests = memory.state.at_rest(&work.policy, &seen, &decision);
     let delays = memory.state.delays(&seen);
     let held_by = blocked.as_ref().map(|why| why.reason.clone());
     let look = Look {
@@ -207,7 +211,7 @@ pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut 
         memory.blocked = Some(why.clone());
     }
     memory.state = State::restored(memory.state.learnt.clone(), Some(ScalerState::Invalid));
-    memory.workload = None;
+    (memory.workload, memory.rests) = (None, false);
     let new = status::invalid(&memory.status, object.metadata.generation, &why.reason, &why.message, now);
     write_status(hands, object, memory, new, now).await;
 }

@@ -150,21 +150,23 @@ fn unseen(plan: &ConnectionPlan, why: &str) -> Vec<GroupObservation> {
 async fn requests(shared: &Shared, id: ConnectionId, plan: &ConnectionPlan) -> Vec<GroupRequest> {
     let mut requests = Vec::with_capacity(plan.questions.len());
     for (question, askers) in &plan.questions {
-        let mut remembered = Vec::new();
-        if question.topics.is_none() {
-            for work in askers {
-                let memory = shared.memory(&work.key, &work.object);
-                let memory = memory.lock().await;
+        let (mut remembered, mut resting) = (Vec::new(), true);
+        for work in askers {
+            let memory = shared.memory(&work.key, &work.object);
+            let memory = memory.lock().await;
+            resting &= memory.rests;
+            if question.topics.is_none() {
                 remembered.extend(work.names(id, question).flat_map(|name| memory.topics(name)));
             }
-            remembered.sort();
-            remembered.dedup();
         }
+        remembered.sort();
+        remembered.dedup();
         requests.push(GroupRequest {
             group: question.group.clone(),
             topics: question.topics.clone(),
             remembered,
             isolation: question.isolation,
+            resting,
         });
     }
     requests
