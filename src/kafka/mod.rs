@@ -18,6 +18,7 @@ mod retention;
 mod sweep;
 mod token;
 mod topics;
+mod traffic;
 mod trouble;
 
 pub use connection::{ConnectionConfig, SaslConfig, TlsConfig};
@@ -25,6 +26,7 @@ pub use error::{ConnectionProblem, KafkaError};
 pub use msk::{AwsConfig, AwsKeys};
 pub use oauth::OAuthConfig;
 pub use sweep::{Connection, Sweep};
+pub use traffic::Traffic;
 
 /// What is read of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

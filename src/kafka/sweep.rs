@@ -19,6 +19,7 @@ use super::refusal::{Ask, Refusal};
 use super::retention::{self, Retention};
 use super::token::{Token, Tokens};
 use super::topics::{Topics, counting};
+use super::traffic::Traffic;
 use super::{ClusterInfo, GroupRequest, Isolation};
 use crate::clock;
 use crate::decide::GroupObservation;
@@ -74,6 +75,8 @@ pub struct Connection {
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
     retention: Arc<Mutex<Retention>>,
     pace: Mutex<Pace>,
+    /// Requests of clients that are gone.
+    sent_before: Mutex<BTreeMap<String, u64>>,
     /// The cluster's id, asked for once: it never changes.
     cluster_id: OnceLock<String>,
 }
@@ -95,6 +98,7 @@ impl Connection {
             topics: Mutex::new(None),
             retention: Arc::default(),
             pace: Mutex::default(),
+            sent_before: Mutex::default(),
             cluster_id: OnceLock::new(),
         })
     }
@@ -332,7 +336,17 @@ impl Connection {
     }
 
     fn forget_admin(&self) {
-        *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let Some(admin) = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut before = self.sent_before.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = admin.client().context().traffic().after(&before).requests;
+    }
+
+    /// What was sent to the brokers, up to some seconds ago. What asks for retention has a client of its own,
+    /// for a moment every ten minutes, which is not counted.
+    pub fn traffic(&self) -> Traffic {
+        let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = admin.map(|admin| admin.client().context().traffic()).unwrap_or_default();
+        now.after(&self.sent_before.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn forget_topics(&self) {

@@ -95,9 +95,11 @@ pub(super) async fn run(
         let started = Instant::now();
         let swept = connection.sweep(requests, limit).await;
         let took = started.elapsed();
+        let traffic = connection.traffic();
         let outcome = swept.problem.as_ref().map_or(Ok(()), |p| Err(p.reason));
         for name in &left.names {
             shared.hands.metrics.sweep(name, clock::now(), took.as_secs_f64(), outcome);
+            shared.hands.metrics.traffic(name, &traffic.requests, traffic.connections);
         }
         debug!(
             bootstrap = config.bootstrap.join(","),
