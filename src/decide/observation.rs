@@ -153,6 +153,11 @@ impl PartitionObservation {
         Some(self.end?.saturating_sub(self.position(start_from)?).max(0))
     }
 
+    /// Whether messages wait, as far as is known.
+    pub fn waits(&self) -> bool {
+        self.lag(StartFrom::Earliest).is_some_and(|lag| lag > 0)
+    }
+
     /// Messages deleted before the group read them: those between its commit and the oldest that is left.
     pub fn expired(&self) -> i64 {
         match (self.committed, self.start) {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 mod lasting;
 mod plant;
+mod resting;
 mod standing;
 mod told;
 mod unsure;

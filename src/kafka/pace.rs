@@ -195,15 +195,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::all(|_| {}, true)]
-    #[case::messages_wait(|g| g.partitions[1].committed = Committed::At(49), false)]
-    #[case::never_committed(|g| g.partitions[1].committed = Committed::None, false)]
-    #[case::nothing_to_commit(|g| g.partitions[1] = partition(1, Committed::None, Some(START)), true)]
-    #[case::recreated(|g| g.partitions[1].committed = Committed::PastEnd(90), false)]
-    #[case::no_end(|g| g.partitions[1].end = None, false)]
-    #[case::a_problem(|g| g.problems.push("partition orders-2 has no leader".into()), false)]
-    #[case::on_the_move(|g| g.phase = GroupPhase::Rebalancing, false)]
-    #[case::no_topics(|g| g.partitions.clear(), false)]
+    #[case::all(|_: &mut GroupObservation| {}, true)]
+    #[case::messages_wait(|g: &mut GroupObservation| g.partitions[1].committed = Committed::At(49), false)]
+    #[case::never_committed(|g: &mut GroupObservation| g.partitions[1].committed = Committed::None, false)]
+    #[case::nothing_to_commit(|g: &mut GroupObservation| g.partitions[1] = partition(1, Committed::None, Some(START)), true)]
+    #[case::recreated(|g: &mut GroupObservation| g.partitions[1].committed = Committed::PastEnd(90), false)]
+    #[case::no_end(|g: &mut GroupObservation| g.partitions[1].end = None, false)]
+    #[case::a_problem(|g: &mut GroupObservation| g.problems.push("partition orders-2 has no leader".into()), false)]
+    #[case::on_the_move(|g: &mut GroupObservation| g.phase = GroupPhase::Rebalancing, false)]
+    #[case::no_topics(|g: &mut GroupObservation| g.partitions.clear(), false)]
     fn only_who_has_read_everything_rests(#[case] change: fn(&mut GroupObservation), #[case] rests: bool) {
         let mut seen = done("g");
         change(&mut seen);

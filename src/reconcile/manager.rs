@@ -3,6 +3,7 @@
 //! It reads no Kafka and scales nothing: the loops do.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -222,6 +223,7 @@ impl Manager {
         let mut all = self.scalers.list();
         // Where connections were not listed yet, it is not known which of them are missing.
         all.retain(|s| self.connections.seen(&s.namespace().unwrap_or_default()));
+        self.shared.hands.crowd.store(all.len(), Ordering::Relaxed);
         let losers = conflict::second_scalers(&all);
         let (taken, free): (Vec<_>, Vec<_>) = all
             .into_iter()

@@ -108,7 +108,7 @@ pub(super) async fn look(
     now: Time,
 ) {
     let target = target(&work.object);
-    read_workload(hands, &target, memory, now).await;
+    read_workload(hands, work, &target, memory, now).await;
     let acts = work.object.spec.mode.acts();
     let mut blocked = match &memory.workload {
         Some((_, Err(why))) => Some(why.clone()),
@@ -190,7 +190,14 @@ pub(super) async fn look(
         };
         pages.observe(&work.key, &shown);
     }
-    write_status(hands, &work.object, memory, new, now).await;
+    let urgent = decision.write || behind(decision.state);
+    write_status(hands, &work.object, memory, new, now, urgent).await;
+}
+
+/// Whether somebody may be looking at the status right now, as messages are late.
+fn behind(state: ScalerState) -> bool {
+    use ScalerState as S;
+    matches!(state, S::Recovering | S::FallingBehind | S::Stuck | S::DownstreamSaturated)
 }
 
 /// A scaler that cannot be decided for: says so in its status.
@@ -213,7 +220,7 @@ pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut 
     memory.state = State::restored(memory.state.learnt.clone(), Some(ScalerState::Invalid));
     (memory.workload, memory.rests) = (None, false);
     let new = status::invalid(&memory.status, object.metadata.generation, &why.reason, &why.message, now);
-    write_status(hands, object, memory, new, now).await;
+    write_status(hands, object, memory, new, now, false).await;
 }
 
 /// The schedules that are on or soon, on the clock that everything else is measured by.
@@ -310,21 +317,27 @@ async fn keep_learnt(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory
     let learnt = Some(rounded(memory.state.learnt.clone()));
     let new = ConsumerScalerStatus { learnt, ..memory.status.clone() };
     if hands.leadership.is_leader() && status::measured_anew(&memory.status, &new) {
-        write_status(hands, object, memory, new, now).await;
+        write_status(hands, object, memory, new, now, true).await;
     }
 }
 
+/// Writes it, where it is worth it and, unless a changed word of it is urgent, within the budget of such writes:
+/// thousands may change at once (a start, an outage of Kafka), and are written at the looks that follow.
 async fn write_status(
     hands: &Hands,
     object: &ConsumerScaler,
     memory: &mut Memory,
     new: ConsumerScalerStatus,
     now: Time,
+    urgent: bool,
 ) {
     if !status::worth_writing(&memory.status, &new, now - memory.written_at)
         || memory.refused_at.is_some_and(|at| now - at < STATUS_RETRY)
     {
         // Kept apart from what was written, so that the change of a word is seen as one later.
+        return;
+    }
+    if !(urgent && status::says_otherwise(&memory.status, &new)) && !hands.budget.take() {
         return;
     }
     match hands.status.scaler(object, &new).await {

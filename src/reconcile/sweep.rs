@@ -11,11 +11,11 @@ use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
 use super::manager::Shared;
-use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
+use super::work::{ConnectionId, ConnectionPlan, Identity, Question, Work};
 use super::{connect, step};
 use crate::api::KafkaConnection;
 use crate::clock;
-use crate::decide::{GroupObservation, Time};
+use crate::decide::{GroupObservation, PartitionObservation, Time};
 use crate::kafka::{ClusterInfo, Connection, ConnectionProblem, GroupRequest, Sweep};
 use crate::report::status::{self, Blocked};
 
@@ -198,7 +198,7 @@ async fn finish(
         tell_connection(shared, object, outcome, cluster.as_ref()).await;
     }
     let now = clock::now();
-    futures::stream::iter(&plan.scalers)
+    futures::stream::iter(urgent_first(shared, plan))
         .for_each_concurrent(SIDE_BY_SIDE, |work| {
             let problem = problem.as_ref();
             async move {
@@ -207,6 +207,18 @@ async fn finish(
             }
         })
         .await;
+}
+
+/// The scalers of a plan, those first of which messages wait: the others can, while the API server is asked for
+/// the workloads of those.
+fn urgent_first<'a>(shared: &Shared, plan: &'a ConnectionPlan) -> Vec<&'a Arc<Work>> {
+    let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+    let waits = |(id, question): &(ConnectionId, Question)| {
+        let seen = answers.get(id).and_then(|of| of.get(question));
+        seen.is_some_and(|group| group.partitions.iter().any(PartitionObservation::waits))
+    };
+    let (first, then): (Vec<_>, Vec<_>) = plan.scalers.iter().partition(|work| work.groups.iter().any(waits));
+    first.into_iter().chain(then).collect()
 }
 
 /// A problem as the owner of a connection is told of it.
