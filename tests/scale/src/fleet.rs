@@ -36,6 +36,8 @@ const SIDE_BY_SIDE: usize = 24;
 const LIMIT: Duration = Duration::from_secs(120);
 /// Between two looks at all statuses, which cost the API server something.
 const STEP: Duration = Duration::from_secs(5);
+/// And between two words about it.
+const TELL: Duration = Duration::from_secs(20);
 
 const WORKER: &str = "\
 apiVersion: apiextensions.k8s.io/v1
@@ -287,6 +289,7 @@ impl Fleet<'_> {
         fits: impl Fn(&serde_json::Value) -> bool,
     ) -> Result<Duration> {
         let (client, begun) = (self.bed.client(), Instant::now());
+        let mut told = None;
         loop {
             let mut fit = 0;
             for namespace in self.namespaces() {
@@ -295,7 +298,10 @@ impl Fleet<'_> {
                 let all = api.list(&Default::default()).await?;
                 fit += all.items.iter().filter(|s| s.data.get("status").is_some_and(&fits)).count();
             }
-            self.say.line(format_args!("  {what}: {fit} of {}", self.count));
+            if told.is_none_or(|at: Instant| at.elapsed() >= TELL) || fit == self.count {
+                self.say.line(format_args!("  {what}: {fit} of {}", self.count));
+                told = Some(Instant::now());
+            }
             if fit == self.count {
                 return Ok(begun.elapsed());
             }

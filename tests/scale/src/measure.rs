@@ -50,7 +50,7 @@ pub struct Figures {
     pub kafka: BTreeMap<String, f64>,
     /// Requests to the API server a minute, by verb and resource.
     pub server: Requests,
-    /// Ages of the observations at one moment, s, ascending.
+    /// Ages of the observations at some moments, s, ascending.
     pub ages: Vec<f64>,
     /// From onset to write, s, ascending.
     pub onsets: Vec<f64>,
@@ -109,7 +109,12 @@ pub async fn measure(count: usize, settings: &Settings, binary: &Path, say: Say)
         .collect();
     let (sum, n) = page.sweep_sum_and_count();
     let (sum_later, n_later) = later.sweep_sum_and_count();
+    // How old they are depends on the time since the last sweep: at three moments of one.
     let mut ages = later.observed();
+    for _ in 0..2 {
+        tokio::time::sleep(sweep / 3).await;
+        ages.extend(operator.metrics().await?.observed());
+    }
     ages.sort_by(f64::total_cmp);
 
     say.line("groups fall behind");

@@ -33,6 +33,9 @@ pub async fn rounds(fleet: &Fleet<'_>, rounds: u64) -> Result<Vec<f64>> {
         ));
         all.extend(took);
         end += BY;
+        if round + 1 == rounds {
+            break;
+        }
         fleet.catch_up(end).await?;
         // To be quiet takes two sweeps; the rest of a sweep moves the next onset to another place in it.
         tokio::time::sleep(sweep * 3 + sweep.mul_f64(1.0 / rounds as f64)).await;

@@ -12,11 +12,10 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// A size in a few lines.
 pub fn short(f: &Figures) -> String {
     format!(
-        "{} scalers: {:.3} cores, {:.0} MiB ({:.1} KiB a scaler beside an empty operator), {:.0} connections; all observed {:.0} s after the first start and {:.0} s after another; age p99 {:.1} s; onset to write p50 {:.1} s, p99 {:.1} s",
+        "{} scalers: {:.3} cores, {:.0} MiB, {:.0} connections; all observed {:.0} s after the first start and {:.0} s after another; age p99 {:.1} s; onset to write p50 {:.1} s, p99 {:.1} s",
         f.scalers,
         f.cpu,
         f.memory / MIB,
-        (f.memory - EMPTY) / 1024.0 / f.scalers as f64,
         f.connections,
         f.first,
         f.again,
@@ -26,21 +25,26 @@ pub fn short(f: &Figures) -> String {
     )
 }
 
-/// What an operator without scalers takes, bytes: so much is not a scaler's.
-const EMPTY: f64 = 20.0 * MIB;
+type Row<'a> = (&'a str, Box<dyn Fn(&Figures) -> String + 'a>);
 
-type Row<'a> = (&'a str, Box<dyn Fn(&Figures) -> String>);
+/// What each scaler adds to the memory of the smallest size, KiB.
+fn each(f: &Figures, least: Option<&Figures>) -> String {
+    match least {
+        Some(least) if least.scalers < f.scalers => {
+            let more = (f.memory - least.memory) / (f.scalers - least.scalers) as f64;
+            format!("{:.1} KiB", more / 1024.0)
+        }
+        _ => "–".to_owned(),
+    }
+}
 
-fn rows() -> Vec<Row<'static>> {
+fn rows(least: Option<&Figures>) -> Vec<Row<'_>> {
     let seconds = |s: f64| format!("{s:.1} s");
     vec![
         ("Partitions", Box::new(|f| thousands((f.scalers * PARTITIONS as usize) as f64))),
         ("Processor, quiet", Box::new(|f| format!("{:.3} cores", f.cpu))),
         ("Resident memory, quiet", Box::new(|f| format!("{:.0} MiB", f.memory / MIB))),
-        (
-            "of that a scaler, above 20 MiB",
-            Box::new(|f| format!("{:.1} KiB", (f.memory - EMPTY).max(0.0) / 1024.0 / f.scalers as f64)),
-        ),
+        ("of that each scaler more", Box::new(move |f| each(f, least))),
         ("Resident memory after two scrapes", Box::new(|f| format!("{:.0} MiB", f.memory_after / MIB))),
         ("Most resident memory at any time", Box::new(|f| format!("{:.0} MiB", f.peak / MIB))),
         ("Page of metrics", Box::new(|f| format!("{:.1} MB in {:.2} s", f.page.1 as f64 / 1e6, f.page.0))),
@@ -78,7 +82,12 @@ and is scaled from zero; onset is before the first message is sent.
         sweep = settings.sweep,
         rounds = settings.rounds,
     );
-    table(&mut page, "Scalers", all, &rows().iter().map(|(n, f)| (*n, f.as_ref())).collect::<Vec<_>>());
+    table(
+        &mut page,
+        "Scalers",
+        all,
+        &rows(all.iter().min_by_key(|f| f.scalers)).iter().map(|(n, f)| (*n, f.as_ref())).collect::<Vec<_>>(),
+    );
     page.push_str(&format!(
         "
 ## Requests to Kafka, a sweep
