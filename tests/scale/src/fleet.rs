@@ -31,6 +31,8 @@ const TOGETHER: usize = 500;
 const FIRST: i64 = 10;
 /// The topic of those that fall behind.
 const BUSY: &str = "busy";
+/// Groups whose offsets are committed by one run of the tool, which has a time limit.
+const A_RUN: usize = 1000;
 /// Calls to the API server at a time.
 const SIDE_BY_SIDE: usize = 24;
 const LIMIT: Duration = Duration::from_secs(120);
@@ -238,15 +240,22 @@ impl Fleet<'_> {
     async fn commit(&self, of: impl Fn(usize) -> bool, offset: i64) -> Result<()> {
         let kafka = self.bed.kafka()?;
         let file = self.bed.folder("offsets")?.join("offsets");
-        let mut text = String::new();
-        for i in (0..self.count).filter(|i| of(*i)) {
-            writeln!(text, "group-{i:05} {} {PARTITIONS} {offset}", Self::topic(i))?;
-        }
-        fs::write(&file, text)?;
         // A class given as a source file is compiled and run by `java` itself.
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("Commit.java");
-        let (source, file) = (source.to_string_lossy().into_owned(), file.to_string_lossy().into_owned());
-        kafka.run_tool(&source, &[&kafka.bootstrap(), &file]).await.map(drop)
+        let (source, path) = (source.to_string_lossy().into_owned(), file.to_string_lossy().into_owned());
+        let all: Vec<usize> = (0..self.count).filter(|i| of(*i)).collect();
+        for (i, some) in all.chunks(A_RUN).enumerate() {
+            let mut text = String::new();
+            for i in some {
+                writeln!(text, "group-{i:05} {} {PARTITIONS} {offset}", Self::topic(*i))?;
+            }
+            fs::write(&file, text)?;
+            kafka.run_tool(&source, &[&kafka.bootstrap(), &path]).await?;
+            if all.len() > A_RUN {
+                self.say.line(format_args!("  {} of {}", i * A_RUN + some.len(), all.len()));
+            }
+        }
+        Ok(())
     }
 
     /// Creates an object for each scaler.

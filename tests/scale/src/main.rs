@@ -4,6 +4,7 @@
 
 mod fleet;
 mod growth;
+mod kept;
 mod measure;
 mod onset;
 mod operator;
@@ -65,14 +66,15 @@ fn args() -> Result<Args> {
 async fn bench() -> Result<()> {
     let args = args()?;
     let say = Say::new();
-    let mut all = Vec::new();
+    let kept = kept::Kept::of(&args.operator, &args.settings)?;
     for size in &args.sizes {
         let figures = measure(*size, &args.settings, &args.operator, say)
             .await
             .with_context(|| format!("with {size} scalers"))?;
         println!("{}", report::short(&figures));
-        all.push(figures);
+        kept.put(&figures)?;
     }
+    let all = kept.all()?;
     std::fs::create_dir_all(&args.out)?;
     let write = |name: &str, text: String| {
         let path = args.out.join(name);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 use spillway_testbed::bed::{Bed, BedOptions};
 use spillway_testbed::kafka::KafkaOptions;
 
@@ -30,7 +31,7 @@ pub struct Settings {
 }
 
 /// What came of one size.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figures {
     pub scalers: usize,
     /// From the first start until everything is observed, s.

@@ -112,14 +112,8 @@ As the API server counts them (`apiserver_request_total`), of the kinds that the
 ",
         u64::from(settings.sweeps) * settings.sweep
     ));
-    let names: BTreeSet<&(String, String)> = all.iter().flat_map(|f| f.server.keys()).collect();
-    let shown: Vec<(String, &(String, String))> =
-        names.into_iter().map(|key| (format!("{} {}", key.0, key.1), key)).collect();
-    let labels: BTreeSet<&(String, &(String, String))> = shown.iter().collect();
-    heads(&mut page, "Request", all);
-    for (label, key) in labels {
-        row(&mut page, label, all, |f| f.server.get(*key).copied().map_or("0".into(), number));
-    }
+    let names: BTreeSet<&String> = all.iter().flat_map(|f| f.server.keys()).collect();
+    by_name(&mut page, "Request", all, &names, |f, name| f.server.get(*name).copied());
     page
 }
 

@@ -17,8 +17,8 @@ const OF_INTEREST: [&str; 8] = [
     "secrets",
 ];
 
-/// Requests so far, by verb and resource.
-pub type Requests = BTreeMap<(String, String), f64>;
+/// Requests so far, by verb and resource (`GET workers/scale`).
+pub type Requests = BTreeMap<String, f64>;
 
 /// What was asked so far.
 ///
@@ -41,14 +41,13 @@ pub async fn requests(client: &Client) -> Result<Requests> {
             Some(sub) if !sub.is_empty() => format!("{resource}/{sub}"),
             _ => resource.to_owned(),
         };
-        *all.entry((verb.to_owned(), what)).or_default() += value.parse().unwrap_or(0.0);
+        *all.entry(format!("{verb} {what}")).or_default() += value.parse().unwrap_or(0.0);
     }
     Ok(all)
 }
 
 /// What came between two readings, a minute.
 pub fn a_minute(before: &Requests, after: &Requests, seconds: f64) -> Requests {
-    let rate =
-        |key: &(String, String), now: f64| (now - before.get(key).copied().unwrap_or(0.0)) * 60.0 / seconds;
+    let rate = |key: &String, now: f64| (now - before.get(key).copied().unwrap_or(0.0)) * 60.0 / seconds;
     after.iter().map(|(key, now)| (key.clone(), rate(key, *now))).filter(|(_, rate)| *rate > 0.0).collect()
 }
