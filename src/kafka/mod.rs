@@ -7,6 +7,7 @@ mod admin;
 mod aws;
 mod connection;
 mod error;
+mod groups;
 mod http;
 mod msk;
 mod oauth;

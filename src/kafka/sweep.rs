@@ -13,6 +13,7 @@ use futures::future::{join, join_all};
 use super::admin::{Admin, Offsets, Which};
 use super::connection::{ConnectionConfig, client, left};
 use super::error::{CallFailed, ConnectionProblem, KafkaError};
+use super::groups;
 use super::observe::{Read, Seen, observation};
 use super::pace::{Pace, unmoved};
 use super::refusal::{Ask, Refusal};
@@ -181,7 +182,7 @@ impl Connection {
         topics: Arc<Topics>,
     ) -> Answers {
         let due: Vec<&GroupRequest> = asked.iter().filter(|(_, r)| r.is_none()).map(|(r, _)| *r).collect();
-        let reads = self.groups(round.admin, &due, round.groups_until).await;
+        let reads = groups::read(round.admin, &due, round.groups_until).await;
         let spent = reads.values().flat_map(Read::errors).any(CallFailed::spent);
         let unanswered = |r: &Read| r.errors().filter(|e| e.unanswered()).count() == 2;
         let silent = (!reads.is_empty()).then(|| reads.values().all(unanswered));
@@ -195,26 +196,6 @@ impl Connection {
 
     fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Members and committed offsets of each group, all at once. One call a group: one that does not
-    /// end holds up no other.
-    async fn groups(
-        &self,
-        admin: &Admin,
-        requests: &[&GroupRequest],
-        deadline: Instant,
-    ) -> HashMap<String, Read> {
-        let names: BTreeSet<&String> = requests.iter().map(|r| &r.group).collect();
-        let reads = names.into_iter().map(|group| async move {
-            let committed = async {
-                let committed = admin.committed(group, left(deadline)).await;
-                (committed.is_ok().then(clock::now), committed)
-            };
-            let (described, (at, committed)) = join(admin.describe(group, left(deadline)), committed).await;
-            (group.clone(), Read { described, at, committed })
-        });
-        join_all(reads).await.into_iter().collect()
     }
 
     /// Ends and starts of the partitions that count for each group, and what follows for it: nothing yet for one

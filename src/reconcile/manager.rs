@@ -248,12 +248,11 @@ impl Manager {
         for (id, connection) in &plan.connections {
             let alive = running.get(id).is_some_and(|r| !r.task.is_finished());
             if alive && let Some(loop_) = running.get(id) {
-                // Most passes change nothing, and a loop is not to be woken for that.
+                // Most passes change nothing, and a loop is not to be woken for that. It gets the objects as they are
+                // now all the same: with what their statuses were the old ones would be kept beside the new.
                 loop_.plan.send_if_modified(|old| {
                     let modified = !old.is(connection);
-                    if modified {
-                        old.clone_from(connection);
-                    }
+                    old.clone_from(connection);
                     modified
                 });
                 continue;

@@ -40,8 +40,9 @@ const ENDING: Duration = Duration::from_secs(3);
 
 /// Statuses written a second that are not urgent: a tenth of what an API server on one processor takes.
 const STATUSES_A_SECOND: f64 = 50.0;
-/// And at once: what comes of one start of a few hundred scalers waits for nothing.
-const STATUSES_AT_ONCE: f64 = 500.0;
+/// And at once, more than come together between two sweeps: what comes of a start of some hundred scalers waits for
+/// nothing.
+const STATUSES_AT_ONCE: f64 = 1000.0;
 
 /// How the operator is to run.
 #[derive(Clone, Debug)]

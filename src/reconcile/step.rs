@@ -10,7 +10,7 @@ use super::apply::{Outcome, apply, other_autoscaler, read_workload};
 use super::work::Work;
 use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
-use crate::cluster::events::Kind;
+use crate::cluster::events::{Kind, OBSERVED};
 use crate::cluster::scale::{Scale, Target};
 use crate::decide::{
     Decision, GroupObservation, Learnt, News, Observation, Rule, ScalerState, ScheduleWindow, State, Time,
@@ -280,7 +280,7 @@ fn announce(
         let (reason, text) = sentence::news(&context.target, told);
         let kind = if matches!(told, News::Expired { .. }) { Kind::Warning } else { Kind::Normal };
         info!(namespace, name, reason, "{text}");
-        hands.tell(object, kind, reason, "Observe", &text);
+        hands.tell(object, kind, reason, OBSERVED, &text);
     }
     let mut obstacle = false;
     if context.blocked != memory.blocked {
@@ -307,7 +307,7 @@ fn announce(
             }
             _ => Kind::Warning,
         };
-        hands.tell(object, kind, decision.state.as_str(), "Observe", &text);
+        hands.tell(object, kind, decision.state.as_str(), OBSERVED, &text);
     }
 }
 
