@@ -20,7 +20,7 @@ use anyhow::{Context as _, Result, bail};
 use measure::{Settings, measure};
 use say::Say;
 
-const USAGE: &str = "usage: bench-scale [--operator BINARY] [--out DIR] [--sweep SECONDS] [--sweeps N] [--rounds N] [SIZE...]";
+const USAGE: &str = "usage: bench-scale [--operator BINARY] [--out DIR] [--sweep SECONDS] [--sweeps N] [--rounds N] [SIZE... | --again]";
 const SIZES: [usize; 4] = [100, 1000, 3000, 10_000];
 
 struct Args {
@@ -28,6 +28,8 @@ struct Args {
     out: PathBuf,
     settings: Settings,
     sizes: Vec<usize>,
+    /// Measure nothing: only make the page, of what was measured before.
+    again: bool,
 }
 
 fn args() -> Result<Args> {
@@ -36,6 +38,7 @@ fn args() -> Result<Args> {
         out: "docs".into(),
         settings: Settings { sweep: 15, sweeps: 8, rounds: 4 },
         sizes: Vec::new(),
+        again: false,
     };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
@@ -52,12 +55,13 @@ fn args() -> Result<Args> {
             "--sweep" => args.settings.sweep = number(value()?)?,
             "--sweeps" => args.settings.sweeps = u32::try_from(number(value()?)?)?,
             "--rounds" => args.settings.rounds = number(value()?)?,
+            "--again" => args.again = true,
             "--help" | "-h" => bail!(USAGE),
             _ if arg.starts_with('-') => bail!("{arg} is not known; {USAGE}"),
             _ => args.sizes.push(usize::try_from(number(arg)?)?),
         }
     }
-    if args.sizes.is_empty() {
+    if args.sizes.is_empty() && !args.again {
         args.sizes = SIZES.to_vec();
     }
     Ok(args)
