@@ -337,7 +337,8 @@ async fn write_status(
         // Kept apart from what was written, so that the change of a word is seen as one later.
         return;
     }
-    if !(urgent && status::says_otherwise(&memory.status, &new)) && !hands.budget.take() {
+    let at_once = urgent && status::says_otherwise(&memory.status, &new);
+    if !at_once && !hands.budget.take() {
         return;
     }
     match hands.status.scaler(object, &new).await {
