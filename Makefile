@@ -12,8 +12,8 @@ RECORD ?=
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo replay-demo test lint workflows unit e2e generate build bench bench-decisions fuzz check compiler \
-  image image-check deny version chaos chaos-specs valgrind
+.PHONY: help demo replay-demo test lint workflows unit e2e generate build bench bench-decisions bench-scale fuzz check \
+  compiler image image-check deny version chaos chaos-specs valgrind
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,12 @@ valgrind: build ## The calls past Rust's checks under valgrind, against a real K
 bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (some 25 minutes)
 	cargo build --quiet --release --workspace --locked --bin bench-decisions
 	@target/release/bench-decisions
+
+# The operator as released, the rest as tests have it. Ten minutes, half of them for the largest.
+N ?=
+bench-scale: build ## What many scalers cost, on a real control plane and three real brokers: docs/scale.md (N="100 1000")
+	cargo build --quiet --release --locked -p spillway --bin spillway
+	@target/debug/bench-scale $(N)
 
 # The architecture of this machine; ARCHES="amd64 arm64" builds both, with a cross compiler for the other.
 ARCHES ?= $(subst x86_64,amd64,$(subst aarch64,arm64,$(shell uname -m)))

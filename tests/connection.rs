@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation};
 use spillway_testbed::kafka::{Kafka, KafkaOptions};
 use spillway_testbed::tools::Tools;
@@ -29,6 +30,7 @@ fn request(group: &str, isolation: Isolation) -> GroupRequest {
         topics: Some(vec!["connection".into()]),
         remembered: Vec::new(),
         isolation,
+        resting: false,
     }
 }
 
@@ -246,6 +248,64 @@ async fn groups_are_read_again_when_their_coordinators_have_moved() -> Result<()
     .await?;
     read("with broker 1 back").await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_at_rest_are_not_asked_for_until_a_message_comes() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("connection-rest");
+    let _ = std::fs::remove_dir_all(&dir);
+    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
+    let kafka = Kafka::start(&tools.kafka_libs(), &dir, KafkaOptions::default()).await?;
+    kafka.create_topic("connection", 3).await?;
+    let connection = open(&kafka.bootstrap())?;
+    let rests =
+        |i| GroupRequest { resting: true, ..request(&format!("group-{i}"), Isolation::ReadUncommitted) };
+    let requests: Vec<GroupRequest> = (0..GROUPS).map(rests).collect();
+    let read = async || {
+        let swept = connection.sweep(requests.clone(), LIMIT).await;
+        let problems: Vec<&String> = swept.groups.iter().flat_map(|g| &g.problems).collect();
+        ensure!(swept.problem.is_none() && problems.is_empty(), "{:?}, {problems:?}", swept.problem);
+        Ok(swept.groups)
+    };
+    // librdkafka tells what it has sent every five seconds. What is asked for twice at the beginning is not of
+    // interest here.
+    let sent = |request: &'static str| connection.traffic().requests.get(request).copied().unwrap_or(0);
+    let told = async |request: &'static str, least: u64| {
+        let what = format!("{least} {request} to be told");
+        eventually(&what, Duration::from_secs(30), || async {
+            ensure!(sent(request) >= least, "{:?}", connection.traffic());
+            Ok(())
+        })
+        .await
+    };
+    let first = eventually("all groups to be read", Duration::from_secs(60), read).await?;
+    told("OffsetFetch", GROUPS as u64).await?;
+    let (fetched, described, listed) = (sent("OffsetFetch"), sent("DescribeGroups"), sent("ListOffsets"));
+    ensure!(listed > 0 && connection.traffic().connections > 0, "{:?}", connection.traffic());
+    let mut last = first[0].taken_at;
+    for _ in 0..5 {
+        let groups = read().await?;
+        ensure!(groups[0].taken_at > last, "{:?} after {last:?}", groups[0].taken_at);
+        last = groups[0].taken_at;
+    }
+    told("ListOffsets", listed + 5).await?;
+    ensure!(sent("ListOffsets") == listed + 5, "ends alone, one leader: {:?}", connection.traffic());
+    ensure!(
+        (sent("OffsetFetch"), sent("DescribeGroups")) == (fetched, described),
+        "groups at rest were asked for: {:?}",
+        connection.traffic()
+    );
+
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", kafka.bootstrap()).create()?;
+    let record = FutureRecord::<(), str>::to("connection").partition(1).payload("message");
+    producer.send(record, LIMIT).await.map_err(|(error, _)| error)?;
+    for group in read().await? {
+        let ends: Vec<Option<i64>> = group.partitions.iter().map(|p| p.end).collect();
+        ensure!(ends == [Some(0), Some(1), Some(0)], "{ends:?}");
+    }
+    told("OffsetFetch", fetched + GROUPS as u64).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

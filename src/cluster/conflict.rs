@@ -33,6 +33,8 @@ struct Other {
 /// What a namespace had when it was last looked at.
 #[derive(Clone, Debug)]
 struct Found {
+    /// When it was asked for.
+    asked: Instant,
     at: Instant,
     /// Whether all of it could be listed then. Else a part is of an earlier look.
     whole: bool,
@@ -41,16 +43,23 @@ struct Found {
 }
 
 impl Found {
-    fn fits(&self, fresh: bool) -> bool {
-        let age = self.at.elapsed();
-        if self.whole { !fresh && age < KEPT } else { age < FAILED }
+    /// Whether it does for somebody who wants to know now; `fresh`: what was asked for before `now` does not.
+    fn fits(&self, fresh: bool, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.at);
+        if self.whole { age < KEPT && (!fresh || self.asked >= now) } else { age < FAILED }
     }
 
     /// Of what was listed, or with what was found before where it could not be.
-    fn of(before: Option<Self>, scaled_objects: Option<Vec<Other>>, hpas: Option<Vec<Other>>) -> Self {
+    fn of(
+        before: Option<Self>,
+        asked: Instant,
+        scaled_objects: Option<Vec<Other>>,
+        hpas: Option<Vec<Other>>,
+    ) -> Self {
         let whole = scaled_objects.is_some() && hpas.is_some();
         let (old_objects, old_hpas) = before.map(|b| (b.scaled_objects, b.hpas)).unwrap_or_default();
         Self {
+            asked,
             at: Instant::now(),
             whole,
             scaled_objects: scaled_objects.map_or(old_objects, Arc::new),
@@ -59,7 +68,8 @@ impl Found {
     }
 }
 
-type Lists = HashMap<String, Found>;
+/// By namespace. Who looks holds it: others who want to know the same wait for the answer.
+type Lists = HashMap<String, Arc<tokio::sync::Mutex<Option<Found>>>>;
 
 /// Looks for other autoscalers.
 pub struct Conflicts {
@@ -78,18 +88,23 @@ impl Conflicts {
     /// What cannot be looked up does not count as an autoscaler: a missing right to list them
     /// must not keep a backlog from being drained.
     pub async fn other_autoscaler(&self, target: &Target, fresh: bool) -> Option<String> {
-        let kept = self.lists.lock().unwrap_or_else(PoisonError::into_inner).get(&target.namespace).cloned();
-        let found = match kept {
-            Some(found) if found.fits(fresh) => found,
+        let now = Instant::now();
+        let list = {
+            let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+            lists.entry(target.namespace.clone()).or_default().clone()
+        };
+        let mut kept = list.lock().await;
+        let found = match kept.clone() {
+            Some(found) if found.fits(fresh, now) => found,
             before => {
+                let asked = Instant::now();
                 let (scaled_objects, hpas) =
                     join(self.scaled_objects(&target.namespace), self.hpas(&target.namespace)).await;
-                let found = Found::of(before, scaled_objects, hpas);
-                let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-                lists.insert(target.namespace.clone(), found.clone());
-                found
+                Found::of(before, asked, scaled_objects, hpas)
             }
         };
+        *kept = Some(found.clone());
+        drop(kept);
         // A ScaledObject makes an HPA of its own: the one a person wrote is named first.
         let mut all = found.scaled_objects.iter().chain(found.hpas.iter());
         all.find(|o| o.kind == target.kind && o.name == target.name).map(|o| o.what.clone())
@@ -189,11 +204,15 @@ mod tests {
     fn what_cannot_be_listed_is_as_it_was_and_not_asked_at_once() {
         let other =
             |what: &str| Other { what: what.into(), kind: "Deployment".into(), name: "orders".into() };
-        let whole = Found::of(None, Some(vec![other("so")]), Some(vec![other("hpa")]));
-        assert!(whole.fits(false) && !whole.fits(true));
-        let part = Found::of(Some(whole), None, Some(Vec::new()));
+        let begin = Instant::now();
+        let whole = Found::of(None, begin, Some(vec![other("so")]), Some(vec![other("hpa")]));
+        let (now, later) = (whole.at, whole.at + KEPT);
+        assert!(whole.fits(false, now) && !whole.fits(false, later));
+        assert!(whole.fits(true, begin), "asked for when I was, by somebody else");
+        assert!(!whole.fits(true, begin + Duration::from_millis(1)), "asked for before");
+        let part = Found::of(Some(whole), begin, None, Some(Vec::new()));
         assert_eq!((part.scaled_objects.len(), part.hpas.len()), (1, 0));
-        assert!(part.fits(true), "just failed");
+        assert!(part.fits(true, part.at), "just failed");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Each is an Event of its own: two sentences are never folded into one. Nothing waits for
 //! them, and when the API server is away they are dropped: the status and the log say it too.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -17,6 +18,12 @@ use crate::api::MANAGER;
 
 /// Events being sent at a time; more are dropped.
 const PENDING: usize = 64;
+/// Of these, kept for events about what was done.
+const FOR_DEEDS: usize = 32;
+/// The action of events about what was only seen.
+pub const OBSERVED: &str = "Observe";
+/// Time between two words about events that were dropped.
+const TELL: Duration = Duration::from_secs(30);
 /// Of the name of the object in that of its event: what is added to it is unique, and 253 are allowed.
 const LONGEST_NAME: usize = 230;
 /// The API server refuses longer notes.
@@ -35,6 +42,8 @@ pub enum Kind {
 pub struct Events {
     client: Client,
     pending: Arc<Semaphore>,
+    /// How many since that was last told, and when.
+    dropped: Mutex<(u64, Option<Instant>)>,
     instance: String,
     leads: Arc<dyn Fn() -> bool + Send + Sync>,
     ended: Arc<dyn Fn(&'static str) + Send + Sync>,
@@ -53,20 +62,32 @@ impl Events {
         Self {
             client,
             pending,
+            dropped: Mutex::default(),
             instance: instance.to_owned(),
             leads: Arc::new(leads),
             ended: Arc::new(ended),
         }
     }
 
-    /// Sends one about `object`, in the background.
+    /// Takes note of one that is not sent. Thousands of scalers change together when an operator starts or Kafka is
+    /// away: that is told once in a while.
+    fn dropped(&self) {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        dropped.0 += 1;
+        if dropped.1.is_none_or(|at| at.elapsed() >= TELL) {
+            warn!(count = dropped.0, "events were dropped: too many wait for the API server");
+            *dropped = (0, Some(Instant::now()));
+        }
+    }
+
+    /// Sends one about `object`, in the background. What was observed (by its `action`) leaves room for what was done.
     pub fn publish<K>(&self, object: &K, kind: Kind, reason: &str, action: &str, note: &str)
     where
         K: Resource<DynamicType = ()>,
     {
-        let Ok(slot) = self.pending.clone().try_acquire_owned() else {
-            warn!(reason, "an event was dropped: too many wait for the API server");
-            return;
+        let slot = match self.pending.clone().try_acquire_owned() {
+            Ok(slot) if action != OBSERVED || self.pending.available_permits() >= FOR_DEEDS => slot,
+            _ => return self.dropped(),
         };
         let namespace = object.namespace().unwrap_or_default();
         let now = jiff::Timestamp::now();

@@ -4,6 +4,7 @@
 //! nothing of Kafka and decides nothing.
 
 pub mod access;
+pub mod budget;
 pub mod conflict;
 pub mod events;
 pub mod http;

@@ -240,8 +240,10 @@ where
 
 fn entry<K: Resource<DynamicType = ()>>(object: DeserializeGuard<K>) -> (Key, Result<Arc<K>, Undecodable>) {
     match object.0 {
-        Ok(object) => {
+        Ok(mut object) => {
             let key = (object.namespace().unwrap_or_default(), object.name_any());
+            // Who wrote which field: nobody asks, and it takes more than all the rest.
+            object.meta_mut().managed_fields = None;
             (key, Ok(Arc::new(object)))
         }
         Err(bad) => {

@@ -61,6 +61,10 @@ impl History {
                 index == 1 || index > POINTS / 2 || index % 2 == 0
             });
         }
+        if n == 0 {
+            // While nothing happens two are all there will be.
+            self.points.reserve_exact(2);
+        }
         self.points.push_back(point);
         progressed
     }

@@ -36,7 +36,8 @@ pub struct ScheduleWindow {
 pub struct GroupObservation {
     /// The group id.
     pub group: String,
-    /// When its committed offsets were read; `None` when never.
+    /// When its committed offsets were read, or seen to be as last read as nothing has come since it had read
+    /// everything; `None` when never.
     pub taken_at: Option<Time>,
     /// What could not be seen, in words ("partition orders-3 has no leader"). Empty: the observation is complete.
     pub problems: Vec<String>,
@@ -150,6 +151,11 @@ impl PartitionObservation {
     /// and a commit read just before an end offset never makes the lag negative.
     pub fn lag(&self, start_from: StartFrom) -> Option<i64> {
         Some(self.end?.saturating_sub(self.position(start_from)?).max(0))
+    }
+
+    /// Whether messages wait, as far as is known.
+    pub fn waits(&self) -> bool {
+        self.lag(StartFrom::Earliest).is_some_and(|lag| lag > 0)
     }
 
     /// Messages deleted before the group read them: those between its commit and the oldest that is left.

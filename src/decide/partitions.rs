@@ -276,6 +276,7 @@ impl Partitions {
             self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
             self.entries.push(old.remove(&key).unwrap_or_else(fresh));
         }
+        self.entries.shrink_to_fit();
     }
 
     /// Messages that arrived at all of them per second over the last `window` seconds.

@@ -9,7 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::group::GroupState;
-use super::{Base, News, Observation, Policy, Saturation, ScalerState, Time};
+use super::{
+    Base, Decision, GroupObservation, GroupPhase, News, Observation, Policy, Saturation, ScalerState, Time,
+    rules,
+};
 
 /// Longest start-up or pause in a status that is believed, s.
 const LONGEST: f64 = 86_400.0;
@@ -186,6 +189,23 @@ impl State {
     ) -> (Option<f64>, Option<f64>) {
         let entry = self.groups.get(group).and_then(|g| g.partition(topic, partition));
         entry.map_or((None, None), |entry| entry.rates(policy.rate_window()))
+    }
+
+    /// Whether nothing is expected of the groups but that messages may come: all is seen and in time, members are
+    /// where replicas are, and there is no replica to take away. To be asked after a look.
+    pub fn at_rest(&self, policy: &Policy, seen: &Observation, decision: &Decision) -> bool {
+        let Some(replicas) = decision.from else { return false };
+        let as_it_should_be = |group: &GroupObservation| match group.phase {
+            GroupPhase::Stable => replicas > 0 && !group.members.is_empty(),
+            GroupPhase::Empty | GroupPhase::Dead => replicas == 0 && group.members.is_empty(),
+            GroupPhase::Rebalancing | GroupPhase::Unknown => false,
+        };
+        decision.problems.is_empty()
+            && self.seen >= policy.tuning.warm_up
+            && !self.attentive()
+            && decision.to == Some(replicas)
+            && replicas <= rules::floor(policy, self, seen, decision.at).replicas
+            && seen.groups.iter().all(as_it_should_be)
     }
 
     /// Whether the workload should be read at every look: replicas are on their way, more are

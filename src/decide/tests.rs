@@ -7,6 +7,7 @@ mod part;
 mod patient;
 mod plant;
 mod restarted;
+mod resting;
 mod standing;
 mod told;
 mod unsure;

@@ -10,12 +10,14 @@ use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::error::{ConnectionProblem, KafkaError};
 use super::http::why_untrusted;
 use super::msk::AwsConfig;
 use super::oauth::OAuthConfig;
+use super::traffic::Traffic;
 use super::trouble::{Asked, Login, Troubles};
 
 /// How to reach a Kafka cluster. Equal settings are one connection.
@@ -90,6 +92,8 @@ pub(super) struct Context {
     bootstrap: Vec<String>,
     asked: Asked,
     troubles: Mutex<Troubles>,
+    /// Of its client, as last told.
+    traffic: Mutex<Traffic>,
 }
 
 impl Context {
@@ -107,11 +111,17 @@ impl Context {
                 },
             },
             troubles: Mutex::default(),
+            traffic: Mutex::default(),
         }
     }
 
     fn note(&self, code: RDKafkaErrorCode, text: &str) {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).note(code, text, self.asked);
+    }
+
+    /// What its client has sent, up to some seconds ago.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// It works again.
@@ -150,6 +160,10 @@ impl ClientContext for Context {
             }
             _ => tracing::debug!(target: "spillway::kafka", facility, "{text}"),
         }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        *self.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Traffic::of(&statistics);
     }
 
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
@@ -198,6 +212,8 @@ pub(super) fn settings(config: &ConnectionConfig) -> ClientConfig {
         .set("socket.keepalive.enable", "true")
         .set("topic.metadata.refresh.interval.ms", "-1")
         .set("enable.metrics.push", "false")
+        // Requests by their name: what a connection costs its brokers.
+        .set("statistics.interval.ms", "5000")
         .set("log.connection.close", "true");
     let protocol = match (&config.tls, &config.sasl) {
         (None, None) => "plaintext",

@@ -7,16 +7,19 @@ mod admin;
 mod aws;
 mod connection;
 mod error;
+mod groups;
 mod http;
 mod msk;
 mod oauth;
 mod observe;
 pub mod outside;
+mod pace;
 mod refusal;
 mod retention;
 mod sweep;
 mod token;
 mod topics;
+mod traffic;
 mod trouble;
 
 pub use connection::{ConnectionConfig, SaslConfig, TlsConfig};
@@ -24,6 +27,7 @@ pub use error::{ConnectionProblem, KafkaError};
 pub use msk::{AwsConfig, AwsKeys};
 pub use oauth::OAuthConfig;
 pub use sweep::{Connection, Sweep};
+pub use traffic::Traffic;
 
 /// What is read of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +49,9 @@ pub struct GroupRequest {
     pub remembered: Vec<String>,
     /// What its consumers read of transactions.
     pub isolation: Isolation,
+    /// Whether nothing is expected of it: while it has read everything and nothing comes, its last reading
+    /// may stand for some minutes.
+    pub resting: bool,
 }
 
 /// What a cluster says of itself.

@@ -152,6 +152,8 @@ pub(super) fn observation(
     // Topics and errors are named by whoever is at the other end.
     let mut problems: Vec<String> = problems.iter().map(|problem| told(problem)).collect();
     problems.dedup();
+    // It is kept until the next sweep, and there may be thousands.
+    partitions.shrink_to_fit();
     GroupObservation { group: group.clone(), taken_at: read.at, problems, phase, members, partitions }
 }
 

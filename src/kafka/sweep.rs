@@ -1,7 +1,8 @@
 //! One sweep: every group asked for, read at once.
 //!
 //! Committed offsets come first, end offsets after, so that lag errs upwards. Each group is read
-//! or not on its own; a partition that could not be read is unknown and named.
+//! or not on its own; a partition that could not be read is unknown and named. Of groups at rest only the
+//! ends are read (see `pace`); those whose ends have moved are then read in a second round.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,11 +13,14 @@ use futures::future::{join, join_all};
 use super::admin::{Admin, Offsets, Which};
 use super::connection::{ConnectionConfig, client, left};
 use super::error::{CallFailed, ConnectionProblem, KafkaError};
+use super::groups;
 use super::observe::{Read, Seen, observation};
+use super::pace::{Pace, unmoved};
 use super::refusal::{Ask, Refusal};
 use super::retention::{self, Retention};
 use super::token::{Token, Tokens};
 use super::topics::{Topics, counting};
+use super::traffic::Traffic;
 use super::{ClusterInfo, GroupRequest, Isolation};
 use crate::clock;
 use crate::decide::GroupObservation;
@@ -42,6 +46,26 @@ pub struct Sweep {
     pub problem: Option<ConnectionProblem>,
 }
 
+/// What a round of a sweep works with.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    admin: &'a Arc<Admin>,
+    token: Option<&'a Token>,
+    groups_until: Instant,
+    ends_until: Instant,
+}
+
+/// What came of it.
+struct Answers {
+    /// Nothing for a group that is to be read in the next round, or when nobody answered.
+    groups: Vec<Option<GroupObservation>>,
+    topics: Arc<Topics>,
+    /// Whether no coordinator answered; nothing where none was asked.
+    silent: Option<bool>,
+    /// Whether the client is of no more use.
+    spent: bool,
+}
+
 /// A client of one Kafka cluster, kept between sweeps.
 pub struct Connection {
     config: ConnectionConfig,
@@ -51,6 +75,9 @@ pub struct Connection {
     admin: Mutex<Option<Arc<Admin>>>,
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
     retention: Arc<Mutex<Retention>>,
+    pace: Mutex<Pace>,
+    /// Requests of clients that are gone.
+    sent_before: Mutex<BTreeMap<String, u64>>,
     /// The cluster's id, asked for once: it never changes.
     cluster_id: OnceLock<String>,
 }
@@ -71,6 +98,8 @@ impl Connection {
             admin: Mutex::new(Some(admin)),
             topics: Mutex::new(None),
             retention: Arc::default(),
+            pace: Mutex::default(),
+            sent_before: Mutex::default(),
             cluster_id: OnceLock::new(),
         })
     }
@@ -92,92 +121,149 @@ impl Connection {
             Ok(topics) => topics,
             Err(_) => return self.nothing(&admin, &requests).await,
         };
-        // A coordinator that does not answer leaves time for the leaders of partitions.
-        let reads = self.groups(&admin, &requests, deadline - limit / 4).await;
-        let silent = reads.values().all(|r| r.errors().filter(|e| e.unanswered()).count() == 2);
-        let sweep = if silent && !reads.is_empty() {
-            self.nothing(&admin, &requests).await
-        } else {
-            self.partitions(&admin, &requests, &reads, topics, token.as_ref(), deadline).await
+        let readings = self.pace().rested(&requests, Instant::now());
+        let rested: Vec<bool> = readings.iter().map(Option::is_some).collect();
+        // A coordinator that does not answer leaves time for the leaders of partitions, and both for a second
+        // round, where there may be one.
+        let stops =
+            if !rested.contains(&true) { [limit / 4, Duration::ZERO] } else { [limit / 2, limit * 3 / 8] };
+        let round = Round {
+            admin: &admin,
+            token: token.as_ref(),
+            groups_until: deadline - stops[0],
+            ends_until: deadline - stops[1],
         };
-        if reads.values().flat_map(Read::errors).any(CallFailed::spent) {
+        let asked: Vec<(&GroupRequest, Option<GroupObservation>)> = requests.iter().zip(readings).collect();
+        let first = self.round(&round, asked, topics).await;
+        let mut groups = first.groups;
+        let (mut topics, mut silent, mut spent) = (first.topics, first.silent, first.spent);
+        // Where a reading stands, leaders of partitions have answered.
+        let stands = groups.iter().zip(&rested).any(|(group, rested)| *rested && group.is_some());
+        let woken: Vec<usize> = (0..groups.len()).filter(|i| groups[*i].is_none()).collect();
+        if !woken.is_empty() && (stands || silent != Some(true)) {
+            let round = Round { groups_until: deadline - limit / 8, ends_until: deadline, ..round };
+            let asked = woken.iter().map(|i| (&requests[*i], None)).collect();
+            let second = self.round(&round, asked, topics).await;
+            for (i, group) in woken.into_iter().zip(second.groups) {
+                groups[i] = group;
+            }
+            topics = second.topics;
+            silent = silent.into_iter().chain(second.silent).reduce(|a, b| a && b);
+            spent |= second.spent;
+        }
+        let seen: Option<Vec<GroupObservation>> = groups.into_iter().collect();
+        let sweep = match seen.filter(|_| stands || silent != Some(true)) {
+            None => self.nothing(&admin, &requests).await,
+            Some(groups) => {
+                admin.client().context().clear();
+                self.refusal.over();
+                self.pace().tidy(Instant::now());
+                // Where an offset is missing the metadata is read anew, to know at the next sweep whether
+                // there is a leader by then, and who.
+                if groups.iter().flat_map(|g| &g.partitions).any(|p| p.end.is_none() || p.start.is_none()) {
+                    self.forget_topics();
+                }
+                Sweep { groups, cluster: Some(topics.cluster.clone()), problem: None }
+            }
+        };
+        if spent {
             // Another client from the next sweep on, see `CallFailed::spent`.
             self.forget_admin();
         }
         sweep
     }
 
-    /// Members and committed offsets of each group, all at once. One call a group: one that does not
-    /// end holds up no other.
-    async fn groups(
+    /// One round: reads those of the groups that have no reading which may stand, and sees of the others whether it
+    /// does.
+    async fn round(
         &self,
-        admin: &Admin,
-        requests: &[GroupRequest],
-        deadline: Instant,
-    ) -> HashMap<String, Read> {
-        let names: BTreeSet<&String> = requests.iter().map(|r| &r.group).collect();
-        let reads = names.into_iter().map(|group| async move {
-            let committed = async {
-                let committed = admin.committed(group, left(deadline)).await;
-                (committed.is_ok().then(clock::now), committed)
-            };
-            let (described, (at, committed)) = join(admin.describe(group, left(deadline)), committed).await;
-            (group.clone(), Read { described, at, committed })
-        });
-        join_all(reads).await.into_iter().collect()
+        round: &Round<'_>,
+        asked: Vec<(&GroupRequest, Option<GroupObservation>)>,
+        topics: Arc<Topics>,
+    ) -> Answers {
+        let due: Vec<&GroupRequest> = asked.iter().filter(|(_, r)| r.is_none()).map(|(r, _)| *r).collect();
+        let reads = groups::read(round.admin, &due, round.groups_until).await;
+        let spent = reads.values().flat_map(Read::errors).any(CallFailed::spent);
+        let unanswered = |r: &Read| r.errors().filter(|e| e.unanswered()).count() == 2;
+        let silent = (!reads.is_empty()).then(|| reads.values().all(unanswered));
+        if silent == Some(true) && due.len() == asked.len() {
+            // Not even their topics are known.
+            return Answers { groups: vec![None; asked.len()], topics, silent, spent };
+        }
+        let (groups, topics) = self.partitions(round, asked, &reads, topics).await;
+        Answers { groups, topics, silent, spent }
     }
 
-    /// Ends and starts of the partitions that count for each group, and what follows for it.
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends and starts of the partitions that count for each group, and what follows for it: nothing yet for one
+    /// whose reading does not stand.
     async fn partitions(
         &self,
-        admin: &Arc<Admin>,
-        requests: &[GroupRequest],
+        round: &Round<'_>,
+        asked: Vec<(&GroupRequest, Option<GroupObservation>)>,
         reads: &HashMap<String, Read>,
         topics: Arc<Topics>,
-        token: Option<&Token>,
-        deadline: Instant,
-    ) -> Sweep {
-        let counting: Vec<BTreeSet<String>> = requests
+    ) -> (Vec<Option<GroupObservation>>, Arc<Topics>) {
+        let due: Vec<(&GroupRequest, BTreeSet<String>)> = asked
             .iter()
-            .map(|request| {
+            .filter(|(_, reading)| reading.is_none())
+            .map(|(request, _)| {
                 let read = &reads[&request.group];
                 let of = read.committed.iter().flat_map(|o| o.keys().map(|(topic, _)| topic.clone()));
-                counting(request, read.described.as_ref().ok(), of)
+                (*request, counting(request, read.described.as_ref().ok(), of))
             })
             .collect();
         // A partition gets a leader within moments when a broker is back: not to be believed for long.
-        let doubtful = counting.iter().flatten().any(|t| topics.name(t).is_none() || !topics.led(t))
-            || requests.iter().zip(&counting).any(|(request, counting)| {
-                reads[&request.group].described.as_ref().is_ok_and(|d| topics.outgrown(d, counting))
-            });
-        let topics =
-            if doubtful { self.topics(admin, deadline, true).await.unwrap_or(topics) } else { topics };
+        let doubtful = due.iter().any(|(request, counting)| {
+            counting.iter().any(|t| topics.name(t).is_none() || !topics.led(t))
+                || reads[&request.group].described.as_ref().is_ok_and(|d| topics.outgrown(d, counting))
+        });
+        let topics = if doubtful {
+            self.topics(round.admin, round.ends_until, true).await.unwrap_or(topics)
+        } else {
+            topics
+        };
 
-        retention::refresh(&self.retention, &self.config, token, counting.iter().flatten().cloned());
-        let (latest, earliest) = self.ends(admin, requests, &counting, &topics, deadline).await;
-        let high = self.past_stable(admin, requests, reads, &latest, deadline).await;
-        admin.client().context().clear();
-        self.refusal.over();
-        let groups: Vec<GroupObservation> = requests
-            .iter()
-            .zip(&counting)
-            .map(|(request, counting)| {
-                let seen = Seen {
-                    topics: &topics,
-                    latest: latest.get(&isolation(request)),
-                    earliest: earliest.as_ref(),
-                    high: high.as_ref(),
-                    retention: &self.retention,
-                };
-                observation(request, counting, &reads[&request.group], &seen)
-            })
-            .collect();
-        // Where an offset is missing the metadata is read anew, to know at the next sweep whether
-        // there is a leader by then, and who.
-        if groups.iter().flat_map(|g| &g.partitions).any(|p| p.end.is_none() || p.start.is_none()) {
-            self.forget_topics();
+        let mut latest: BTreeMap<bool, BTreeSet<&str>> = BTreeMap::new();
+        for (request, counting) in &due {
+            latest.entry(isolation(request)).or_default().extend(counting.iter().map(String::as_str));
         }
-        Sweep { groups, cluster: Some(topics.cluster.clone()), problem: None }
+        // Of groups at rest the starts do not count: they have read what is there.
+        let earliest: BTreeSet<&str> = latest.values().flatten().copied().collect();
+        for (request, reading) in &asked {
+            let of = reading.iter().flat_map(|r| &r.partitions).map(|p| p.topic.as_ref());
+            latest.entry(isolation(request)).or_default().extend(of);
+        }
+        let all = latest.values().flatten().map(|t| (*t).to_owned());
+        retention::refresh(&self.retention, &self.config, round.token, all);
+        // Before the ends: what came later than that may not have been seen.
+        let at = clock::now();
+        let (latest, earliest) = self.ends(round.admin, &latest, &earliest, &topics, round.ends_until).await;
+        let high = self.past_stable(round.admin, &due, reads, &latest, round.ends_until).await;
+        let mut due = due.into_iter();
+        let now = Instant::now();
+        let groups = asked.into_iter().map(|(request, reading)| {
+            let latest = latest.get(&isolation(request));
+            if let Some(reading) = reading {
+                let stands = latest.is_some_and(|l| l.as_ref().is_ok_and(|l| unmoved(&reading, &topics, l)));
+                return stands.then_some(GroupObservation { taken_at: Some(at), ..reading });
+            }
+            let (_, counting) = due.next()?;
+            let seen = Seen {
+                topics: &topics,
+                latest,
+                earliest: earliest.as_ref(),
+                high: high.as_ref(),
+                retention: &self.retention,
+            };
+            let group = observation(request, &counting, &reads[&request.group], &seen);
+            self.pace().note(request, &group, now);
+            Some(group)
+        });
+        (groups.collect(), topics.clone())
     }
 
     /// The client, and the token that it has to log in with if one is needed.
@@ -231,7 +317,17 @@ impl Connection {
     }
 
     fn forget_admin(&self) {
-        *self.admin.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let Some(admin) = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut before = self.sent_before.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = admin.client().context().traffic().after(&before).requests;
+    }
+
+    /// What was sent to the brokers, up to some seconds ago. What asks for retention has a client of its own,
+    /// for a moment every ten minutes, which is not counted.
+    pub fn traffic(&self) -> Traffic {
+        let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = admin.map(|admin| admin.client().context().traffic()).unwrap_or_default();
+        now.after(&self.sent_before.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn forget_topics(&self) {
@@ -275,35 +371,23 @@ impl Connection {
         Ok(topics)
     }
 
-    /// Latest offsets by isolation, and earliest ones: one call each.
+    /// Latest offsets of topics by isolation, and earliest ones: one call each.
     async fn ends(
         &self,
         admin: &Admin,
-        requests: &[GroupRequest],
-        counting: &[BTreeSet<String>],
+        latest: &BTreeMap<bool, BTreeSet<&str>>,
+        earliest: &BTreeSet<&str>,
         topics: &Topics,
         deadline: Instant,
     ) -> (BTreeMap<bool, Result<Offsets, CallFailed>>, Result<Offsets, CallFailed>) {
-        let mut wanted: BTreeMap<bool, BTreeSet<(Arc<str>, i32)>> = BTreeMap::new();
-        for (request, counting) in requests.iter().zip(counting) {
-            let of = wanted.entry(isolation(request)).or_default();
-            for topic in counting {
-                let Some((name, partitions)) = topics.partitions.get_key_value(topic.as_str()) else {
-                    continue;
-                };
-                // A partition without a leader would keep the whole call waiting.
-                of.extend(partitions.iter().filter(|(_, led)| *led).map(|(p, _)| (name.clone(), *p)));
-            }
-        }
-        let all: BTreeSet<(Arc<str>, i32)> = wanted.values().flatten().cloned().collect();
-        let all: Vec<(Arc<str>, i32)> = all.into_iter().collect();
-        let latest = join_all(wanted.iter().map(|(committed, partitions)| {
-            let partitions: Vec<(Arc<str>, i32)> = partitions.iter().cloned().collect();
+        let latest = join_all(latest.iter().map(|(committed, of)| {
+            let partitions = topics.with_leader(of);
             async move {
                 (*committed, admin.list_offsets(&partitions, Which::Latest, *committed, left(deadline)).await)
             }
         }));
-        let earliest = admin.list_offsets(&all, Which::Earliest, false, left(deadline));
+        let partitions = topics.with_leader(earliest);
+        let earliest = admin.list_offsets(&partitions, Which::Earliest, false, left(deadline));
         let (latest, earliest) = join(latest, earliest).await;
         (latest.into_iter().collect(), earliest)
     }
@@ -313,14 +397,14 @@ impl Connection {
     async fn past_stable(
         &self,
         admin: &Admin,
-        requests: &[GroupRequest],
+        due: &[(&GroupRequest, BTreeSet<String>)],
         reads: &HashMap<String, Read>,
         latest: &BTreeMap<bool, Result<Offsets, CallFailed>>,
         deadline: Instant,
     ) -> Result<Offsets, CallFailed> {
         let Some(Ok(stable)) = latest.get(&true) else { return Ok(Offsets::new()) };
         let mut past = BTreeSet::new();
-        for request in requests.iter().filter(|r| isolation(r)) {
+        for (request, _) in due.iter().filter(|(r, _)| isolation(r)) {
             for (key, at) in reads[&request.group].committed.iter().flatten() {
                 if let (Ok(at), Some(Ok(end))) = (at, stable.get(key))
                     && at > end

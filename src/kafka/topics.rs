@@ -63,6 +63,15 @@ impl Topics {
         self.partitions.get(topic).is_none_or(|all| all.iter().all(|(_, led)| *led))
     }
 
+    /// The partitions of topics that have a leader: one without would keep a whole call waiting.
+    pub fn with_leader(&self, of: &BTreeSet<&str>) -> Vec<(Arc<str>, i32)> {
+        let known = of.iter().filter_map(|topic| self.partitions.get_key_value(*topic));
+        let led = known.flat_map(|(name, all)| {
+            all.iter().filter(|(_, led)| *led).map(|(partition, _)| (name.clone(), *partition))
+        });
+        led.collect()
+    }
+
     /// Whether a topic is known, and if so its name as kept here.
     pub fn name(&self, topic: &str) -> Option<Arc<str>> {
         self.partitions.get_key_value(topic).map(|(name, _)| name.clone())
@@ -106,6 +115,7 @@ mod tests {
             topics: topics.map(|t| t.iter().map(ToString::to_string).collect()),
             remembered: remembered.iter().map(ToString::to_string).collect(),
             isolation: Isolation::ReadUncommitted,
+            resting: false,
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! It decides nothing and tells nobody: what became of a write is the caller's to report.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::info;
@@ -12,10 +14,15 @@ use super::work::Work;
 use crate::clock;
 use crate::cluster::scale::{ScaleError, Target};
 use crate::decide::{Decision, ScalerState, Time, Workload};
+use crate::report::metrics::ScalerKey;
 use crate::report::status::Blocked;
 
 /// Longest time between two readings of a workload that needs no attention, s.
 const WORKLOAD_AGE: f64 = 60.0;
+/// Workloads of scalers at rest that are read a second, where there are many.
+const RESTING_A_SECOND: f64 = 25.0;
+/// Longest time between two readings of one, however many there are, s.
+const LONGEST_REST: f64 = 300.0;
 /// Time between two tries to read a workload that could not be read, s.
 const RETRY: f64 = 5.0;
 /// Time that a write gets at least: with less left of the lease it is not begun.
@@ -36,8 +43,31 @@ pub(super) enum Outcome {
     Blocked(Blocked),
 }
 
+/// The longest time between two readings of the workload of a scaler at rest, of so many scalers, s. Whoever
+/// changes its replicas by hand is noticed that late, and no write goes by a reading so old.
+fn longest_rest(scalers: usize) -> f64 {
+    (scalers as f64 / RESTING_A_SECOND).clamp(WORKLOAD_AGE, LONGEST_REST)
+}
+
+/// How old a reading may become that was made at `at`: of one at rest between half and all of the longest time,
+/// so that those read together are not read together again.
+fn allowed_age(rests: bool, scalers: usize, key: &ScalerKey, at: Time) -> f64 {
+    if !rests {
+        return WORKLOAD_AGE;
+    }
+    let mut hasher = DefaultHasher::new();
+    (key, at.to_bits()).hash(&mut hasher);
+    longest_rest(scalers) * (0.5 + 0.5 * (hasher.finish() % 1024) as f64 / 1024.0)
+}
+
 /// Reads the workload, if what is known of it is too old.
-pub(super) async fn read_workload(hands: &Hands, target: &Target, memory: &mut Memory, now: Time) {
+pub(super) async fn read_workload(
+    hands: &Hands,
+    work: &Work,
+    target: &Target,
+    memory: &mut Memory,
+    now: Time,
+) {
     let due = match &memory.workload {
         None => true,
         Some((at, Err(_))) => now - at >= RETRY,
@@ -45,7 +75,8 @@ pub(super) async fn read_workload(hands: &Hands, target: &Target, memory: &mut M
         // not become a storm on the API server.
         Some((at, Ok(_))) => {
             let attentive = memory.state.attentive() && memory.state.state != ScalerState::Blind;
-            attentive || now - at >= WORKLOAD_AGE
+            let scalers = hands.crowd.load(Ordering::Relaxed);
+            attentive || now - at >= allowed_age(memory.rests, scalers, &work.key, *at)
         }
     };
     if due {
@@ -132,4 +163,21 @@ pub(super) async fn apply(
         }
     }
     Outcome::Kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workloads_at_rest_are_read_the_rarer_the_more_there_are_and_not_together() {
+        assert_eq!([1, 1500, 5000, 100_000].map(longest_rest), [60.0, 60.0, 200.0, 300.0]);
+        let key = |i: usize| ScalerKey::new("shop", format!("orders-{i}"));
+        assert_eq!(allowed_age(false, 5000, &key(1), 7.0), WORKLOAD_AGE);
+        let ages: Vec<f64> = (0..5000).map(|i| allowed_age(true, 5000, &key(i), 7.0)).collect();
+        assert!(ages.iter().all(|age| (100.0..=200.0).contains(age)));
+        let within = |from: f64| ages.iter().filter(|age| (from..from + 10.0).contains(*age)).count();
+        let most = (0..10).map(|i| within(100.0 + 10.0 * f64::from(i))).max();
+        assert!(most < Some(650), "{most:?} within ten seconds, where 500 would be even");
+    }
 }

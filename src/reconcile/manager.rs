@@ -3,6 +3,7 @@
 //! It reads no Kafka and scales nothing: the loops do.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -222,6 +223,7 @@ impl Manager {
         let mut all = self.scalers.list();
         // Where connections were not listed yet, it is not known which of them are missing.
         all.retain(|s| self.connections.seen(&s.namespace().unwrap_or_default()));
+        self.shared.hands.crowd.store(all.len(), Ordering::Relaxed);
         let losers = conflict::second_scalers(&all);
         let (taken, free): (Vec<_>, Vec<_>) = all
             .into_iter()
@@ -246,12 +248,11 @@ impl Manager {
         for (id, connection) in &plan.connections {
             let alive = running.get(id).is_some_and(|r| !r.task.is_finished());
             if alive && let Some(loop_) = running.get(id) {
-                // Most passes change nothing, and a loop is not to be woken for that.
+                // Most passes change nothing, and a loop is not to be woken for that. It gets the objects as they are
+                // now all the same: with what their statuses were the old ones would be kept beside the new.
                 loop_.plan.send_if_modified(|old| {
                     let modified = !old.is(connection);
-                    if modified {
-                        old.clone_from(connection);
-                    }
+                    old.clone_from(connection);
                     modified
                 });
                 continue;

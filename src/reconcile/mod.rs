@@ -14,6 +14,7 @@ mod work;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -21,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::api::{ConsumerScaler, KafkaConnection};
+use crate::cluster::budget::Budget;
 use crate::cluster::conflict::Conflicts;
 use crate::cluster::events::Events;
 use crate::cluster::lease::Leadership;
@@ -35,6 +37,12 @@ use crate::report::status::Blocked;
 
 /// Longest time that the loops are given to end: each does at its next step.
 const ENDING: Duration = Duration::from_secs(3);
+
+/// Statuses written a second that are not urgent: a tenth of what an API server on one processor takes.
+const STATUSES_A_SECOND: f64 = 50.0;
+/// And at once, more than come together between two sweeps: what comes of a start of some hundred scalers waits for
+/// nothing.
+const STATUSES_AT_ONCE: f64 = 1000.0;
 
 /// How the operator is to run.
 #[derive(Clone, Debug)]
@@ -63,6 +71,10 @@ pub(crate) struct Hands {
     pub conflicts: Conflicts,
     pub events: Events,
     pub status: Statuses,
+    /// For statuses that nobody waits for.
+    pub budget: Budget,
+    /// ConsumerScalers that are looked after.
+    pub crowd: AtomicUsize,
     pub leadership: Leadership,
     pub metrics: Arc<Metrics>,
     /// What the page shows, where it is on.
@@ -128,6 +140,8 @@ pub async fn run(settings: Settings) -> Result<()> {
             },
         ),
         status: Statuses::new(client.clone()),
+        budget: Budget::new(STATUSES_A_SECOND, STATUSES_AT_ONCE),
+        crowd: AtomicUsize::new(0),
         leadership: leadership.clone(),
         metrics,
         pages,

@@ -10,7 +10,7 @@ use super::apply::{Outcome, apply, other_autoscaler, read_workload};
 use super::work::Work;
 use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
-use crate::cluster::events::Kind;
+use crate::cluster::events::{Kind, OBSERVED};
 use crate::cluster::scale::{Scale, Target};
 use crate::decide::{
     Decision, GroupObservation, Learnt, News, Observation, Rule, ScalerState, ScheduleWindow, State, Time,
@@ -33,6 +33,8 @@ pub(super) struct Memory {
     /// Its scaler was deleted, or is another operator's now: nothing is to be done or said any more.
     pub gone: bool,
     pub state: State,
+    /// Whether its groups may be read rarely until something comes, see [`State::at_rest`].
+    pub rests: bool,
     /// As last read, and when.
     pub workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
     /// The status as last written, or as found.
@@ -59,6 +61,7 @@ impl Memory {
         Self {
             uid: object.uid().unwrap_or_default(),
             gone: false,
+            rests: false,
             state: State::restored(status.learnt.clone().unwrap_or_default(), state)
                 .blind_since(status::blind_since(&status)),
             workload: None,
@@ -105,7 +108,7 @@ pub(super) async fn look(
     now: Time,
 ) {
     let target = target(&work.object);
-    read_workload(hands, &target, memory, now).await;
+    read_workload(hands, work, &target, memory, now).await;
     let acts = work.object.spec.mode.acts();
     let mut blocked = match &memory.workload {
         Some((_, Err(why))) => Some(why.clone()),
@@ -141,6 +144,7 @@ pub(super) async fn look(
             blocked = Some(why);
         }
     }
+    memory.rests = memory.state.at_rest(&work.policy, &seen, &decision);
     let delays = memory.state.delays(&seen);
     let held_by = blocked.as_ref().map(|why| why.reason.clone());
     let look = Look {
@@ -186,7 +190,14 @@ pub(super) async fn look(
         };
         pages.observe(&work.key, &shown);
     }
-    write_status(hands, &work.object, memory, new, now).await;
+    let urgent = decision.write || behind(decision.state);
+    write_status(hands, &work.object, memory, new, now, urgent).await;
+}
+
+/// Whether somebody may be looking at the status right now, as messages are late.
+fn behind(state: ScalerState) -> bool {
+    use ScalerState as S;
+    matches!(state, S::Recovering | S::FallingBehind | S::Stuck | S::DownstreamSaturated)
 }
 
 /// A scaler that cannot be decided for: says so in its status.
@@ -207,9 +218,9 @@ pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut 
         memory.blocked = Some(why.clone());
     }
     memory.state = State::restored(memory.state.learnt.clone(), Some(ScalerState::Invalid));
-    memory.workload = None;
+    (memory.workload, memory.rests) = (None, false);
     let new = status::invalid(&memory.status, object.metadata.generation, &why.reason, &why.message, now);
-    write_status(hands, object, memory, new, now).await;
+    write_status(hands, object, memory, new, now, false).await;
 }
 
 /// The schedules that are on or soon, on the clock that everything else is measured by.
@@ -269,7 +280,7 @@ fn announce(
         let (reason, text) = sentence::news(&context.target, told);
         let kind = if matches!(told, News::Expired { .. }) { Kind::Warning } else { Kind::Normal };
         info!(namespace, name, reason, "{text}");
-        hands.tell(object, kind, reason, "Observe", &text);
+        hands.tell(object, kind, reason, OBSERVED, &text);
     }
     let mut obstacle = false;
     if context.blocked != memory.blocked {
@@ -296,7 +307,7 @@ fn announce(
             }
             _ => Kind::Warning,
         };
-        hands.tell(object, kind, decision.state.as_str(), "Observe", &text);
+        hands.tell(object, kind, decision.state.as_str(), OBSERVED, &text);
     }
 }
 
@@ -306,21 +317,28 @@ async fn keep_learnt(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory
     let learnt = Some(rounded(memory.state.learnt.clone()));
     let new = ConsumerScalerStatus { learnt, ..memory.status.clone() };
     if hands.leadership.is_leader() && status::measured_anew(&memory.status, &new) {
-        write_status(hands, object, memory, new, now).await;
+        write_status(hands, object, memory, new, now, true).await;
     }
 }
 
+/// Writes it, where it is worth it and, unless a changed word of it is urgent, within the budget of such writes:
+/// thousands may change at once (a start, an outage of Kafka), and are written at the looks that follow.
 async fn write_status(
     hands: &Hands,
     object: &ConsumerScaler,
     memory: &mut Memory,
     new: ConsumerScalerStatus,
     now: Time,
+    urgent: bool,
 ) {
     if !status::worth_writing(&memory.status, &new, now - memory.written_at)
         || memory.refused_at.is_some_and(|at| now - at < STATUS_RETRY)
     {
         // Kept apart from what was written, so that the change of a word is seen as one later.
+        return;
+    }
+    let at_once = urgent && status::says_otherwise(&memory.status, &new);
+    if !at_once && !hands.budget.take() {
         return;
     }
     match hands.status.scaler(object, &new).await {

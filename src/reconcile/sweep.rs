@@ -1,7 +1,7 @@
 //! The loop of one connection: read it once, look at every scaler on it.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -15,8 +15,9 @@ use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
 use super::{connect, step};
 use crate::api::KafkaConnection;
 use crate::clock;
-use crate::decide::{GroupObservation, Time};
+use crate::decide::{GroupObservation, PartitionObservation, Time};
 use crate::kafka::{ClusterInfo, Connection, ConnectionProblem, GroupRequest, Sweep};
+use crate::report::metrics::ScalerKey;
 use crate::report::status::{self, Blocked};
 
 /// Scalers looked at side by side: each look may wait for the API server.
@@ -48,6 +49,8 @@ pub(super) async fn run(
     let mut complained = false;
     // The scalers that were asked for before.
     let mut known: HashSet<Identity> = HashSet::new();
+    // Those that got no look, as the next sweep was due.
+    let left_over = Mutex::default();
     loop {
         let tick = tokio::select! {
             _ = ticks.tick() => true,
@@ -84,7 +87,7 @@ pub(super) async fn run(
                     }
                     let groups = unseen(&now, &why.message);
                     let swept = Sweep { groups, cluster: None, problem: Some(why) };
-                    finish(&shared, id, &whole, &now, swept, &who).await;
+                    finish(&shared, id, &whole, &now, swept, &who, &left_over).await;
                     continue;
                 }
             }
@@ -95,9 +98,11 @@ pub(super) async fn run(
         let started = Instant::now();
         let swept = connection.sweep(requests, limit).await;
         let took = started.elapsed();
+        let traffic = connection.traffic();
         let outcome = swept.problem.as_ref().map_or(Ok(()), |p| Err(p.reason));
         for name in &left.names {
             shared.hands.metrics.sweep(name, clock::now(), took.as_secs_f64(), outcome);
+            shared.hands.metrics.traffic(name, &traffic.requests, traffic.connections);
         }
         debug!(
             bootstrap = config.bootstrap.join(","),
@@ -105,7 +110,7 @@ pub(super) async fn run(
             groups = swept.groups.len(),
             "swept"
         );
-        finish(&shared, id, &whole, &now, swept, &who).await;
+        finish(&shared, id, &whole, &now, swept, &who, &left_over).await;
     }
 }
 
@@ -150,28 +155,30 @@ fn unseen(plan: &ConnectionPlan, why: &str) -> Vec<GroupObservation> {
 async fn requests(shared: &Shared, id: ConnectionId, plan: &ConnectionPlan) -> Vec<GroupRequest> {
     let mut requests = Vec::with_capacity(plan.questions.len());
     for (question, askers) in &plan.questions {
-        let mut remembered = Vec::new();
-        if question.topics.is_none() {
-            for work in askers {
-                let memory = shared.memory(&work.key, &work.object);
-                let memory = memory.lock().await;
+        let (mut remembered, mut resting) = (Vec::new(), true);
+        for work in askers {
+            let memory = shared.memory(&work.key, &work.object);
+            let memory = memory.lock().await;
+            resting &= memory.rests;
+            if question.topics.is_none() {
                 remembered.extend(work.names(id, question).flat_map(|name| memory.topics(name)));
             }
-            remembered.sort();
-            remembered.dedup();
         }
+        remembered.sort();
+        remembered.dedup();
         requests.push(GroupRequest {
             group: question.group.clone(),
             topics: question.topics.clone(),
             remembered,
             isolation: question.isolation,
+            resting,
         });
     }
     requests
 }
 
-/// Takes in the answers and looks at every scaler of the plan whose home is here. The plan may be a part of
-/// the whole.
+/// Takes in the answers and looks at every scaler of the plan whose home is here, as long as the next sweep is
+/// not due, and at the urgent ones in any case. The plan may be a part of the whole.
 async fn finish(
     shared: &Arc<Shared>,
     id: ConnectionId,
@@ -179,6 +186,7 @@ async fn finish(
     plan: &ConnectionPlan,
     swept: Sweep,
     who: &str,
+    left_over: &Mutex<HashSet<ScalerKey>>,
 ) {
     let Sweep { groups, cluster, problem } = swept;
     {
@@ -194,15 +202,46 @@ async fn finish(
         tell_connection(shared, object, outcome, cluster.as_ref()).await;
     }
     let now = clock::now();
-    futures::stream::iter(&plan.scalers)
-        .for_each_concurrent(SIDE_BY_SIDE, |work| {
+    let until = Instant::now() + whole.interval;
+    let before = {
+        let mut left_over = left_over.lock().unwrap_or_else(PoisonError::into_inner);
+        // After a look at a part the others still wait for their turn.
+        if std::ptr::eq(whole, plan) { std::mem::take(&mut *left_over) } else { left_over.clone() }
+    };
+    let turns = in_turn(&plan.scalers, &before, |work| {
+        let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        work.groups.iter().any(|(id, question)| {
+            let seen = answers.get(id).and_then(|of| of.get(question));
+            seen.is_some_and(|group| group.partitions.iter().any(PartitionObservation::waits))
+        })
+    });
+    futures::stream::iter(turns)
+        .for_each_concurrent(SIDE_BY_SIDE, |(work, urgent)| {
             let problem = problem.as_ref();
             async move {
+                if !urgent && Instant::now() >= until {
+                    let mut left_over = left_over.lock().unwrap_or_else(PoisonError::into_inner);
+                    left_over.insert(work.key.clone());
+                    return;
+                }
                 look(shared, work, whole, problem, now).await;
                 shared.health.beat(who);
             }
         })
         .await;
+}
+
+/// Scalers in the order of their looks, and whether they are urgent: those first of which messages wait, then those
+/// that got no turn last time, then the others. Where the API server is slow not all may get one before the next
+/// sweep is due: the urgent ones are not to wait for that.
+fn in_turn<'a>(
+    scalers: &'a [Arc<Work>],
+    left_over: &HashSet<ScalerKey>,
+    urgent: impl Fn(&Work) -> bool,
+) -> Vec<(&'a Arc<Work>, bool)> {
+    let mut turns: Vec<(&Arc<Work>, bool)> = scalers.iter().map(|work| (work, urgent(work))).collect();
+    turns.sort_by_key(|(work, urgent)| (!urgent, !left_over.contains(&work.key)));
+    turns
 }
 
 /// A problem as the owner of a connection is told of it.
@@ -306,5 +345,29 @@ pub(super) async fn tell_connection(
             shared.hands.metrics.kubernetes_write("connection status", "error");
             warn!(namespace, name, "writing the status: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::{Ids, plan};
+    use super::*;
+
+    #[test]
+    fn who_has_messages_waiting_comes_first_then_who_got_no_turn() {
+        let scaler = |name: &str| {
+            let yaml = format!(
+                "{{apiVersion: spillway.dev/v1alpha1, kind: ConsumerScaler, metadata: {{name: {name}, namespace: shop}}, spec: {{scaleTargetRef: {{name: {name}}}, maxReplicas: 8, consumerGroups: [{{group: {name}, bootstrapServers: ['k:9092']}}]}}}}"
+            );
+            Arc::new(serde_yaml::from_str(&yaml).unwrap())
+        };
+        let all: Vec<_> = ["a", "b", "c", "d", "e"].map(scaler).into();
+        let plan = plan(&all, &[], &[], &mut Ids::default());
+        let scalers = &plan.connections.values().next().unwrap().scalers;
+        let left_over = ["c", "e"].map(|name| ScalerKey::new("shop", name)).into();
+        let turns = in_turn(scalers, &left_over, |work| ["b", "e"].contains(&work.key.name.as_str()));
+        let names: Vec<(&str, bool)> =
+            turns.iter().map(|(w, urgent)| (w.key.name.as_str(), *urgent)).collect();
+        assert_eq!(names, [("e", true), ("b", true), ("c", false), ("a", false), ("d", false)]);
     }
 }

@@ -218,10 +218,15 @@ pub fn set(
 
 /// Whether the difference is worth a write, `since_write` seconds after the last one.
 pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, since_write: f64) -> bool {
+    says_otherwise(old, new) || (since_write >= REFRESH && tells_more(old, new))
+}
+
+/// Whether a word of it has changed, or what must not be lost.
+pub fn says_otherwise(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus) -> bool {
     let words = |s: &ConsumerScalerStatus| -> Vec<(String, String, String)> {
         s.conditions.iter().map(|c| (c.type_.clone(), c.status.clone(), c.reason.clone())).collect()
     };
-    let urgent = old.observed_generation != new.observed_generation
+    old.observed_generation != new.observed_generation
         || old.state != new.state
         || old.current_replicas != new.current_replicas
         || (old.desired_replicas != new.desired_replicas && !(only_wished(old) && only_wished(new)))
@@ -231,13 +236,11 @@ pub fn worth_writing(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus, sin
         || measured_anew(old, new)
         // Nor should it forget what is held for days, or since when nobody reads.
         || held(old) != held(new)
-        || words(old) != words(new);
-    if urgent {
-        return true;
-    }
-    if since_write < REFRESH {
-        return false;
-    }
+        || words(old) != words(new)
+}
+
+/// Whether its numbers or sentences have changed so that somebody may want to know.
+fn tells_more(old: &ConsumerScalerStatus, new: &ConsumerScalerStatus) -> bool {
     let quiet = matches!(new.state.as_deref(), Some("Idle" | "KeepingUp" | "Invalid"));
     let numbers = old.lag != new.lag || old.delay != new.delay || old.eta != new.eta;
     let texts = |s: &ConsumerScalerStatus| -> Vec<String> {

@@ -65,7 +65,6 @@ fn of(case: &str) -> Right {
             writes: 2,
             still: Some((HOUR, HOUR + 600.0)),
             last: 24..=24,
-            ..right
         },
         // Ends before the first message is deleted, with all replicas there can be.
         "retention" => Right { late: 0.42, drained: Some(4000.0), writes: 3, ..right },

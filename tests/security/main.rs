@@ -164,6 +164,7 @@ fn request(group: &str) -> GroupRequest {
         topics: Some(vec![group.to_owned()]),
         remembered: Vec::new(),
         isolation: Isolation::ReadCommitted,
+        resting: false,
     }
 }
 

@@ -120,6 +120,7 @@ fn request(group: &ConsumerGroup) -> GroupRequest {
             IsolationLevel::ReadUncommitted => Isolation::ReadUncommitted,
             IsolationLevel::ReadCommitted => Isolation::ReadCommitted,
         },
+        resting: false,
     }
 }
 

@@ -139,7 +139,7 @@ impl Plant {
                 group: "orders".into(),
                 taken_at: Some(self.now),
                 problems: Vec::new(),
-                phase: GroupPhase::Stable,
+                phase: if self.members > 0 { GroupPhase::Stable } else { GroupPhase::Empty },
                 members,
                 partitions,
             }],

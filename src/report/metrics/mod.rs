@@ -86,6 +86,10 @@ pub struct Metrics {
     sweep_failures: IntCounterVec,
     connection_up: IntGaugeVec,
     last_contact: GaugeVec,
+    kafka_requests: IntCounterVec,
+    kafka_connections: IntGaugeVec,
+    /// Of each connection, as last told.
+    requests: Mutex<BTreeMap<String, BTreeMap<String, u64>>>,
     kubernetes_writes: IntCounterVec,
     leader: IntGauge,
 }
@@ -125,6 +129,20 @@ const LAST_CONTACT: Family = Family {
     help: "When a reading of this connection last succeeded, Unix time in seconds.",
     series: "C",
 };
+const KAFKA_REQUESTS: Family = Family {
+    name: "spillway_kafka_requests_total",
+    kind: Kind::Counter,
+    labels: &["connection", "request"],
+    help: "Requests sent to the brokers of a connection, by their name in Kafka's protocol. Up to 5 seconds old.",
+    series: "≤ 8 × C",
+};
+const KAFKA_CONNECTIONS: Family = Family {
+    name: "spillway_kafka_connections",
+    kind: Kind::Gauge,
+    labels: &["connection"],
+    help: "TCP connections to the brokers that are open. Up to 5 seconds old.",
+    series: "C",
+};
 const KUBERNETES_WRITES: Family = Family {
     name: "spillway_kubernetes_writes_total",
     kind: Kind::Counter,
@@ -148,6 +166,8 @@ pub fn families() -> Vec<&'static Family> {
         &SWEEP_FAILURES,
         &CONNECTION_UP,
         &LAST_CONTACT,
+        &KAFKA_REQUESTS,
+        &KAFKA_CONNECTIONS,
         &KUBERNETES_WRITES,
         &LEADER,
     ];
@@ -172,6 +192,12 @@ impl Metrics {
             sweep_failures: add(&registry, IntCounterVec::new(opts(&SWEEP_FAILURES), SWEEP_FAILURES.labels)),
             connection_up: add(&registry, IntGaugeVec::new(opts(&CONNECTION_UP), CONNECTION_UP.labels)),
             last_contact: add(&registry, GaugeVec::new(opts(&LAST_CONTACT), LAST_CONTACT.labels)),
+            kafka_requests: add(&registry, IntCounterVec::new(opts(&KAFKA_REQUESTS), KAFKA_REQUESTS.labels)),
+            kafka_connections: add(
+                &registry,
+                IntGaugeVec::new(opts(&KAFKA_CONNECTIONS), KAFKA_CONNECTIONS.labels),
+            ),
+            requests: Mutex::default(),
             kubernetes_writes: add(
                 &registry,
                 IntCounterVec::new(opts(&KUBERNETES_WRITES), KUBERNETES_WRITES.labels),
@@ -231,12 +257,29 @@ impl Metrics {
         }
     }
 
+    /// Takes note of what a connection has sent since it was opened: requests by name, and of the connections
+    /// to brokers that are open.
+    pub fn traffic(&self, connection: &str, requests: &BTreeMap<String, u64>, open: usize) {
+        self.kafka_connections.with_label_values(&[connection]).set(i64::try_from(open).unwrap_or(i64::MAX));
+        let mut known = lock(&self.requests);
+        let known = known.entry(connection.to_owned()).or_default();
+        for (name, count) in requests {
+            let before = known.insert(name.clone(), *count).unwrap_or_default();
+            let counter = self.kafka_requests.with_label_values(&[connection, name]);
+            counter.inc_by(count.saturating_sub(before));
+        }
+    }
+
     /// Forgets a connection: every series of it ends.
     pub fn forget_connection(&self, connection: &str) {
         // An error says that there was no such series, which is what is wanted.
         let _ = self.sweep_duration.remove_label_values(&[connection]);
         let _ = self.connection_up.remove_label_values(&[connection]);
         let _ = self.last_contact.remove_label_values(&[connection]);
+        let _ = self.kafka_connections.remove_label_values(&[connection]);
+        for request in lock(&self.requests).remove(connection).unwrap_or_default().into_keys() {
+            let _ = self.kafka_requests.remove_label_values(&[connection, &request]);
+        }
         for reason in lock(&self.reasons).remove(connection).unwrap_or_default() {
             let _ = self.sweep_failures.remove_label_values(&[connection, &reason]);
         }

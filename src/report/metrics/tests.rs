@@ -292,6 +292,12 @@ fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
         seen["spillway_sweep_failures_total{connection=\"shop/main\",reason=\"BrokersUnreachable\"}"],
         1.0
     );
+    for sent in [7, 9] {
+        metrics.traffic("shop/main", &[("OffsetFetch".to_owned(), sent)].into(), 4);
+    }
+    let seen = scrape(&metrics);
+    assert_eq!(seen["spillway_kafka_requests_total{connection=\"shop/main\",request=\"OffsetFetch\"}"], 9.0);
+    assert_eq!(seen["spillway_kafka_connections{connection=\"shop/main\"}"], 4.0);
     metrics.forget_connection("shop/main");
     let ids = |m: &BTreeMap<String, f64>| m.keys().cloned().collect::<Vec<_>>();
     assert_eq!(ids(&scrape(&metrics)), ids(&before));

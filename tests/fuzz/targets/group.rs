@@ -22,6 +22,7 @@ pub fn group(data: &[u8]) {
         topics: dice.yes(2).then(|| TOPICS.map(str::to_owned)[..1 + dice.below(4)].to_vec()),
         remembered: if dice.yes(3) { vec!["bills".into()] } else { Vec::new() },
         isolation: if dice.yes(2) { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
+        resting: false,
     };
     let mut state = State::restored(Learnt::default(), None);
     let (mut now, mut replicas) = (BEGIN, 1);
