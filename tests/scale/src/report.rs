@@ -40,7 +40,11 @@ fn each(f: &Figures, least: Option<&Figures>) -> String {
 
 /// Statuses of scalers and connections written a minute.
 fn statuses(f: &Figures) -> f64 {
-    f.server.iter().filter(|(what, _)| what.ends_with("/status")).map(|(_, count)| count).sum()
+    f.server
+        .iter()
+        .filter(|(what, _)| what.ends_with("/status"))
+        .map(|(_, count)| count)
+        .fold(0.0, |sum, count| sum + count)
 }
 
 fn rows(least: Option<&Figures>) -> Vec<Row<'_>> {
