@@ -100,7 +100,7 @@ fn keys(seen: &GroupObservation) -> impl Iterator<Item = (&Arc<str>, i32)> {
 pub(super) struct Reading {
     /// Whether any got further.
     pub progressed: bool,
-    /// Whether any got further that had stood still alone.
+    /// Whether any got further that had stood still alone, or can be read again.
     pub resumed: bool,
     /// Whether any has new messages.
     pub arrived: bool,
@@ -158,7 +158,8 @@ impl Partitions {
                 continue;
             };
             // What came meanwhile came at no one moment: rates begin anew.
-            anew |= std::mem::take(&mut entry.unseen);
+            let back = std::mem::take(&mut entry.unseen);
+            (anew, reading.resumed) = (anew || back, reading.resumed || back);
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
             reading.behind_retention = reading.behind_retention.saturating_add(expired);
