@@ -35,6 +35,10 @@ const PLACES: &[Place] = &[
     every("README.md", "registry.example.com/spillway:"),
     every("README.md", "spillway.dev/spillway:"),
     every("README.md", "image.tag="),
+    every("docs/quick-start.md", "$IMAGE:"),
+    every("docs/quick-start.md", "image.tag="),
+    every("tests/e2e/quick_start.rs", "$IMAGE:"),
+    first("fuzz/Cargo.lock", "name = \"spillway\"\nversion = \""),
 ];
 
 /// Files that a version is written to.
