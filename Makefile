@@ -98,7 +98,7 @@ valgrind: build ## The calls past Rust's checks under valgrind, against a real K
 	cargo --config 'target."cfg(unix)".runner = "valgrind --quiet --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99 --num-callers=40 --suppressions=$(CURDIR)/tests/valgrind.supp"' \
 	  test --workspace --locked --test connection --test security -- --test-threads=1 --skip a_token_does_as_long_as_it_is_good
 
-bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (some 25 minutes)
+bench-decisions: compiler ## Decisions against every other way, on recorded and generated traffic: docs/benchmark.md (some 40 minutes)
 	cargo build --quiet --release --workspace --locked --bin bench-decisions
 	@target/release/bench-decisions
 

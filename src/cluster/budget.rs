@@ -5,6 +5,15 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+/// How much of a budget something may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// All there is.
+    All,
+    /// No more than half: what can wait is not to keep the rest waiting.
+    Half,
+}
+
 /// A budget that fills up by so much a second, up to a limit.
 #[derive(Debug)]
 pub struct Budget {
@@ -20,15 +29,16 @@ impl Budget {
     }
 
     /// Whether there is one left to spend, which is spent then.
-    pub fn take(&self) -> bool {
-        self.take_at(Instant::now())
+    pub fn take(&self, spend: Spend) -> bool {
+        self.take_at(spend, Instant::now())
     }
 
-    fn take_at(&self, now: Instant) -> bool {
+    fn take_at(&self, spend: Spend, now: Instant) -> bool {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let grown = left.0 + now.saturating_duration_since(left.1).as_secs_f64() * self.a_second;
         *left = (grown.min(self.most), now.max(left.1));
-        let some = left.0 >= 1.0;
+        let kept = if spend == Spend::Half { self.most / 2.0 } else { 0.0 };
+        let some = left.0 >= 1.0 + kept;
         if some {
             left.0 -= 1.0;
         }
@@ -48,9 +58,17 @@ mod tests {
         let begin = Instant::now();
         let taken = |seconds: u64| {
             let at = begin + Duration::from_secs(seconds);
-            (0..1000).filter(|_| budget.take_at(at)).count()
+            (0..1000).filter(|_| budget.take_at(Spend::All, at)).count()
         };
         assert_eq!((taken(1), taken(1), taken(2), taken(4), taken(3600)), (200, 0, 50, 100, 200));
         assert_eq!(taken(10), 0, "a look back gives nothing");
+    }
+
+    #[test]
+    fn what_can_wait_leaves_half() {
+        let budget = Budget::new(50.0, 200.0);
+        let begin = Instant::now();
+        let taken = |spend| (0..1000).filter(|_| budget.take_at(spend, begin)).count();
+        assert_eq!((taken(Spend::Half), taken(Spend::Half), taken(Spend::All)), (100, 0, 100));
     }
 }

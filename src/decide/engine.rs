@@ -129,8 +129,16 @@ fn more_in_part(
     now: Time,
 ) -> Option<Choice> {
     let look = Look::new(policy, state, seen, workload, now);
+    let trial = state.ceiling.trial;
     let choice = rules::choose(&look, state);
-    matches!(choice.rule, Rule::ScaleUp | Rule::Deadline).then_some(choice)
+    // What it comes to cannot be judged.
+    state.ceiling.trial = trial;
+    let certain = match choice.rule {
+        Rule::ScaleUp | Rule::Deadline | Rule::Bounds | Rule::Schedule | Rule::Base => true,
+        Rule::Probe => workload.replicas == 0,
+        _ => false,
+    };
+    certain.then_some(choice)
 }
 
 /// Keeps one group state for each group of the policy, in its order.
@@ -158,6 +166,8 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
                 group.another_template(known.get(&group.policy.group).copied());
             }
             state.stepped_down = None;
+            // What the other was held up by this one may not be.
+            state.ceiling = trial::Ceiling::default();
         } else {
             state.learnt.template.clone_from(&workload.template);
         }

@@ -92,6 +92,14 @@ pub(super) struct GroupState {
     pressed: bool,
     /// Whether nothing was seen for longer than a reading stays fresh, until the present one.
     unseen: bool,
+    /// Whether messages waited at a partition that cannot be read now.
+    hidden: bool,
+    /// The shortest time for which a partition keeps messages, s.
+    kept: Option<f64>,
+    /// Until when messages waited with nobody to read them.
+    nobody_until: Option<Time>,
+    /// Whether some partitions got further a moment ago, and others may yet.
+    unclear: bool,
 }
 
 /// What observing told beyond the group's own numbers.
@@ -145,6 +153,10 @@ impl GroupState {
             looked_at: None,
             pressed: false,
             unseen: false,
+            hidden: false,
+            kept: None,
+            nobody_until: None,
+            unclear: false,
         }
     }
 
@@ -189,6 +201,9 @@ impl GroupState {
             let warm = if self.at.is_none() { policy.warm() } else { 0.0 };
             self.same_members_since.get_or_insert(at - warm);
         }
+        if self.at.is_some() && seen.members.is_empty() && self.waiting > 0 {
+            self.nobody_until = Some(at);
+        }
         if changed || self.members.len() != seen.members.len() {
             self.members.clone_from(&seen.members);
         }
@@ -207,7 +222,7 @@ impl GroupState {
             self.resumed_at = Some(at);
         }
         let mut gap = None;
-        if progressed || self.waiting == 0 {
+        if progressed || (self.waiting == 0 && !self.hidden) {
             if let (true, Some(last)) = (progressed, self.last_progress) {
                 if let Some(from) = self.paused_from {
                     // Who works again commits only after a while: that is no part of the pause.
@@ -252,8 +267,12 @@ impl GroupState {
         (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
         self.undated = false;
         self.shares.clear();
-        let moved = self.partitions.moved();
+        let moved = self.others_moved(policy, at);
+        let (mut unseen, mut kept, mut unclear) = (0, None, false);
         for entry in self.partitions.note_still(at, still) {
+            unseen += usize::from(entry.unseen && entry.lag > 0);
+            unclear |= entry.unproven() && !entry.unseen;
+            kept = kept.into_iter().chain(entry.retention).reduce(f64::min);
             let delay = entry.delay();
             if !entry.unseen {
                 self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
@@ -267,20 +286,40 @@ impl GroupState {
             }
             self.shares.push(entry, moved);
         }
+        (self.hidden, self.kept) = (unseen > 0, kept);
+        self.unclear = unclear && !moved && self.partitions.moved_for(0.0, at);
         reading
+    }
+
+    /// Whether partitions have got further for so long that one that has not may be standing: each was to have its
+    /// turn meanwhile.
+    fn others_moved(&self, policy: &Policy, at: Time) -> bool {
+        let turn = FAST_SWEEPS * policy.sweep_interval.max(self.commit_gap()).max(self.progress_gap());
+        self.partitions.moved_for(turn, at)
     }
 
     /// Until retention deletes the first message that waits, s; `None` where messages are kept for ever,
     /// or for how long is not known. Messages that stand still alone are not for scaling to save.
     pub fn time_to_loss(&self, policy: &Policy) -> Option<f64> {
         let recovered = self.recovered_delay(policy);
-        let moved = self.partitions.moved();
+        let moved = self.at.is_some_and(|at| self.others_moved(policy, at));
         let waiting = self.partitions.iter().filter(|e| !e.held_up(moved) && e.lag > 0);
         let left = waiting.filter_map(|e| {
             let delay = e.delay();
             e.retention.filter(|_| delay > recovered).map(|kept| (kept - delay).max(0.0))
         });
         left.reduce(f64::min)
+    }
+
+    /// Whether it cannot be told for a moment which of its partitions stand still: others have only just got
+    /// further, for the first time since they were looked at.
+    pub fn unclear(&self) -> bool {
+        self.unclear
+    }
+
+    /// The shortest time for which any of its partitions keeps messages, s.
+    pub fn retention(&self) -> Option<f64> {
+        self.kept
     }
 
     /// Whether the members and their partitions are those of the last look; `None` at the first.

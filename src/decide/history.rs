@@ -69,6 +69,14 @@ impl History {
         progressed
     }
 
+    /// Takes so many messages, arrived and read, for ones that were there before all that is remembered.
+    pub fn shift(&mut self, arrived: i64, read: i64) {
+        for point in &mut self.points {
+            point.end = point.end.saturating_add(arrived);
+            point.position = point.position.saturating_add(read);
+        }
+    }
+
     /// Notes whether the oldest unread message, which has waited `delay`, has waited at least `threshold`.
     pub fn note_saturation(&mut self, delay: f64, threshold: f64) {
         let Some(last) = self.points.back().copied() else {

@@ -45,7 +45,7 @@ pub(super) fn need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
             None => Need { enough: false, probe: true, ..Need::keep(1) },
         };
     }
-    if group.stuck(policy, look.now) {
+    if group.stuck(policy, look.now) || group.unclear() {
         return Need::keep(current);
     }
     match group.capacity() {
@@ -92,7 +92,7 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     let drained = drains.is_some_and(|t| t <= remaining * policy.tuning.drain_trigger);
     let deadline = !drained && loss < look.remaining();
     let enough = ((carried || (!waits && busiest <= 1.0)) && (drained || !waits))
-        || (!deadline && !group.undated && group.delay < patience(policy, state));
+        || (current > 0 && !deadline && !group.undated && group.delay < patience(policy, state));
 
     let shortest = if deadline { policy.sweep_interval } else { policy.recover_within / 4.0 };
     let horizon = (remaining - start_up - pause).max(shortest);
@@ -123,7 +123,12 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
 /// Not above zero where the objective leaves no time to see.
 pub(super) fn patience(policy: &Policy, state: &State) -> f64 {
     let confirmed = f64::from(policy.tuning.confirm) * policy.sweep_interval;
-    PATIENT * policy.max_delay - start_up(policy, state) - rebalance_pause(policy, state) - confirmed
+    // Where messages are kept for hardly longer than they may be late, there is no time to lose.
+    let kept = state.groups.iter().filter_map(GroupState::retention).fold(f64::INFINITY, f64::min);
+    (PATIENT * policy.max_delay).min(SAFE * SAFE * kept)
+        - start_up(policy, state)
+        - rebalance_pause(policy, state)
+        - confirmed
 }
 
 /// The fewest replicas above `current` that are in time however partitions are dealt out; or, where none are, those

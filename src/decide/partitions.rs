@@ -62,6 +62,11 @@ impl Entry {
         self.older && self.lag > 0 && !(self.left_one && self.lag == 1)
     }
 
+    /// Whether messages waited when it was first seen, and none of them has been processed since.
+    pub fn unproven(&self) -> bool {
+        self.unproven
+    }
+
     /// Whether it stands still alone, or may have before it was first seen, or cannot be seen: nothing tells that
     /// replicas clear it. `others` is whether any partition of the group got further since.
     pub fn held_up(&self, others: bool) -> bool {
@@ -124,7 +129,8 @@ pub(super) struct Partitions {
     entries: Vec<Entry>,
     /// All of them as one: rates of the group need not be summed up from thousands.
     total: History,
-    moved: bool,
+    /// Since when any got further.
+    moved: Option<Time>,
     index: HashMap<Arc<str>, HashMap<i32, usize>>,
 }
 
@@ -154,12 +160,21 @@ impl Partitions {
                 all_positions = all_positions.saturating_add(position);
                 reading.lag = reading.lag.saturating_add(entry.lag);
                 reading.all_committed = false;
-                (entry.unseen, entry.arrival, entry.moved_at) = (true, Some(0.0), at);
+                (entry.unseen, entry.arrival) = (true, Some(0.0));
+                // Nobody is to blame for what is not seen; what stood still before goes on doing so.
+                if !entry.standing && !entry.residue {
+                    entry.moved_at = at;
+                }
                 continue;
             };
             // What came meanwhile came at no one moment: rates begin anew.
-            let back = std::mem::take(&mut entry.unseen);
-            (anew, reading.resumed) = (anew || back, reading.resumed || back);
+            if std::mem::take(&mut entry.unseen) {
+                // What came and was read meanwhile was so at no one moment, and nobody was seen to be busy with it.
+                let (before, at) = entry.history.last().unwrap_or((end, position));
+                self.total.shift(end.saturating_sub(before), position.saturating_sub(at));
+                entry.history.resume();
+                reading.resumed = true;
+            }
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
             reading.behind_retention = reading.behind_retention.saturating_add(expired);
@@ -205,13 +220,15 @@ impl Partitions {
             self.total = History::default();
         }
         self.total.record(at, all_ends, all_positions);
-        self.moved |= reading.progressed;
+        if reading.progressed {
+            self.moved.get_or_insert(at);
+        }
         reading
     }
 
-    /// Whether any got further since the first look.
-    pub fn moved(&self) -> bool {
-        self.moved
+    /// Whether others have got further for longer than `gap`, so that each has had its turn to.
+    pub fn moved_for(&self, gap: f64, at: Time) -> bool {
+        self.moved.is_some_and(|since| at - since >= gap)
     }
 
     /// While partitions move nobody is to blame: the last `seconds` before `at` do not count.
@@ -224,6 +241,9 @@ impl Partitions {
     /// Tells apart the partitions that stand still, and those of which no more will come. All of them.
     pub fn note_still(&mut self, at: Time, still: Still) -> impl Iterator<Item = &Entry> {
         self.entries.iter_mut().map(move |entry| {
+            if entry.unseen {
+                return &*entry;
+            }
             let since = at - entry.moved_at;
             if let Some(limit) = still.residue {
                 entry.residue = entry.left_one && entry.lag == 1 && since > limit;

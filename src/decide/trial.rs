@@ -106,7 +106,7 @@ impl Ceiling {
             group: policy.groups.get(group)?.group.clone(),
             failures: self.failures,
             held_until: self.held_until.map(f64::round),
-            processed: Some(processed.round()),
+            processed: Some((processed * 1000.0).round() / 1000.0),
         })
     }
 

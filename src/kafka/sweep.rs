@@ -53,6 +53,8 @@ struct Round<'a> {
     token: Option<&'a Token>,
     groups_until: Instant,
     ends_until: Instant,
+    /// Whether nobody can answer but the coordinators that are asked: no reading of the sweep may stand.
+    alone: bool,
 }
 
 /// What came of it.
@@ -62,6 +64,8 @@ struct Answers {
     topics: Arc<Topics>,
     /// Whether no coordinator answered; nothing where none was asked.
     silent: Option<bool>,
+    /// Whether leaders of partitions answered.
+    ends: bool,
     /// Whether the client is of no more use.
     spent: bool,
 }
@@ -132,15 +136,16 @@ impl Connection {
             token: token.as_ref(),
             groups_until: deadline - stops[0],
             ends_until: deadline - stops[1],
+            alone: !rested.contains(&true),
         };
         let asked: Vec<(&GroupRequest, Option<GroupObservation>)> = requests.iter().zip(readings).collect();
         let first = self.round(&round, asked, topics).await;
         let mut groups = first.groups;
         let (mut topics, mut silent, mut spent) = (first.topics, first.silent, first.spent);
-        // Where a reading stands, leaders of partitions have answered.
-        let stands = groups.iter().zip(&rested).any(|(group, rested)| *rested && group.is_some());
+        let mut ends = first.ends;
         let woken: Vec<usize> = (0..groups.len()).filter(|i| groups[*i].is_none()).collect();
-        if !woken.is_empty() && (stands || silent != Some(true)) {
+        // One coordinator that does not answer says nothing of the others, nor of the leaders.
+        if !woken.is_empty() && (ends || silent != Some(true)) {
             let round = Round { groups_until: deadline - limit / 8, ends_until: deadline, ..round };
             let asked = woken.iter().map(|i| (&requests[*i], None)).collect();
             let second = self.round(&round, asked, topics).await;
@@ -148,11 +153,12 @@ impl Connection {
                 groups[i] = group;
             }
             topics = second.topics;
+            ends |= second.ends;
             silent = silent.into_iter().chain(second.silent).reduce(|a, b| a && b);
             spent |= second.spent;
         }
         let seen: Option<Vec<GroupObservation>> = groups.into_iter().collect();
-        let sweep = match seen.filter(|_| stands || silent != Some(true)) {
+        let sweep = match seen.filter(|_| ends || silent != Some(true)) {
             None => self.nothing(&admin, &requests).await,
             Some(groups) => {
                 admin.client().context().clear();
@@ -186,12 +192,12 @@ impl Connection {
         let spent = reads.values().flat_map(Read::errors).any(CallFailed::spent);
         let unanswered = |r: &Read| r.errors().filter(|e| e.unanswered()).count() == 2;
         let silent = (!reads.is_empty()).then(|| reads.values().all(unanswered));
-        if silent == Some(true) && due.len() == asked.len() {
+        if silent == Some(true) && round.alone {
             // Not even their topics are known.
-            return Answers { groups: vec![None; asked.len()], topics, silent, spent };
+            return Answers { groups: vec![None; asked.len()], topics, silent, ends: false, spent };
         }
-        let (groups, topics) = self.partitions(round, asked, &reads, topics).await;
-        Answers { groups, topics, silent, spent }
+        let (groups, topics, ends) = self.partitions(round, asked, &reads, topics).await;
+        Answers { groups, topics, silent, ends, spent }
     }
 
     fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
@@ -206,7 +212,7 @@ impl Connection {
         asked: Vec<(&GroupRequest, Option<GroupObservation>)>,
         reads: &HashMap<String, Read>,
         topics: Arc<Topics>,
-    ) -> (Vec<Option<GroupObservation>>, Arc<Topics>) {
+    ) -> (Vec<Option<GroupObservation>>, Arc<Topics>, bool) {
         let due: Vec<(&GroupRequest, BTreeSet<String>)> = asked
             .iter()
             .filter(|(_, reading)| reading.is_none())
@@ -243,6 +249,7 @@ impl Connection {
         let at = clock::now();
         let (latest, earliest) = self.ends(round.admin, &latest, &earliest, &topics, round.ends_until).await;
         let high = self.past_stable(round.admin, &due, reads, &latest, round.ends_until).await;
+        let answered = latest.values().flatten().any(|of| of.values().any(Result::is_ok));
         let mut due = due.into_iter();
         let now = Instant::now();
         let groups = asked.into_iter().map(|(request, reading)| {
@@ -263,7 +270,7 @@ impl Connection {
             self.pace().note(request, &group, now);
             Some(group)
         });
-        (groups.collect(), topics.clone())
+        (groups.collect(), topics.clone(), answered)
     }
 
     /// The client, and the token that it has to log in with if one is needed.

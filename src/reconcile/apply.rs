@@ -76,7 +76,7 @@ pub(super) async fn read_workload(
         Some((at, Ok(_))) => {
             let attentive = memory.state.attentive() && memory.state.state != ScalerState::Blind;
             let scalers = hands.crowd.load(Ordering::Relaxed);
-            attentive || now - at >= allowed_age(memory.rests, scalers, &work.key, *at)
+            attentive || now - at >= allowed_age(memory.workload_rests, scalers, &work.key, *at)
         }
     };
     if due {

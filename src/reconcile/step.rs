@@ -10,6 +10,7 @@ use super::apply::{Outcome, apply, other_autoscaler, read_workload};
 use super::work::Work;
 use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
+use crate::cluster::budget::Spend;
 use crate::cluster::events::{Kind, OBSERVED};
 use crate::cluster::scale::{Scale, Target};
 use crate::decide::{
@@ -35,6 +36,8 @@ pub(super) struct Memory {
     pub state: State,
     /// Whether its groups may be read rarely until something comes, see [`State::at_rest`].
     pub rests: bool,
+    /// The same of its workload: also through an outage of Kafka.
+    pub workload_rests: bool,
     /// As last read, and when.
     pub workload: Option<(Time, Result<(Workload, Scale), Blocked>)>,
     /// The status as last written, or as found.
@@ -62,6 +65,7 @@ impl Memory {
             uid: object.uid().unwrap_or_default(),
             gone: false,
             rests: false,
+            workload_rests: false,
             state: State::restored(status.learnt.clone().unwrap_or_default(), state)
                 .blind_since(status::blind_since(&status)),
             workload: None,
@@ -144,7 +148,11 @@ pub(super) async fn look(
             blocked = Some(why);
         }
     }
+    // An outage of Kafka tells nothing of workloads: those at rest are not all to be read anew for it.
+    let blind = seen.workload.is_ok() && !decision.problems.is_empty();
+    memory.workload_rests &= blind;
     memory.rests = memory.state.at_rest(&work.policy, &seen, &decision);
+    memory.workload_rests |= memory.rests;
     let delays = memory.state.delays(&seen);
     let held_by = blocked.as_ref().map(|why| why.reason.clone());
     let look = Look {
@@ -218,7 +226,7 @@ pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut 
         memory.blocked = Some(why.clone());
     }
     memory.state = State::restored(memory.state.learnt.clone(), Some(ScalerState::Invalid));
-    (memory.workload, memory.rests) = (None, false);
+    (memory.workload, memory.rests, memory.workload_rests) = (None, false, false);
     let new = status::invalid(&memory.status, object.metadata.generation, &why.reason, &why.message, now);
     write_status(hands, object, memory, new, now, false).await;
 }
@@ -338,7 +346,9 @@ async fn write_status(
         return;
     }
     let at_once = urgent && status::says_otherwise(&memory.status, &new);
-    if !at_once && !hands.budget.take() {
+    // Numbers are not to keep words waiting.
+    let words = status::says_otherwise(&memory.status, &new);
+    if !at_once && !hands.budget.take(if words { Spend::All } else { Spend::Half }) {
         return;
     }
     match hands.status.scaler(object, &new).await {

@@ -1,6 +1,7 @@
 //! The loop of one connection: read it once, look at every scaler on it.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ use crate::decide::{GroupObservation, PartitionObservation, Time};
 use crate::kafka::{ClusterInfo, Connection, ConnectionProblem, GroupRequest, Sweep};
 use crate::report::metrics::ScalerKey;
 use crate::report::status::{self, Blocked};
+
+/// Turns missed in a row from which on a scaler is as urgent as one of which messages wait.
+const LONG: u32 = 4;
 
 /// Scalers looked at side by side: each look may wait for the API server.
 const SIDE_BY_SIDE: usize = 16;
@@ -158,11 +162,14 @@ async fn requests(shared: &Shared, id: ConnectionId, plan: &ConnectionPlan) -> V
         let (mut remembered, mut resting) = (Vec::new(), true);
         for work in askers {
             let memory = shared.memory(&work.key, &work.object);
+            if question.topics.is_some() {
+                // Who is being looked at, maybe from another connection and for long, is not waited for.
+                resting &= memory.try_lock().is_ok_and(|memory| memory.rests);
+                continue;
+            }
             let memory = memory.lock().await;
             resting &= memory.rests;
-            if question.topics.is_none() {
-                remembered.extend(work.names(id, question).flat_map(|name| memory.topics(name)));
-            }
+            remembered.extend(work.names(id, question).flat_map(|name| memory.topics(name)));
         }
         remembered.sort();
         remembered.dedup();
@@ -186,7 +193,7 @@ async fn finish(
     plan: &ConnectionPlan,
     swept: Sweep,
     who: &str,
-    left_over: &Mutex<HashSet<ScalerKey>>,
+    left_over: &Mutex<HashMap<ScalerKey, u32>>,
 ) {
     let Sweep { groups, cluster, problem } = swept;
     {
@@ -217,11 +224,11 @@ async fn finish(
     });
     futures::stream::iter(turns)
         .for_each_concurrent(SIDE_BY_SIDE, |(work, urgent)| {
-            let problem = problem.as_ref();
+            let (problem, before) = (problem.as_ref(), &before);
             async move {
                 if !urgent && Instant::now() >= until {
                     let mut left_over = left_over.lock().unwrap_or_else(PoisonError::into_inner);
-                    left_over.insert(work.key.clone());
+                    left_over.insert(work.key.clone(), before.get(&work.key).map_or(1, |missed| missed + 1));
                     return;
                 }
                 look(shared, work, whole, problem, now).await;
@@ -232,15 +239,17 @@ async fn finish(
 }
 
 /// Scalers in the order of their looks, and whether they are urgent: those first of which messages wait, then those
-/// that got no turn last time, then the others. Where the API server is slow not all may get one before the next
+/// that have gone without a turn for longest; who has for long is urgent, too. Where the API server is slow not all may get one before the next
 /// sweep is due: the urgent ones are not to wait for that.
 fn in_turn<'a>(
     scalers: &'a [Arc<Work>],
-    left_over: &HashSet<ScalerKey>,
+    left_over: &HashMap<ScalerKey, u32>,
     urgent: impl Fn(&Work) -> bool,
 ) -> Vec<(&'a Arc<Work>, bool)> {
-    let mut turns: Vec<(&Arc<Work>, bool)> = scalers.iter().map(|work| (work, urgent(work))).collect();
-    turns.sort_by_key(|(work, urgent)| (!urgent, !left_over.contains(&work.key)));
+    let missed = |work: &Work| left_over.get(&work.key).copied().unwrap_or_default();
+    let mut turns: Vec<(&Arc<Work>, bool)> =
+        scalers.iter().map(|work| (work, urgent(work) || missed(work) >= LONG)).collect();
+    turns.sort_by_key(|(work, urgent)| (!urgent, Reverse(missed(work))));
     turns
 }
 
@@ -364,10 +373,16 @@ mod tests {
         let all: Vec<_> = ["a", "b", "c", "d", "e"].map(scaler).into();
         let plan = plan(&all, &[], &[], &mut Ids::default());
         let scalers = &plan.connections.values().next().unwrap().scalers;
-        let left_over = ["c", "e"].map(|name| ScalerKey::new("shop", name)).into();
+        let left_over = [("c", 1), ("e", 1), ("d", 2)]
+            .map(|(name, missed)| (ScalerKey::new("shop", name), missed))
+            .into();
         let turns = in_turn(scalers, &left_over, |work| ["b", "e"].contains(&work.key.name.as_str()));
         let names: Vec<(&str, bool)> =
             turns.iter().map(|(w, urgent)| (w.key.name.as_str(), *urgent)).collect();
-        assert_eq!(names, [("e", true), ("b", true), ("c", false), ("a", false), ("d", false)]);
+        assert_eq!(names, [("e", true), ("b", true), ("d", false), ("c", false), ("a", false)]);
+        let long = [(ScalerKey::new("shop", "a"), LONG)].into();
+        let turns = in_turn(scalers, &long, |work| work.key.name == "b");
+        assert_eq!(turns.iter().map(|(_, urgent)| *urgent).filter(|urgent| *urgent).count(), 2);
+        assert_eq!(turns[0].0.key.name, "a", "who has gone without for long");
     }
 }

@@ -70,7 +70,7 @@ fn of(case: &str) -> Right {
         "retention" => Right { late: 0.42, drained: Some(4000.0), writes: 3, ..right },
         "prime" => Right { writes: 6, last: 6..=8, ..right },
         // The first burst meets one replica of which nobody knows what it can do.
-        "idle-burst" => Right { late: 0.1, writes: 8, last: 1..=1, ..right },
+        "idle-burst" => Right { late: 0.2, writes: 8, last: 1..=1, ..right },
         _ => unreachable!("what is right in {case} is not written down"),
     }
 }

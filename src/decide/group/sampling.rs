@@ -20,9 +20,8 @@ impl GroupState {
     fn busy_rate(&self, policy: &Policy, at: Time) -> Option<f64> {
         let gap = policy.sweep_interval.max(self.commit_gap());
         let window = 3.0 * gap;
-        // Who is cold does less: where messages are late already, to ask for too many is the smaller mistake.
-        let warm = self.delay > policy.max_delay
-            || self.same_members_since.is_some_and(|since| at - since >= policy.warm());
+        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
+        let warm = warm || self.woken_late(policy, at);
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap());
         if !warm || same < window {
@@ -54,6 +53,13 @@ impl GroupState {
         (!busy.is_empty()).then_some(mean * f64::from(policy.threads_per_replica))
     }
 
+    /// Whether messages are late already at who has just been woken from nobody: a sample is minutes away then. Who is
+    /// cold does less, but to ask for too many is the smaller mistake.
+    fn woken_late(&self, policy: &Policy, at: Time) -> bool {
+        let first = policy.warm() + 2.0 * self.capacity_window(policy);
+        self.delay > policy.max_delay && self.nobody_until.is_some_and(|until| at - until <= first)
+    }
+
     /// Before there are samples: a guess to meet a rush with, while samples are not to be had; and at any time
     /// what a replica can do at the least, so that a drain too short for a sample is not for nothing.
     fn before_samples(&mut self, policy: &Policy, at: Time) {
@@ -62,8 +68,8 @@ impl GroupState {
         }
         let Some(rate) = self.busy_rate(policy, at) else { return };
         let rush = self.arrival.zip(self.service).is_some_and(|(arrival, service)| arrival > RUSH * service);
-        // Once messages wait for longer, samples come soon, and are better; but not soon enough once they are late.
-        if rush && (self.delay < policy.saturated_delay() || self.delay > policy.max_delay) {
+        // Once messages wait for longer, samples come soon, and are better.
+        if rush && (self.delay < policy.saturated_delay() || self.woken_late(policy, at)) {
             self.capacity.guess(rate);
         }
         self.capacity.seen(CAUTION * rate);

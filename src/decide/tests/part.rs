@@ -87,3 +87,44 @@ fn nothing_is_taken_away_and_what_is_missing_asks_for_nothing() {
     let arriving = all.iter().filter_map(|d| d.numbers.arrival).fold(0.0, f64::max);
     assert!(arriving <= 60.0, "{arriving}/s are said to arrive of 40/s");
 }
+
+#[test]
+fn what_stood_still_before_goes_on_doing_so() {
+    let policy = policy();
+    let (mut plant, mut state) = (Plant::new(2, |_| 90.0, |_| true), knows(50.0));
+    plant.poison = Some((3, 60.0, 400.0));
+    plant.run(&policy, &mut state, 200.0);
+    assert_eq!(plant.writes, []);
+    for until in [201.0, 230.0] {
+        // Its leader moves.
+        look(&mut plant, &policy, &mut state, until, hide(3..4));
+        plant.run(&policy, &mut state, until + 25.0);
+        assert_eq!(plant.writes, [], "after it was away until {until}");
+    }
+}
+
+#[test]
+fn who_has_no_replica_is_woken_by_what_can_be_read() {
+    let policy = Policy { min_replicas: 0, ..policy() };
+    let (mut plant, mut state) =
+        (Plant::new(0, |t| if t < 20.0 { 0.0 } else { 10.0 }, |_| true), State::default());
+    plant.run(&policy, &mut state, 10.0);
+    look(&mut plant, &policy, &mut state, 30.0, hide(4..5));
+    assert!(plant.writes.first().is_some_and(|w| w.1 == 0 && w.2 >= 1), "{:?}", plant.writes);
+}
+
+#[test]
+fn a_group_that_stands_still_does_so_also_where_that_cannot_be_seen() {
+    let policy = policy();
+    let (mut plant, mut state) = (Plant::new(2, |_| 60.0, |t| t < 60.0), knows(50.0));
+    plant.run(&policy, &mut state, 62.0);
+    // Nothing more comes, and all that waits is where nobody can look for a while.
+    plant.arrival = Box::new(|_| 0.0);
+    plant.committed =
+        plant.ends.iter().enumerate().map(|(p, end)| if p == 4 { end - 4000.0 } else { *end }).collect();
+    plant.run(&policy, &mut state, 120.0);
+    let before = plant.writes.len();
+    look(&mut plant, &policy, &mut state, 150.0, hide(4..5));
+    plant.run(&policy, &mut state, 200.0);
+    assert_eq!(plant.writes.len(), before, "{:?}", plant.writes);
+}
