@@ -134,7 +134,7 @@ fn more_in_part(
     // What it comes to cannot be judged.
     state.ceiling.trial = trial;
     let certain = match choice.rule {
-        Rule::ScaleUp | Rule::Deadline | Rule::Bounds | Rule::Schedule | Rule::Base => true,
+        Rule::ScaleUp | Rule::Deadline => true,
         Rule::Probe => workload.replicas == 0,
         _ => false,
     };

@@ -209,8 +209,10 @@ fn each_alert_fires_and_every_query_of_the_dashboards_finds_something() {
             ensure!(lines > 12, "{page} has only {lines} commands");
         }
         // They paused every scaler, and let it go on.
-        case.until("calm to be let go on", "calm", LIMIT, |s| s.state.as_deref() == Some("Recovering"))
-            .await?;
+        case.until("calm to be let go on", "calm", LIMIT, |s| {
+            s.state.as_deref().is_some_and(|s| s != "Paused")
+        })
+        .await?;
 
         case.bed.kafka()?.stop().await;
         fire(&prometheus, &[("SpillwayBlind", "calm")]).await?;
