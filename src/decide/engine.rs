@@ -381,7 +381,11 @@ fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     // Who was asked for a moment ago cannot have processed anything yet.
     if late && !numbers.waking && state.groups.iter().any(|g| g.late(policy) && g.surely_stuck(policy, now)) {
         ScalerState::Stuck
-    } else if late && (state.ceiling.holds(now) || (numbers.retry && state.ceiling.failures > 0)) {
+    } else if late
+        && (state.ceiling.holds(now)
+            || (numbers.retry && state.ceiling.failures > 0)
+            || trial::at_an_end(state, policy))
+    {
         ScalerState::DownstreamSaturated
     } else if late || undated || (recovering && state.learnt.late_since.is_some()) {
         let deadline = state.learnt.late_since.unwrap_or(now) + policy.recover_within;

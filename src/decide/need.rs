@@ -108,8 +108,9 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     };
     let found = demand(&group.by_lane(loads), &plan(look, capacity, horizon));
     let mut replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
-    if !enough && !drained && dealt.is_some() && replicas == current {
-        // Dealt out well, they would do; as they are dealt out, they do not.
+    if !enough && !drained && dealt.is_some() && replicas == current && !found.beyond_partitions {
+        // Dealt out well, they would do; as they are dealt out, they do not. What one partition alone asks for beyond
+        // a consumer no deal gives.
         let enough_sooner = SOONER * drains.unwrap_or(f64::INFINITY);
         let plan = plan(look, capacity, horizon);
         replicas = apart(group, &present, &plan, current, enough_sooner).unwrap_or(current);

@@ -212,6 +212,17 @@ pub(super) fn judge(state: &mut State, policy: &Policy, workload: &Workload, now
     }
 }
 
+/// Whether steps up did not help and there is no other to take, with as many replicas as there may be: it stays so
+/// until clearly more is processed.
+pub(super) fn at_an_end(state: &State, policy: &Policy) -> bool {
+    let Some((group, limit)) = state.ceiling.limit.filter(|_| state.ceiling.failures > 0) else {
+        return false;
+    };
+    let more = state.groups.get(group).and_then(|g| g.saturated_service(policy, PUSHED));
+    state.replicas.is_some_and(|replicas| replicas >= policy.max_replicas)
+        && more.is_none_or(|rate| rate <= GONE * limit)
+}
+
 /// Ends the time without steps up once clearly more is processed than when the limit was found: whatever
 /// was the limit takes more by now. How often steps failed is not forgotten.
 fn release(state: &mut State, policy: &Policy, now: Time) {

@@ -71,3 +71,21 @@ fn counts_that_change_nothing_are_told() {
     let from = up.from.unwrap().max(6);
     assert_eq!((up.numbers.no_better, up.numbers.partitions), (Some((from + 1, 11)), 12));
 }
+
+#[test]
+fn with_all_there_may_be_a_limit_behind_them_stays_said() {
+    let policy = Policy { max_replicas: 4, ..policy() };
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(3, |_| 100.0, |_| true);
+    // A step to four helps a little, so that it is kept, and there is no other.
+    plant.ceiling = Some((70.0, 60.0, 5000.0));
+    plant.run(&policy, &mut state, 400.0);
+    plant.asked = 4;
+    plant.members = 4;
+    state.ceiling.go_back = None;
+    state.ceiling.held_until = Some(plant.now);
+    assert!(state.ceiling.failures > 0, "{:?}", plant.writes);
+    let all = plant.run(&policy, &mut state, 403.0);
+    let last = all.last().unwrap();
+    assert_eq!((last.state, last.from), (ScalerState::DownstreamSaturated, Some(4)), "{:?}", plant.writes);
+}
