@@ -143,10 +143,13 @@ pub(super) fn begin(state: &mut State, policy: &Policy, group: usize, from: i32,
     let waited = of.delay > of.recovered_delay(policy);
     let capacity = of.capacity();
     // Few may be pushed yet: who could do more does so when there is more to do, and it counts as gain.
-    let before = if waited {
-        of.saturated_service(policy, 0.0)
-    } else {
-        capacity.map(|c| c * usable_replicas(from, of.lane_count(), policy.threads_per_replica))
+    let known = capacity.map(|c| c * usable_replicas(from, of.lane_count(), policy.threads_per_replica));
+    let before = match of.saturated_service(policy, 0.0) {
+        _ if !waited => known,
+        // A guess is made of what they do at this moment: over a window that reaches back to before they worked it
+        // is more than what was processed, and that they have caught up with themselves is no gain.
+        Some(service) if of.measured_capacity().is_none() => Some(known.map_or(service, |k| k.max(service))),
+        service => service,
     };
     // A step upon a step that is not judged yet is compared with what was before both.
     let first = state.ceiling.trial.filter(|t| !t.waited && t.to == from && t.group == group);
