@@ -8,7 +8,7 @@ use super::spread::{BLIND, Spread};
 
 /// Share of its own capacity that the consumer of a partition that keeps one busy may have to spend on others:
 /// more replicas would do hardly more for it, at a price. A guess.
-const BESIDE: f64 = 0.12;
+pub(super) const BESIDE: f64 = 0.12;
 /// Share of what a consumer gives from which on a partition keeps one busy: dealt out with the others it would
 /// not fit.
 const ALONE: f64 = 1.0 / BLIND;
@@ -23,6 +23,14 @@ pub(super) struct Load {
     pub arrival: f64,
     /// Messages waiting when the new replicas start to work.
     pub backlog: f64,
+}
+
+impl Load {
+    /// What it asks for, msg/s.
+    pub fn rate(&self, plan: &Plan) -> f64 {
+        let drained = (self.arrival + self.backlog / plan.horizon) / plan.drain_utilisation;
+        (self.arrival / plan.steady_utilisation).max(drained)
+    }
 }
 
 /// What a replica can do and what is asked of it.
@@ -84,13 +92,7 @@ pub(super) fn usable_replicas(replicas: i32, partitions: usize, threads: i32) ->
 /// gets more than it can process, were the partitions dealt out evenly.
 pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     let consumer = plan.capacity / f64::from(plan.threads.max(1));
-    let rates: Vec<f64> = loads
-        .iter()
-        .map(|l| {
-            (l.arrival / plan.steady_utilisation)
-                .max((l.arrival + l.backlog / plan.horizon) / plan.drain_utilisation)
-        })
-        .collect();
+    let rates: Vec<f64> = loads.iter().map(|load| load.rate(plan)).collect();
     let total: f64 = rates.iter().sum();
     let hottest = rates.iter().copied().fold(0.0, f64::max);
     if total <= 0.0 {

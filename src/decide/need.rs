@@ -2,16 +2,15 @@
 //!
 //! Whether anything follows from it is for `rules` to say; the arithmetic is in `demand`.
 
-use super::demand::{Load, Plan, candidates, clears, demand, drain_time, usable_replicas, worst_drain};
+use super::demand::{
+    BESIDE, Load, Plan, candidates, clears, demand, drain_time, usable_replicas, worst_drain,
+};
 use super::group::GroupState;
 use super::rules::{Look, levels, rebalance_pause, start_up, waking};
 use super::{Policy, State};
 
 /// Share of the time until the first message is deleted within which the backlog is to be gone.
 const SAFE: f64 = 0.5;
-/// Share of the time that the slowest consumer takes within which it must be done with more replicas, for them to be
-/// worth their price. A guess.
-const SOONER: f64 = 0.75;
 /// Share of `maxDelay` up to which messages are left to wait where that may save replicas. A guess.
 const PATIENT: f64 = 0.5;
 
@@ -108,12 +107,12 @@ fn sized(look: &Look<'_>, state: &State, group: &GroupState, capacity: f64) -> N
     };
     let found = demand(&group.by_lane(loads), &plan(look, capacity, horizon));
     let mut replicas = if enough { found.replicas.min(current) } else { found.replicas.max(current) };
-    if !enough && !drained && dealt.is_some() && replicas == current && !found.beyond_partitions {
-        // Dealt out well, they would do; as they are dealt out, they do not. What one partition alone asks for beyond
-        // a consumer no deal gives.
-        let enough_sooner = SOONER * drains.unwrap_or(f64::INFINITY);
-        let plan = plan(look, capacity, horizon);
-        replicas = apart(group, &present, &plan, current, enough_sooner).unwrap_or(current);
+    let plan = plan(look, capacity, horizon);
+    // Beside a partition that asks for more than a consumer gives, a little is not worth more replicas.
+    let crowded = || !found.beyond_partitions || group.beside(&present, &plan) > BESIDE * consumer;
+    if !enough && !drained && dealt.is_some() && replicas == current && crowded() {
+        // Dealt out well, they would do; as they are dealt out, they do not.
+        replicas = apart(group, &present, &plan, current).unwrap_or(current);
     }
     Need {
         enough,
@@ -138,15 +137,14 @@ pub(super) fn patience(policy: &Policy, state: &State) -> f64 {
 }
 
 /// The fewest replicas above `current` that are in time however partitions are dealt out; or, where none are, those
-/// of which the slowest consumer takes least. `None` where it never clears what it has, or not within `limit`: of one
-/// partition that is most of what a consumer has the rest is little.
-fn apart(group: &GroupState, loads: &[Load], plan: &Plan, current: i32, limit: f64) -> Option<i32> {
+/// of which the slowest consumer takes least. `None` where it never clears what it has.
+fn apart(group: &GroupState, loads: &[Load], plan: &Plan, current: i32) -> Option<i32> {
     let lanes = group.by_lane(loads.to_vec());
     let consumer = plan.capacity / f64::from(plan.threads.max(1));
     let at = |replicas: i32| worst_drain(&lanes, replicas, plan.threads, consumer).unwrap_or(f64::INFINITY);
     let above: Vec<i32> =
         candidates(lanes.len(), plan.threads).into_iter().filter(|r| *r > current).collect();
-    let least = above.last().map(|most| at(*most)).filter(|least| least.is_finite() && *least <= limit)?;
+    let least = above.last().map(|most| at(*most)).filter(|least| least.is_finite())?;
     above.into_iter().find(|r| at(*r) <= plan.horizon.max(least))
 }
 

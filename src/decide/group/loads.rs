@@ -4,7 +4,7 @@
 
 use super::GroupState;
 use crate::decide::GroupPhase;
-use crate::decide::demand::Load;
+use crate::decide::demand::{Load, Plan};
 use crate::decide::partitions::Entry;
 
 /// What partitions are of the whole. Loads are asked for several times a look, and made of no more than this.
@@ -75,6 +75,16 @@ impl GroupState {
             Load { arrival, backlog: of.waits + growth * share }
         };
         self.shares.each.iter().map(load).collect()
+    }
+
+    /// What the member of which most is asked is asked for beside its busiest partition, msg/s.
+    pub fn beside(&self, loads: &[Load], plan: &Plan) -> f64 {
+        let asked = |places: &Vec<usize>| {
+            let rates = places.iter().filter_map(|place| loads.get(*place)).map(|load| load.rate(plan));
+            rates.fold((0.0, 0.0f64), |(sum, most), rate| (sum + rate, most.max(rate)))
+        };
+        let most = self.places.iter().map(asked).max_by(|a, b| a.0.total_cmp(&b.0));
+        most.map_or(0.0, |(sum, most)| sum - most)
     }
 
     /// The loads summed by member, as partitions are dealt out now; `None` when that is not known,
