@@ -29,6 +29,7 @@ pub struct Base {
     pub replicas: i32,
     /// How often the group fell behind soon after a step down; one less for each quiet day.
     #[serde(default)]
+    #[schemars(with = "i32", range(min = 0))]
     pub relapses: u32,
     /// When that last changed, or messages were last late (to the hour), seconds since the Unix epoch.
     #[serde(default)]

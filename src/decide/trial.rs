@@ -70,6 +70,7 @@ pub struct Saturation {
     /// The group that was judged.
     pub group: String,
     /// How often in a row a step up did not help.
+    #[schemars(with = "i32", range(min = 0))]
     pub failures: u32,
     /// No step up until then, seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
