@@ -268,9 +268,9 @@ impl GroupState {
         self.undated = false;
         self.shares.clear();
         let moved = self.others_moved(policy, at);
-        let (mut unseen, mut kept, mut unclear) = (0, None, false);
+        let (mut hidden, mut kept, mut unclear) = (false, None, false);
         for entry in self.partitions.note_still(at, still) {
-            unseen += usize::from(entry.unseen && entry.lag > 0);
+            hidden |= entry.unseen && entry.lag > 0;
             unclear |= entry.unproven() && !entry.unseen;
             kept = kept.into_iter().chain(entry.retention).reduce(f64::min);
             let delay = entry.delay();
@@ -286,7 +286,7 @@ impl GroupState {
             }
             self.shares.push(entry, moved);
         }
-        (self.hidden, self.kept) = (unseen > 0, kept);
+        (self.hidden, self.kept) = (hidden, kept);
         self.unclear = unclear && !moved && self.partitions.moved_for(0.0, at);
         reading
     }

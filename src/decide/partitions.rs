@@ -167,7 +167,6 @@ impl Partitions {
                 }
                 continue;
             };
-            // What came meanwhile came at no one moment: rates begin anew.
             if std::mem::take(&mut entry.unseen) {
                 // What came and was read meanwhile was so at no one moment, and nobody was seen to be busy with it.
                 let (before, at) = entry.history.last().unwrap_or((end, position));

@@ -100,7 +100,7 @@ impl Ceiling {
         Self { held_until: known.held_until, failures: known.failures, limit, ..Self::default() }
     }
 
-    /// What another process would have to know, to a second and a message.
+    /// What another process would have to know, to a second and a thousandth of a message.
     pub fn kept(&self, policy: &Policy) -> Option<Saturation> {
         let (group, processed) = self.limit?;
         Some(Saturation {

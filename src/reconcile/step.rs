@@ -345,9 +345,9 @@ async fn write_status(
         // Kept apart from what was written, so that the change of a word is seen as one later.
         return;
     }
-    let at_once = urgent && status::says_otherwise(&memory.status, &new);
     // Numbers are not to keep words waiting.
     let words = status::says_otherwise(&memory.status, &new);
+    let at_once = urgent && words;
     if !at_once && !hands.budget.take(if words { Spend::All } else { Spend::Half }) {
         return;
     }

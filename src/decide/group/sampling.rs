@@ -20,8 +20,8 @@ impl GroupState {
     fn busy_rate(&self, policy: &Policy, at: Time) -> Option<f64> {
         let gap = policy.sweep_interval.max(self.commit_gap());
         let window = 3.0 * gap;
-        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm());
-        let warm = warm || self.woken_late(policy, at);
+        let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm())
+            || self.woken_late(policy, at);
         // What was committed first covers a time when nothing was processed: it is left out.
         let same = self.steady_since().map_or(0.0, |since| at - since - self.progress_gap());
         if !warm || same < window {
