@@ -51,8 +51,9 @@ unit: build ## Tests without a cluster, and those of the test bed itself
 # The cases wait more than they work: more of them side by side than there are processors.
 e2e: TOOLS = --all
 e2e: build ## The end-to-end suite on the test bed
-	@rm -rf target/tmp/e2e-times
-	cargo test --quiet --workspace --locked --test e2e -- --test-threads=6
+	@rm -rf target/tmp/e2e-times target/tmp/e2e-failures
+	cargo test --quiet --workspace --locked --test e2e -- --test-threads=6 || \
+	  { echo "What failed (more above):"; cat target/tmp/e2e-failures/*; exit 1; }
 	@echo "Slowest cases (seconds):"; cat target/tmp/e2e-times/* | sort -rn | head -5
 
 generate: build ## Write what is made from something else: definitions, manifests, the chart's schema and README, the documents' pictures and outputs

@@ -19,7 +19,7 @@ use super::lag::{blocked, commit, send};
 use super::{dashboards, given, prometheus, runbooks, typed};
 
 /// Kafka and the operator are taken away at the end, so it is no other case's.
-static WATCHED: SharedBed = SharedBed::new("watched", given::VALUES);
+static WATCHED: SharedBed = SharedBed::new("watched", given::VALUES).cases(1);
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -104,6 +104,12 @@ async fn with_consumers(case: &Case) -> Result<String> {
     // one after the other, and the last would stand still meanwhile.
     kafka.create_topic("calm", 1).await?;
     send(case, "calm", 0, 6000).await?;
+    // Has something to do until what a replica processes is known, and room for more of them: of whom
+    // it can be said from which load on there would be more.
+    kafka.create_topic("roomy", 2).await?;
+    for partition in 0..2 {
+        send(case, "roomy", partition, 500).await?;
+    }
     let (poison, ceiling) = (case.records.join("poison"), case.records.join("ceiling"));
     fs::write(&poison, "poisoned/3/0")?;
     fs::write(&ceiling, "40")?;
@@ -119,7 +125,9 @@ async fn with_consumers(case: &Case) -> Result<String> {
         + &producer(case, "poisoned", 20.0)?
         + &on_pods(case, "saturated", 40.0, &ceiling, &format!("maxReplicas: 4, {HURRIED}"))?
         + &producer(case, "saturated", 60.0)?
-        + &on_pods(case, "calm", 50.0, &[], &format!("maxReplicas: 1, {always}"))?)
+        + &on_pods(case, "calm", 50.0, &[], &format!("maxReplicas: 1, {always}"))?
+        + &on_pods(case, "roomy", 50.0, &[], "maxReplicas: 2")?
+        + &producer(case, "roomy", 10.0)?)
 }
 
 /// The rules of the chart, which wait for nothing.

@@ -27,7 +27,7 @@ const RELEASE: &str = "everything";
 const PREVIOUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/previous/spillway-0.1.0.tgz");
 
 /// A control plane and nothing else.
-static BARE: SharedBed = SharedBed::new("bare", "").bare();
+static BARE: SharedBed = SharedBed::new("bare", "").bare().cases(1);
 
 /// Everything that a pod of the bed runs with. It looks after no namespace where there is a scaler.
 const EVERYTHING: &str = "

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::DeleteParams;
+use spillway::api::ConsumerScalerStatus;
 use spillway_testbed::operator;
 use spillway_testbed::wait::eventually;
 
@@ -20,7 +21,7 @@ use super::page;
 
 /// Two of them, and a lease that nobody waits for long.
 static BED: SharedBed =
-    SharedBed::new("failover", "{replicaCount: 2, lease: {duration: 8s}, page: {enabled: true}}");
+    SharedBed::new("failover", "{replicaCount: 2, lease: {duration: 8s}, page: {enabled: true}}").cases(2);
 static TURN: Mutex<()> = Mutex::new(());
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -113,13 +114,16 @@ pub async fn lost(case: &Case, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A backlog has been met by more replicas, and is far from gone. More comes than twelve of them process,
-/// so that it grows however soon they are there.
+/// A backlog has been met by more replicas, what one of them processes is known, and it is far from gone.
+/// More comes than twelve of them process, so that it grows however soon they are there.
 async fn in_the_middle(backlog: &Backlog<'_>) -> Result<Vec<i32>> {
     backlog.flood(14.0 * EACH)?;
     backlog.grown(3000).await?;
-    backlog.ebb()?;
     backlog.scaled_up().await?;
+    let learnt =
+        |s: &ConsumerScalerStatus| s.learnt.as_ref().is_some_and(|l| !l.capacity_per_replica.is_empty());
+    backlog.case.until("a capacity to be learnt", &backlog.name, LIMIT, learnt).await?;
+    backlog.ebb()?;
     backlog.in_the_middle()?;
     backlog.path.counts()
 }
@@ -206,7 +210,7 @@ fn frozen_for_longer_than_its_lease_it_writes_nothing_any_more() {
 
 /// A lease so long that nobody can have waited for its end.
 static LONG: SharedBed =
-    SharedBed::new("handover", "{replicaCount: 2, lease: {duration: 120s}, crds: {enabled: false}}");
+    SharedBed::new("handover", "{replicaCount: 2, lease: {duration: 120s}, crds: {enabled: false}}").cases(1);
 
 #[test]
 fn without_definitions_it_waits_and_at_its_end_it_hands_the_lease_over() {

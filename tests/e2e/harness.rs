@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -41,13 +42,31 @@ pub struct SharedBed {
     kafka: Option<fn() -> Result<KafkaOptions>>,
     /// With nothing installed, and without Kafka unless it has one of its own.
     bare: bool,
+    /// How many cases use it: after the last one it ends. Zero: it stays for as long as the process.
+    cases: usize,
+    done: AtomicUsize,
     /// Or why there is none: whoever comes next is told the same.
     bed: OnceCell<Result<Bed, String>>,
 }
 
 impl SharedBed {
     pub const fn new(name: &'static str, values: &'static str) -> Self {
-        Self { name, values, brokers: 1, kafka: None, bare: false, bed: OnceCell::const_new() }
+        Self {
+            name,
+            values,
+            brokers: 1,
+            kafka: None,
+            bare: false,
+            cases: 0,
+            done: AtomicUsize::new(0),
+            bed: OnceCell::const_new(),
+        }
+    }
+
+    /// The same for so many cases only.
+    pub const fn cases(mut self, cases: usize) -> Self {
+        self.cases = cases;
+        self
     }
 
     /// The same with this many Kafka brokers.
@@ -66,6 +85,19 @@ impl SharedBed {
     pub const fn bare(mut self) -> Self {
         self.bare = true;
         self
+    }
+
+    /// Ends what the case of this name has at work, or the whole bed when this was its last case: what is
+    /// left running takes its part of the machine from all others.
+    async fn done(&self, bed: &Bed, name: &str) {
+        if self.done.fetch_add(1, Ordering::Relaxed) + 1 == self.cases {
+            bed.end().await;
+            return;
+        }
+        for kinds in ["deployments", "consumerscalers,kafkaconnections"] {
+            // A bed without the definitions has no such kinds.
+            let _ = bed.kubectl(&["delete", kinds, "--all", "-n", name, "--wait=false"]).await;
+        }
     }
 
     async fn get(&'static self) -> Result<&'static Bed> {
@@ -124,9 +156,15 @@ pub fn case(name: &str, shared: &'static SharedBed, test: impl AsyncFnOnce(Case)
             Ok(()) => leaks::none(bed, name, !shared.bare).await,
             failed => failed,
         };
+        let report = match &outcome {
+            Ok(()) => String::new(),
+            Err(_) => bed.report(&[name, operator::NAMESPACE]).await,
+        };
+        shared.done(bed, name).await;
         if let Err(error) = outcome {
-            let report = bed.report(&[name, operator::NAMESPACE]).await;
-            panic!("{name}: {error:#}\n{report}");
+            let error = format!("{name}: {error:#}");
+            note("e2e-failures", name, &error);
+            panic!("{error}\n{report}");
         }
     });
 }
@@ -139,15 +177,22 @@ pub fn on_bed<T>(shared: &'static SharedBed, work: impl AsyncFnOnce(&'static Bed
     })
 }
 
-/// For `make e2e`, which shows the slowest.
+/// Leaves a line for `make e2e`, which shows them all in the end.
+fn note(folder: &str, name: &str, text: &str) {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    // What a case found is in its panic too: it does not fail for a line that cannot be written.
+    let _ =
+        fs::create_dir_all(&dir).and_then(|()| fs::write(dir.join(name), format!("{}\n", text.trim_end())));
+}
+
+/// The slowest are shown.
 fn note_time(name: &str, start: Instant, started: Instant) {
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("e2e-times");
     let text = format!(
-        "{:.0} {name} ({:.0}s for the bed)\n",
+        "{:.0} {name} ({:.0}s for the bed)",
         start.elapsed().as_secs_f64(),
         (started - start).as_secs_f64()
     );
-    let _ = fs::create_dir_all(&dir).and_then(|()| fs::write(dir.join(name), text));
+    note("e2e-times", name, &text);
 }
 
 /// One case: a namespace and a folder of its own.

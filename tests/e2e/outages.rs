@@ -15,7 +15,7 @@ use super::backlog::{Backlog, FIRST, MIDDLE, healthy, leads, now_ms, restarts};
 use super::harness::{Case, DOWN_WINDOW, SharedBed, case};
 use super::modes::observed;
 
-static BED: SharedBed = SharedBed::new("outage", "lease: {duration: 5s}");
+static BED: SharedBed = SharedBed::new("outage", "lease: {duration: 5s}").cases(2);
 /// What one case takes away, the others on the bed would miss.
 static TURN: Mutex<()> = Mutex::new(());
 

@@ -19,7 +19,7 @@ const PASSWORD: &str = "change-me";
 const LISTENER: &str = "PASSWORD";
 
 /// A Kafka with rights, and a listener with TLS and a login beside the plain one.
-static NEW: SharedBed = SharedBed::new("new", "").kafka(kafka).bare();
+static NEW: SharedBed = SharedBed::new("new", "").kafka(kafka).bare().cases(1);
 
 /// The certificate of who signed that of Kafka.
 fn authority() -> PathBuf {

@@ -11,7 +11,7 @@ use super::{LIMIT, connection, scrape, send, shown};
 use crate::harness::{Case, SharedBed, case};
 
 /// A bed whose Kafka goes on when a broker is lost.
-static THREE: SharedBed = SharedBed::new("three", "{}").brokers(3);
+static THREE: SharedBed = SharedBed::new("three", "{}").brokers(3).cases(1);
 
 const NAME: &str = "lag-leaderless";
 /// How long the group must have kept up before replicas are taken away, in sweeps of a second.

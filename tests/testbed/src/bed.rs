@@ -89,6 +89,15 @@ impl Bed {
         Ok(Self { dir, tools, kubelet, kafka, plane })
     }
 
+    /// Ends everything that runs on it; its files stay. What is asked of it afterwards fails.
+    pub async fn end(&self) {
+        self.kubelet.end();
+        if let Some(kafka) = &self.kafka {
+            kafka.kill().await;
+        }
+        self.plane.end();
+    }
+
     /// A client with all rights.
     pub fn client(&self) -> Client {
         self.plane.client()

@@ -46,7 +46,7 @@ pub struct ControlPlane {
     audit: Mutex<Audit>,
     etcd: Mutex<Option<Child>>,
     apiserver: Mutex<Option<Child>>,
-    _controllers: Child,
+    controllers: Mutex<Option<Child>>,
     etcd_spec: Spec,
     apiserver_spec: Spec,
 }
@@ -157,7 +157,7 @@ impl ControlPlane {
             audit: Mutex::default(),
             etcd: Mutex::new(Some(etcd)),
             apiserver: Mutex::new(Some(apiserver)),
-            _controllers: controllers,
+            controllers: Mutex::new(Some(controllers)),
             etcd_spec,
             apiserver_spec,
         };
@@ -228,6 +228,14 @@ impl ControlPlane {
         let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
         audit.read_on(&self.dir.join("audit.log")).context("reading the audit log")?;
         Ok(audit.calls.iter().filter(|call| call.user.username == user).cloned().collect())
+    }
+
+    /// Ends all its processes.
+    pub fn end(&self) {
+        for slot in [&self.controllers, &self.apiserver, &self.etcd] {
+            // Dropped, a process ends.
+            drop(slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
     }
 
     /// Stops the API server; the data stays.

@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-/// Time between two looks.
+/// From the first look to the second. The longer it takes, the fewer looks tell as much: each one costs
+/// what is looked at a part of its time.
 const STEP: Duration = Duration::from_millis(100);
+/// The longest time between two looks.
+const LONGEST: Duration = Duration::from_millis(500);
+/// What has passed, divided by this, is the time to the next look.
+const PART: u32 = 20;
 
 /// Looks until there is something, and returns it. `look` says what it saw instead.
 ///
@@ -31,6 +36,6 @@ where
             return Err(anyhow!("waited {}s for {what}; last seen: {seen}", limit.as_secs()));
         }
         before = Some(seen);
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep((start.elapsed() / PART).clamp(STEP, LONGEST)).await;
     }
 }

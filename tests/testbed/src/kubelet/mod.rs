@@ -149,6 +149,12 @@ impl Kubelet {
         Ok(Self { shared, task })
     }
 
+    /// It and its pods' processes end.
+    pub fn end(&self) {
+        self.task.abort();
+        self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn process(&self, namespace: &str, name: &str) -> Result<Arc<crate::process::Child>> {
         let processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
         match processes.get(&(namespace.to_owned(), name.to_owned())) {
