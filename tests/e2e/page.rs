@@ -208,7 +208,7 @@ pub async fn stands_by(case: &Case, leader: &(String, String), standby: &(String
             ensure!(
                 list["leads"] == leads
                     && list["identity"] == *name
-                    && list["holder"] == leader.0
+                    && list["holders"] == serde_json::json!([leader.0])
                     && list["namespace"] == operator::NAMESPACE
                     && shown.is_empty() != leads,
                 "{name}, while {} leads: {list}",
