@@ -168,7 +168,9 @@ pub(super) async fn stand(elector: Arc<Elector>, held: Arc<Held>) {
                 held.hold(None, &why);
                 match tokio::time::timeout(left, held.acting.write()).await {
                     Ok(_) => elector.give_up().await,
-                    Err(_) => info!(lease = elector.name, "a look has not ended: the lease runs out by itself"),
+                    Err(_) => {
+                        info!(lease = elector.name, "a look has not ended: the lease runs out by itself")
+                    }
                 }
             }
             Err(error) => {
@@ -302,7 +304,10 @@ impl Elector {
             return Ok(Attempt::Ours(why));
         }
         if known.settling.replace(known.settling.unwrap_or_else(Instant::now)).is_none() {
-            info!(lease = self.name, shards, "another number of shards: waiting until nobody works by the old one");
+            info!(
+                lease = self.name,
+                shards, "another number of shards: waiting until nobody works by the old one"
+            );
         }
         Ok(Attempt::Others)
     }

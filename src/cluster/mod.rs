@@ -15,7 +15,7 @@ pub mod page;
 pub mod scale;
 pub mod secrets;
 pub mod shards;
-mod share;
+pub mod share;
 pub mod status;
 pub mod watch;
 

@@ -205,6 +205,9 @@ mod tests {
 
     #[test]
     fn one_shard_has_the_name_there_always_was() {
-        assert_eq!([0, 1, 31].map(|i| lease_name("spillway", i)), ["spillway", "spillway-shard-1", "spillway-shard-31"]);
+        assert_eq!(
+            [0, 1, 31].map(|i| lease_name("spillway", i)),
+            ["spillway", "spillway-shard-1", "spillway-shard-31"]
+        );
     }
 }

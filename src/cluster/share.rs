@@ -128,7 +128,12 @@ mod tests {
     #[case::asked_for_by_me("A A A -b", "B", 3, true)]
     #[case::counts_what_was_asked_for("A Bb Ac -", "C", 3, true)]
     #[case::nothing_known("? ? ?", "A", 1, true)]
-    fn who_may_take_a_free_shard(#[case] text: &str, #[case] me: &str, #[case] shard: usize, #[case] may: bool) {
+    fn who_may_take_a_free_shard(
+        #[case] text: &str,
+        #[case] me: &str,
+        #[case] shard: usize,
+        #[case] may: bool,
+    ) {
         let rows = rows(text);
         assert_eq!(takes(&rows, me, shard, false), may);
         assert!(takes(&rows, me, shard, true), "nobody came for it");
@@ -167,8 +172,7 @@ mod tests {
     #[case(2, 5, 1)]
     fn it_ends_even(#[case] shards: usize, #[case] pods: usize, #[case] most_moves: usize) {
         let name = |i: usize| format!("pod-{i}");
-        let mut rows: Vec<Option<Row>> =
-            vec![Some(Row { holder: Some(name(0)), asked: None }); shards];
+        let mut rows: Vec<Option<Row>> = vec![Some(Row { holder: Some(name(0)), asked: None }); shards];
         let mut moves = 0;
         for round in 0.. {
             assert!(round < 1000, "it never ends: {rows:?}");

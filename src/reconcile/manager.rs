@@ -266,7 +266,9 @@ impl Manager {
         self.shared.hands.crowd.store(all.len(), Ordering::Relaxed);
         let mut needed = self.connections.list();
         let named = named(&all);
-        needed.retain(|c| self.has(c.as_ref()) || named.contains(&(c.namespace().unwrap_or_default(), c.name_any())));
+        needed.retain(|c| {
+            self.has(c.as_ref()) || named.contains(&(c.namespace().unwrap_or_default(), c.name_any()))
+        });
         let resolved: Vec<Resolved> =
             join_all(needed.into_iter().map(|c| connect::resolve(c, &self.secrets))).await;
         let (taken, free): (Vec<_>, Vec<_>) = all

@@ -101,10 +101,12 @@ pub async fn run(settings: Settings) -> Result<()> {
     let shards = Shards::start(&client, standing);
     let health = Arc::new(manager::Health::default());
     let pages = settings.page.then(|| Arc::new(Pages::default()));
-    let page = pages.as_ref().map(|pages| {
-        page::router(client.clone(), pages.clone(), scalers.clone(), shards.clone(), &settings)
-    });
-    let server = http::serve(settings.listen_address, probes(health.clone(), metrics.clone(), shards.clone()), page).await?;
+    let page = pages
+        .as_ref()
+        .map(|pages| page::router(client.clone(), pages.clone(), scalers.clone(), shards.clone(), &settings));
+    let server =
+        http::serve(settings.listen_address, probes(health.clone(), metrics.clone(), shards.clone()), page)
+            .await?;
     info!(
         address = %settings.listen_address,
         identity = standing.identity,
