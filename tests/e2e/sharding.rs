@@ -126,6 +126,12 @@ async fn even(case: &Case, pods: usize, shards: usize, limit: Duration) -> Resul
     .await
 }
 
+/// Has so many pods share so many shards.
+async fn install(case: &Case, pods: usize, shards: usize) -> Result<()> {
+    let values = format!("{{replicaCount: {pods}, shards: {shards}, lease: {{duration: 8s}}}}");
+    operator::install(case.bed, &values).await
+}
+
 fn names() -> impl Iterator<Item = String> {
     (0..QUIET).map(|i| format!("quiet-{i}")).chain(["orders".to_owned()])
 }
@@ -201,10 +207,7 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
 
         // One comes.
         let start = Instant::now();
-        let scale = |to: &str| {
-            ["scale", "deployment", operator::RELEASE, "-n", operator::NAMESPACE, to].map(String::from)
-        };
-        case.bed.kubectl(&scale("--replicas=3").each_ref().map(String::as_str)).await?;
+        install(&case, 3, SHARDS).await?;
         let three = even(&case, 3, SHARDS, LIMIT).await?;
         let joined = start.elapsed();
         let kept = two.iter().map(|(pod, (before, _))| {
@@ -253,7 +256,7 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
 
         // Another number of shards: whoever works by the old one is done before anybody works by the new.
         let start = Instant::now();
-        operator::install(case.bed, "{replicaCount: 2, shards: 2, lease: {duration: 8s}}").await?;
+        install(&case, 2, 2).await?;
         even(&case, 2, 2, LIMIT).await?;
         change_all(&case, 13).await?;
         let old: BTreeSet<String> = (0..SHARDS).flat_map(|shard| owners.of(shard)).collect();

@@ -100,7 +100,11 @@ fn a_budget_is_for_more_than_one_pod() {
 fn the_right_to_leases_is_to_those_of_the_shards() {
     for (set, names, argument) in [
         (vec![], vec!["x-spillway"], None),
-        (vec!["shards=3"], vec!["x-spillway", "x-spillway-shard-1", "x-spillway-shard-2"], Some("--shards=3")),
+        (
+            vec!["shards=3"],
+            vec!["x-spillway", "x-spillway-shard-1", "x-spillway-shard-2"],
+            Some("--shards=3"),
+        ),
     ] {
         let all = objects(&set);
         let role = of_kind(&all, "Role").into_iter().find(|r| r["metadata"]["name"] == "x-spillway-lease");
