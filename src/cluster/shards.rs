@@ -69,6 +69,22 @@ fn turn(identity: &str, shard: usize, shards: usize) -> usize {
 impl Shards {
     /// Starts to stand for them, in the background, for as long as the process lives.
     pub fn start(client: &Client, standing: &Standing) -> Self {
+        let all = Self::none(client, standing);
+        let start = |(elector, held): &(Arc<Elector>, Arc<Held>)| {
+            let (elector, held) = (elector.clone(), held.clone());
+            let after =
+                APART * u32::try_from(turn(&elector.identity, elector.shard, all.count())).unwrap_or(0);
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                stand(elector, held).await;
+            })
+        };
+        let tasks = all.leases.iter().map(start).collect();
+        Self { tasks: Arc::new(Mutex::new(tasks)), ..all }
+    }
+
+    /// Those of one that stands for none.
+    fn none(client: &Client, standing: &Standing) -> Self {
         let shards = standing.shards.clamp(1, MOST);
         let terms = Arc::new(watch::Sender::new(vec![None; shards]));
         let rows = Arc::new(Mutex::new(vec![None; shards]));
@@ -87,16 +103,7 @@ impl Shards {
                 (elector, held)
             })
             .collect();
-        let start = |(elector, held): &(Arc<Elector>, Arc<Held>)| {
-            let (elector, held) = (elector.clone(), held.clone());
-            let after = APART * u32::try_from(turn(&elector.identity, elector.shard, shards)).unwrap_or(0);
-            tokio::spawn(async move {
-                tokio::time::sleep(after).await;
-                stand(elector, held).await;
-            })
-        };
-        let tasks = Arc::new(Mutex::new(leases.iter().map(start).collect()));
-        Self { leases: Arc::new(leases), terms, rows, tasks }
+        Self { leases: Arc::new(leases), terms, rows, tasks: Arc::default() }
     }
 
     /// How many there are.
@@ -188,6 +195,8 @@ impl Shards {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -201,6 +210,40 @@ mod tests {
         let first = |pod| (1..8).find(|shard| turn(pod, *shard, 8) == 1);
         assert!(["a", "b", "c", "d"].iter().any(|pod| first(pod) != first("a")));
         assert_eq!((turn("a", 0, 1), turn("a", 1, 2)), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_ends_before_a_shard_is_given_up_and_nothing_is_begun_after() {
+        let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let standing = Standing {
+            namespace: "spillway".into(),
+            name: "spillway".into(),
+            shards: 4,
+            identity: "a".into(),
+            duration: Duration::from_secs(15),
+        };
+        let shards = Shards::none(&Client::try_from(nowhere).unwrap(), &standing);
+        let (ours, others) = (("shop", "payments"), ("shop", "orders"));
+        assert_ne!(shards.of(ours.0, ours.1), shards.of(others.0, others.1));
+        let held = shards.leases[shards.of(ours.0, ours.1)].1.clone();
+        assert!(shards.act(ours.0, ours.1).is_none(), "it is nobody's yet");
+
+        held.hold(Some(Instant::now() + Duration::from_secs(60)), "");
+        let begun = shards.act(ours.0, ours.1).expect("it is ours");
+        assert!(shards.act(ours.0, ours.1).is_some(), "several are begun side by side");
+        assert!(shards.act(others.0, others.1).is_none() && !shards.has(others.0, others.1));
+
+        held.hold(None, "");
+        assert!(shards.act(ours.0, ours.1).is_none() && shards.left(ours.0, ours.1).is_zero());
+        assert!(held.acting.try_write().is_err(), "what was begun goes on");
+        drop(begun);
+        assert!(held.acting.try_write().is_ok());
+
+        held.hold(Some(Instant::now() + Duration::from_secs(60)), "");
+        let again = shards.act(ours.0, ours.1).expect("it is ours again");
+        assert_eq!(again.term, 2, "what was known before may be old");
+        held.hold(Some(Instant::now()), "");
+        assert!(shards.act(ours.0, ours.1).is_none(), "its time is over, and nobody said so yet");
     }
 
     #[test]

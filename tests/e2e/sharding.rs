@@ -21,9 +21,11 @@ use tokio::task::JoinHandle;
 use super::backlog::{Backlog, EACH};
 use super::failover::lost;
 use super::harness::{Case, SharedBed, case};
+use super::page;
 
 static BED: SharedBed =
-    SharedBed::new("sharding", "{replicaCount: 2, shards: 4, lease: {duration: 8s}}").cases(1);
+    SharedBed::new("sharding", "{replicaCount: 2, shards: 4, lease: {duration: 8s}, page: {enabled: true}}")
+        .cases(1);
 
 const SHARDS: usize = 4;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -135,7 +137,9 @@ async fn even(case: &Case, pods: usize, shards: usize, limit: Duration) -> Resul
 
 /// Has so many pods share so many shards.
 async fn install(case: &Case, pods: usize, shards: usize) -> Result<()> {
-    let values = format!("{{replicaCount: {pods}, shards: {shards}, lease: {{duration: 8s}}}}");
+    let values = format!(
+        "{{replicaCount: {pods}, shards: {shards}, lease: {{duration: 8s}}, page: {{enabled: true}}}}"
+    );
     operator::install(case.bed, &values).await
 }
 
@@ -208,6 +212,10 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
         change_all(&case, 10).await?;
         let backlog = Backlog::start(&case, "orders", "").await?;
         let two = even(&case, 2, SHARDS, LIMIT).await?;
+
+        let (pod, (own, _)) = two.first_key_value().context("no pod")?;
+        let ip = operator::pods(case.bed).await?.into_iter().find(|(name, _)| name == pod);
+        page::is_a_part(&case, &ip.context("no address")?, own.len(), SHARDS).await?;
 
         // One comes.
         let start = Instant::now();
