@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 mod lasting;
+mod not_judged;
 mod part;
 mod patient;
 mod plant;
