@@ -38,6 +38,7 @@ mod relapse;
 mod rollout;
 mod runbooks;
 mod secrets;
+mod soak;
 mod steady;
 mod tenant;
 mod typed;
