@@ -9,7 +9,7 @@ mod rhythm;
 mod sampling;
 mod standing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use self::loads::Shares;
@@ -50,8 +50,10 @@ pub(super) struct GroupState {
     pub service: Option<f64>,
     /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
     pub expected: Option<f64>,
-    /// Whether the delay grew over the rate window.
-    pub growing: bool,
+    /// The longest delay of a partition that got further a moment ago, s.
+    moving: f64,
+    /// Whether it grew over the rate window.
+    growing: bool,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
     /// Whether a message came since the last look, or since nobody is there to commit that it was read.
@@ -127,6 +129,7 @@ impl GroupState {
             arrival_up: 0.0,
             service: None,
             expected: None,
+            moving: 0.0,
             growing: false,
             all_committed: false,
             arrives: false,
@@ -161,11 +164,19 @@ impl GroupState {
     }
 
     /// Whether enough of an observation is known to tell that more replicas are needed: its members, the partitions of
-    /// the last look, and at least half of these.
+    /// the last look where there was one, and at least half of these.
     pub fn tells_more(&self, seen: &GroupObservation) -> bool {
         let seen = &*ordered(seen);
         let known = seen.partitions.iter().filter(|p| p.lag(self.policy.start_from).is_some()).count();
-        seen.phase != GroupPhase::Unknown && self.partitions.same(seen) && 2 * known >= seen.partitions.len()
+        // A process that has seen none yet does not know what there was before: nobody may read what is not listed.
+        let listed = || {
+            let all: HashSet<(&str, i32)> =
+                seen.partitions.iter().map(|p| (&*p.topic, p.partition)).collect();
+            let read = seen.members.iter().flat_map(|m| &m.assignment);
+            read.into_iter().all(|(topic, partition)| all.contains(&(&**topic, *partition)))
+        };
+        let placed = if self.at.is_none() { listed() } else { self.partitions.same(seen) };
+        seen.phase != GroupPhase::Unknown && placed && 2 * known >= seen.partitions.len()
     }
 
     /// Whether an observation tells anything: one already taken in does not.
@@ -265,7 +276,8 @@ impl GroupState {
         let still = self.still(policy, seen.phase, reading.progressed, at);
         // One walk: they are thousands, in no cache.
         (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
-        self.undated = false;
+        (self.moving, self.undated) = (0.0, false);
+        let moment = self.moment(policy);
         self.shares.clear();
         let moved = self.others_moved(policy, at);
         let (mut hidden, mut kept, mut unclear) = (false, None, false);
@@ -278,6 +290,9 @@ impl GroupState {
                 self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
             }
             self.oldest = self.oldest.max(delay);
+            if !entry.standing && !entry.unseen && at - entry.moved_at <= moment {
+                self.moving = self.moving.max(delay);
+            }
             if entry.standing {
                 self.standing += 1;
             } else if !entry.unseen {
@@ -349,7 +364,7 @@ impl GroupState {
         self.arrival_up = seen.max(rising * headroom);
         self.expected = (rising * headroom > seen).then_some(rising);
         self.service = service;
-        self.delays.push_back((at, self.delay));
+        self.delays.push_back((at, self.moving));
         let window = self.whole_commits(window);
         while self.delays.len() > 2 && self.delays[1].0 <= at - window {
             self.delays.pop_front();
@@ -357,7 +372,7 @@ impl GroupState {
         self.growing = self
             .delays
             .front()
-            .is_some_and(|(_, before)| self.delay > before + 0.1 * (at - self.delays[0].0))
+            .is_some_and(|(_, before)| self.moving > before + 0.1 * (at - self.delays[0].0))
             && at > self.delays[0].0
             // That grows by itself.
             && !self.undated;
@@ -391,8 +406,18 @@ impl GroupState {
 
     /// Whether something was processed as lately as commits and sweeps can tell.
     pub fn processing(&self, policy: &Policy, now: Time) -> bool {
-        let limit = 1.5 * policy.sweep_interval.max(self.progress_gap()).max(self.commit_gap());
-        self.last_progress.is_some_and(|last| now - last <= limit)
+        self.last_progress.is_some_and(|last| now - last <= self.moment(policy))
+    }
+
+    /// As lately as commits and sweeps can tell, s.
+    fn moment(&self, policy: &Policy) -> f64 {
+        1.5 * policy.sweep_interval.max(self.progress_gap()).max(self.commit_gap())
+    }
+
+    /// Whether messages wait longer and longer at partitions that get further: too little is processed. What waits
+    /// at one that stands still tells nothing of that, from its first moment on.
+    pub fn outrun(&self, policy: &Policy) -> bool {
+        self.growing && self.moving > self.recovered_delay(policy)
     }
 
     /// Since when it has been processing with the same members: a busy one would have given a
