@@ -12,7 +12,7 @@ RECORD ?=
 # Where the commands below look, whatever the environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo replay-demo test lint workflows unit e2e generate build bench bench-decisions bench-scale fuzz check \
+.PHONY: help demo replay-demo test lint workflows unit e2e generate build bench bench-decisions bench-scale fuzz soak check \
   compiler image image-check deny version chaos chaos-specs valgrind
 
 help: ## List the targets
@@ -85,6 +85,10 @@ chaos: TOOLS = --all
 chaos: build ## What Spillway depends on, broken amid a recovery, one after another: docs/reliability.md (hours; TIMES=5, ROWS="…")
 	TIMES='$(or $(TIMES),5)' ROWS='$(ROWS)' \
 	  cargo test --quiet --workspace --locked --test e2e -- --ignored --nocapture whatever_breaks
+
+soak: TOOLS = --all
+soak: build ## An hour of scalers that come and go, brokers that are killed and backlogs: nothing may grow (MINUTES=60)
+	MINUTES='$(MINUTES)' cargo test --quiet --workspace --locked --test e2e -- --ignored --nocapture an_hour_of_churn
 
 # SPECS=10000, SEED=1: the same resources again.
 chaos-specs: TOOLS = --all

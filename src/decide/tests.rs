@@ -3,11 +3,13 @@
 use proptest::prelude::*;
 
 mod lasting;
+mod not_judged;
 mod part;
 mod patient;
 mod plant;
 mod restarted;
 mod resting;
+mod resumed;
 mod standing;
 mod told;
 mod unsure;

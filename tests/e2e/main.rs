@@ -39,6 +39,7 @@ mod rollout;
 mod runbooks;
 mod secrets;
 mod sharding;
+mod soak;
 mod steady;
 mod tenant;
 mod typed;

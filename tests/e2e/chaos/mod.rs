@@ -16,6 +16,7 @@ use std::fs;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::harness::on_bed;
+use crate::soak::book;
 use rows::{ROWS, Row};
 use stage::Stage;
 
@@ -92,7 +93,9 @@ async fn play(stage: &Stage, rows: &[&Row], times: usize) -> Result<()> {
     Ok(())
 }
 
-fn write_page() -> Result<()> {
+/// Writes docs/reliability.md anew.
+pub fn write_page() -> Result<()> {
     let path = table::file();
-    fs::write(&path, table::page(&results::read()?)).with_context(|| format!("writing {}", path.display()))
+    fs::write(&path, table::page(&results::read()?, book::read()?.as_ref()))
+        .with_context(|| format!("writing {}", path.display()))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::results::{Results, Round};
 use super::rows::{ROWS, Row};
+use crate::soak::book::{self, Book};
 
 /// States that a cell shows.
 const MOST: usize = 10;
@@ -15,7 +16,7 @@ pub fn file() -> PathBuf {
 }
 
 /// The whole page.
-pub fn page(results: &Results) -> String {
+pub fn page(results: &Results, soak: Option<&Book>) -> String {
     let mut text = HEAD.to_owned();
     let of = |row: &Row| results.get(row.name).map_or(&[][..], Vec::as_slice);
     text.push_str(
@@ -51,6 +52,7 @@ pub fn page(results: &Results) -> String {
             );
         }
     }
+    text.push_str(&book::section(soak));
     text.push_str("\n## What failed at first\n\n");
     for row in played.iter().filter(|row| !row.learnt.is_empty()) {
         let _ = writeln!(text, "- `{}`: {}", row.name, row.learnt);
@@ -119,7 +121,10 @@ mod tests {
         let strange: Vec<&String> = results.keys().filter(|name| !known.contains(&name.as_str())).collect();
         assert!(strange.is_empty(), "results of rows that are no more: {strange:?}");
         let committed = std::fs::read_to_string(file()).unwrap_or_default();
-        assert!(committed == page(&results), "docs/reliability.md is behind: run `make chaos ROWS=none`");
+        assert!(
+            committed == page(&results, book::read().expect("the soak").as_ref()),
+            "docs/reliability.md is behind: run `make chaos ROWS=none`"
+        );
     }
 
     #[test]
