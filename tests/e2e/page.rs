@@ -217,6 +217,11 @@ pub async fn is_a_part(case: &Case, (name, ip): &(String, String), own: usize, s
         "(text => text.startsWith('{begins}') && /port-forward pod\\/(\\S+) 8080$/.exec(text)?.[1] !== '{name}')(document.querySelector('#banner').innerText)"
     );
     shows(&browser, "that others have the rest", &told).await?;
+    browser.value("location.hash = '#/sharding/elsewhere'").await?;
+    let empty = "document.querySelector('#detail .empty')?.innerText.includes(' among those of this operator')";
+    shows(&browser, "that it may be another's", empty).await?;
+    browser.value("location.hash = '#/'").await?;
+    shows(&browser, "the list again", "document.querySelector('#list').checkVisibility()").await?;
     browser.picture(&pictures().join("part.png")).await
 }
 

@@ -95,13 +95,14 @@ function show(answer, one) {
   $('list').hidden = Boolean(one);
   $('detail').hidden = !one;
   document.title = one ? `${one.name} · Spillway` : 'Spillway';
-  if (one) views.detail.update(answer.scaler, answer.now, one, answer.leads);
-  else views.list.update({ scalers: answer.scalers, histories, now: answer.now, leads: answer.leads });
+  const partly = answer.own < answer.shards;
+  if (one) views.detail.update(answer.scaler, answer.now, one, answer.leads, partly);
+  else views.list.update({ scalers: answer.scalers, histories, now: answer.now, leads: answer.leads, partly });
   $('user').hidden = false;
   say($('user-name'), answer.user);
   $('sign-out').hidden = !token();
   standby = answer.leads ? null : answer;
-  part = answer.leads && answer.own < answer.shards ? answer : null;
+  part = answer.leads && partly ? answer : null;
   say($('footer'), `Spillway ${answer.version} · ${answer.identity}`);
 }
 
