@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use kube::ResourceExt;
@@ -14,15 +14,15 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::plan::{Broken, Ids, Plan, Resolved, plan};
+use super::shared::{Health, Shared};
 use super::step::{self, Memory};
-use super::work::{ConnectionId, ConnectionPlan, Question};
+use super::work::{ConnectionId, ConnectionPlan};
 use super::{Hands, connect, sweep};
 use crate::api::{ConsumerScaler, ConsumerScalerStatus, KafkaConnection, KafkaConnectionStatus};
 use crate::clock;
 use crate::cluster::conflict;
 use crate::cluster::secrets::Secrets;
 use crate::cluster::watch::{Undecodable, Watched};
-use crate::decide::{GroupObservation, Time};
 use crate::report::metrics::ScalerKey;
 use crate::report::status::{self, Blocked};
 
@@ -30,76 +30,6 @@ use crate::report::status::{self, Blocked};
 const REFRESH: Duration = Duration::from_secs(10);
 /// Changes that come together are taken together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A loop that has not moved for this long stands still.
-const STALLED: Duration = Duration::from_secs(300);
-
-/// The memories of all scalers.
-pub(super) type Memories = Mutex<HashMap<ScalerKey, Arc<tokio::sync::Mutex<Memory>>>>;
-/// The last answer to each question, by connection.
-pub(super) type Answers = Mutex<HashMap<ConnectionId, HashMap<Question, GroupObservation>>>;
-
-/// What the probes tell.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    beats: Mutex<HashMap<String, Instant>>,
-    ready: std::sync::atomic::AtomicBool,
-}
-
-impl Health {
-    /// A loop moves.
-    pub fn beat(&self, who: &str) {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned(), Instant::now());
-    }
-
-    /// A loop ended as it should.
-    pub fn gone(&self, who: &str) {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
-    }
-
-    /// Why the process should be restarted, if it should.
-    pub fn stalled(&self) -> Option<String> {
-        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
-        let (who, at) = beats.iter().find(|(_, at)| at.elapsed() > STALLED)?;
-        Some(format!("{who} has stood still for {}s", at.elapsed().as_secs()))
-    }
-
-    /// Whether the machinery is up; neither Kafka nor the resources' definitions are part of it.
-    pub fn ready(&self) -> Result<(), String> {
-        if self.ready.load(std::sync::atomic::Ordering::Relaxed) { Ok(()) } else { Err("starting".into()) }
-    }
-}
-
-/// What the loops share.
-pub(super) struct Shared {
-    pub hands: Arc<Hands>,
-    pub memories: Memories,
-    pub answers: Answers,
-    /// The statuses of connections as last written, by uid, and when.
-    pub connection_statuses: Mutex<HashMap<String, (KafkaConnectionStatus, Time)>>,
-    /// When connections last worked, by uid.
-    pub contacts: Mutex<HashMap<String, Time>>,
-    pub health: Arc<Health>,
-    /// Held for reading by each loop while it lives.
-    pub running: Arc<tokio::sync::RwLock<()>>,
-}
-
-impl Shared {
-    /// The memory of a scaler; a new one when there is none, or only one of an earlier object of that name, or of
-    /// before another process had it.
-    pub fn memory(&self, key: &ScalerKey, object: &ConsumerScaler) -> Arc<tokio::sync::Mutex<Memory>> {
-        let term = self.hands.shards.term(&key.namespace, &key.name).unwrap_or_default();
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = memories.get(key) {
-            // Being looked at: it is the one of the object now being looked at, or is replaced later.
-            if known.try_lock().map_or(true, |m| m.is_of(object) && m.term == term) {
-                return known.clone();
-            }
-        }
-        let fresh = Arc::new(tokio::sync::Mutex::new(Memory::restored(object, term)));
-        memories.insert(key.clone(), fresh.clone());
-        fresh
-    }
-}
 
 /// Keeps plan and loops.
 pub(super) struct Manager {
@@ -149,7 +79,7 @@ impl Manager {
 
     /// Works whenever a lease is held; returns never.
     pub async fn run(self) {
-        self.shared.health.ready.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.shared.health.started();
         let shards = self.shared.hands.shards.clone();
         loop {
             self.shared.health.beat("manager");

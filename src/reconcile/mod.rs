@@ -8,6 +8,7 @@ mod manager;
 mod page;
 mod plan;
 pub mod rehearsal;
+mod shared;
 mod step;
 mod sweep;
 mod work;
@@ -99,7 +100,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         watch::watch::<KafkaConnection>(client.clone(), &settings.namespaces);
     let standing = &settings.standing;
     let shards = Shards::start(&client, standing);
-    let health = Arc::new(manager::Health::default());
+    let health = Arc::new(shared::Health::default());
     let pages = settings.page.then(|| Arc::new(Pages::default()));
     let page = pages
         .as_ref()
@@ -176,7 +177,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     outcome
 }
 
-fn probes(health: Arc<manager::Health>, metrics: Arc<Metrics>, shards: Shards) -> http::Probes {
+fn probes(health: Arc<shared::Health>, metrics: Arc<Metrics>, shards: Shards) -> http::Probes {
     let live = health.clone();
     http::Probes {
         live: Box::new(move || live.stalled().map_or(Ok(()), Err)),

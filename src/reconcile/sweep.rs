@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
-use super::manager::Shared;
+use super::shared::Shared;
 use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
 use super::{connect, step};
 use crate::api::KafkaConnection;

@@ -218,7 +218,8 @@ pub async fn is_a_part(case: &Case, (name, ip): &(String, String), own: usize, s
     );
     shows(&browser, "that others have the rest", &told).await?;
     browser.value("location.hash = '#/sharding/elsewhere'").await?;
-    let empty = "document.querySelector('#detail .empty')?.innerText.includes(' among those of this operator')";
+    let empty =
+        "document.querySelector('#detail .empty')?.innerText.includes(' among those of this operator')";
     shows(&browser, "that it may be another's", empty).await?;
     browser.value("location.hash = '#/'").await?;
     shows(&browser, "the list again", "document.querySelector('#list').checkVisibility()").await?;
