@@ -1,0 +1,107 @@
+//! When a step up is not taken at once: one look may be wrong, pods are on their way, partitions are on the move.
+
+use super::*;
+use crate::decide::{Decision, GroupPhase, Observation};
+
+/// Looks each second until `until`, with what is seen changed by `change`; writes what is decided.
+fn looks(
+    policy: &Policy,
+    state: &mut State,
+    plant: &mut Plant,
+    until: f64,
+    mut change: impl FnMut(&Plant, &mut Observation),
+) -> Vec<Decision> {
+    let mut all = Vec::new();
+    while plant.now < until {
+        plant.step();
+        let mut seen = plant.see();
+        change(plant, &mut seen);
+        let (decision, next) = decide(policy, std::mem::take(state), &seen, plant.now);
+        *state = next;
+        if let (true, Some(to)) = (decision.write, decision.to) {
+            plant.write(to);
+        }
+        all.push(decision);
+    }
+    all
+}
+
+fn rules(all: &[Decision]) -> Vec<(f64, Rule)> {
+    all.iter().map(|d| (d.at, d.rule)).collect()
+}
+
+#[test]
+fn two_looks_in_a_row_confirm_a_step_up() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 150.0 }, |_| true);
+    let all = looks(&policy, &mut state, &mut plant, 120.0, |_, _| {});
+    let up = all.iter().position(|d| d.write).expect("a step up");
+    assert!(all[up].numbers.delay < Some(2.0 * policy.max_delay), "no panic: {:?}", all[up]);
+    assert_eq!((all[up - 1].rule, all[up].rule), (Rule::Confirming, Rule::ScaleUp), "{:?}", rules(&all));
+    assert!(all[..up - 1].iter().all(|d| d.rule != Rule::Confirming), "{:?}", rules(&all));
+}
+
+#[test]
+fn what_is_later_than_twice_the_objective_needs_no_second_look() {
+    // Nothing is processed for as long, and then at once what waits is sized.
+    let policy = policy();
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(2, |_| 60.0, |t| !(60.0..120.0).contains(&t));
+    let all = looks(&policy, &mut state, &mut plant, 140.0, |_, _| {});
+    let up = all.iter().position(|d| d.write).expect("a step up");
+    assert!(all[up].numbers.delay > Some(2.0 * policy.max_delay), "{:?}", all[up]);
+    assert!(all.iter().all(|d| d.rule != Rule::Confirming), "{:?}", rules(&all));
+}
+
+/// A step up whose replicas take long to start, and what was decided meanwhile, of a load of `after` from a moment
+/// after the step on.
+fn while_they_start(after: f64) -> (i32, Vec<Decision>) {
+    let policy = policy();
+    let mut state = knows(50.0);
+    state.learnt.start_up_seconds = Some(40.0);
+    let load = move |t: f64| match t {
+        t if t < 60.0 => 60.0,
+        t if t < 72.0 => 150.0,
+        _ => after,
+    };
+    let mut plant = Plant::new(2, load, |_| true);
+    plant.start_up = 40.0;
+    let all = looks(&policy, &mut state, &mut plant, 95.0, |_, _| {});
+    let up = all.iter().position(|d| d.write).expect("a step up");
+    (all[up].to.unwrap(), all[up + 1..].to_vec())
+}
+
+#[test]
+fn pods_on_their_way_are_not_compounded() {
+    // What was asked for is a little less than what comes: they are waited for.
+    let (to, all) = while_they_start(210.0);
+    assert!(
+        all.iter().any(|d| d.rule == Rule::Settling && d.numbers.demand > Some(to)),
+        "{to} {:?}",
+        rules(&all)
+    );
+    assert!(all.iter().all(|d| !d.write), "{to} {:?}", rules(&all));
+    // Much less: more are asked for at once.
+    let (to, all) = while_they_start(500.0);
+    assert!(all.iter().any(|d| d.write && d.to >= Some(to + to / 2)), "{to} {:?}", rules(&all));
+}
+
+#[test]
+fn a_rebalance_holds_a_step_up_for_some_pauses_and_no_longer() {
+    let policy = policy();
+    let mut state = knows(50.0);
+    state.learnt.rebalance_pause_seconds = Some(4.0);
+    let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 150.0 }, |_| true);
+    // From when more is needed on, it does not end.
+    let all = looks(&policy, &mut state, &mut plant, 120.0, |plant, seen| {
+        if plant.now >= 60.0 {
+            seen.groups[0].phase = GroupPhase::Rebalancing;
+        }
+    });
+    let hold = policy.tuning.rebalance_hold * 4.0;
+    let up = all.iter().find(|d| d.write).unwrap_or_else(|| panic!("{:?}", rules(&all)));
+    assert!(up.at > 60.0 + hold && up.at <= 60.0 + hold + 5.0, "{} {:?}", up.at, rules(&all));
+    let held = all.iter().filter(|d| d.rule == Rule::Settling && d.numbers.demand > d.from);
+    assert!(held.count() >= 2, "{:?}", rules(&all));
+}
