@@ -88,7 +88,7 @@ pub(super) fn others(decision: &Decision) -> String {
     let eta = |g: &GroupNumbers| g.eta.unwrap_or(f64::INFINITY);
     let worst = n.groups.iter().filter(|g| late(g)).max_by(|a, b| eta(a).total_cmp(&eta(b)));
     worst.map_or_else(String::new, |g| match g.eta {
-        Some(eta) => format!("; group {} needs {} even so", g.group, span(eta)),
+        Some(eta) => format!("; group {} takes {}, later than asked", g.group, span(eta)),
         None => format!("; group {} is not cleared by them", g.group),
     })
 }

@@ -13,8 +13,10 @@ pub fn sentence(name: &str, decision: &Decision) -> String {
         (Some(from), Some(to)) if from != to => {
             let verb = if decision.write { "Scaled" } else { "Would scale" };
             let About { group, decision: of } = About::step(decision);
+            let (why, others) = (why(&of, to, group), others(decision));
+            // What keeps up is said of all groups, and what needs as many of one.
+            let group = group.filter(|_| decision.rule != Rule::ScaleDown);
             let group = group.map_or_else(String::new, |group| format!("group {group}: "));
-            let (why, others) = (why(&of, to), others(decision));
             format!("{verb} {name} {from} → {to}: {group}{why}{others}{}", in_part(decision))
         }
         _ => state_sentence(decision),
@@ -31,7 +33,7 @@ fn in_part(decision: &Decision) -> String {
     }
 }
 
-fn why(decision: &Decision, to: i32) -> String {
+fn why(decision: &Decision, to: i32, group: Option<&str>) -> String {
     let n = &decision.numbers;
     let lag = count(n.lag.unwrap_or(0));
     let behind = match n.arrival {
@@ -101,8 +103,9 @@ fn why(decision: &Decision, to: i32) -> String {
                     } else {
                         String::new()
                     };
+                    let of = group.map_or_else(String::new, |group| format!(" in group {group}"));
                     format!(
-                        "kept up for the whole window; {} arriving need {}{kept}{}",
+                        "kept up for the whole window; {} arriving{of} need {}{kept}{}",
                         rate(Some(arrival)),
                         plural(demand, "replica"),
                         held_back(decision, None)

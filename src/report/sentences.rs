@@ -135,7 +135,10 @@ fn up() -> Vec<(String, Decision)> {
     let one = |d: &mut Decision| d.numbers.no_better = Some((8, 8));
     all.push(("over one that does no better".to_owned(), with(decision(Rule::ScaleUp, 2, 9), one)));
     let alike = |d: &mut Decision| d.numbers.groups[0].consumers = 12;
-    all.push(("topics dealt out alike".to_owned(), with(limited(too_late(), &both[..1]), alike)));
+    all.push((
+        "topics dealt out alike".to_owned(),
+        with(limited(with(too_late(), |d| d.to = Some(12)), &both[..1]), alike),
+    ));
     let skips = |d: &mut Decision| (d.to, d.numbers.no_better) = (Some(12), Some((7, 11)));
     let over = with(with(decision(Rule::ScaleUp, 2, 9), skips), alike);
     all.push(("topics dealt out alike, over counts that do no better".to_owned(), over));

@@ -54,44 +54,38 @@ fn what_is_later_than_twice_the_objective_needs_no_second_look() {
     assert!(all.iter().all(|d| d.rule != Rule::Confirming), "{:?}", rules(&all));
 }
 
-/// A step up whose replicas take long to start, and what was decided meanwhile, of a load of `after` from a moment
-/// after the step on.
+/// A backlog of an outage is sized; the replicas take long to start, and meanwhile `after` arrives. What was asked for,
+/// and what was decided until they start.
 fn while_they_start(after: f64) -> (i32, Vec<Decision>) {
-    let policy = policy();
+    let policy = Policy { max_replicas: 48, recover_within: 300.0, ..policy() };
     let mut state = knows(50.0);
     state.learnt.start_up_seconds = Some(40.0);
-    let load = move |t: f64| match t {
-        t if t < 60.0 => 60.0,
-        t if t < 72.0 => 150.0,
-        _ => after,
-    };
-    let mut plant = Plant::new(2, load, |_| true);
+    let load = move |t: f64| if t < 126.0 { 100.0 } else { after };
+    let mut plant = Plant::new(4, load, |t| !(60.0..120.0).contains(&t));
+    (plant.ends, plant.committed) = (vec![0.0; 48], vec![0.0; 48]);
     plant.start_up = 40.0;
-    let all = looks(&policy, &mut state, &mut plant, 95.0, |_, _| {});
+    let all = looks(&policy, &mut state, &mut plant, 155.0, |_, _| {});
     let up = all.iter().position(|d| d.write).expect("a step up");
     (all[up].to.unwrap(), all[up + 1..].to_vec())
 }
 
 #[test]
 fn pods_on_their_way_are_not_compounded() {
-    // What was asked for is a little less than what comes: they are waited for.
-    let (to, all) = while_they_start(210.0);
-    assert!(
-        all.iter().any(|d| d.rule == Rule::Settling && d.numbers.demand > Some(to)),
-        "{to} {:?}",
-        rules(&all)
-    );
-    assert!(all.iter().all(|d| !d.write), "{to} {:?}", rules(&all));
-    // Much less: more are asked for at once.
-    let (to, all) = while_they_start(500.0);
-    assert!(all.iter().any(|d| d.write && d.to >= Some(to + to / 2)), "{to} {:?}", rules(&all));
+    for a in [100.0, 120.0, 150.0, 200.0, 300.0, 500.0] {
+        let (to, all) = while_they_start(a);
+        println!(
+            "{a}: {to} {:?}",
+            all.iter().map(|d| (d.at, d.rule, d.to, d.numbers.demand)).collect::<Vec<_>>()
+        );
+    }
+    panic!();
 }
 
 #[test]
 fn a_rebalance_holds_a_step_up_for_some_pauses_and_no_longer() {
-    let policy = policy();
+    // Partitions are back after a second each time, which is what a pause is taken for.
+    let policy = Policy { tuning: Tuning { rebalance_hold: 10.0, ..Tuning::default() }, ..policy() };
     let mut state = knows(50.0);
-    state.learnt.rebalance_pause_seconds = Some(4.0);
     let mut plant = Plant::new(2, |t| if t < 60.0 { 60.0 } else { 150.0 }, |_| true);
     // From when more is needed on, it does not end.
     let all = looks(&policy, &mut state, &mut plant, 120.0, |plant, seen| {
@@ -99,9 +93,9 @@ fn a_rebalance_holds_a_step_up_for_some_pauses_and_no_longer() {
             seen.groups[0].phase = GroupPhase::Rebalancing;
         }
     });
-    let hold = policy.tuning.rebalance_hold * 4.0;
+    let hold = 60.0 + policy.tuning.rebalance_hold;
     let up = all.iter().find(|d| d.write).unwrap_or_else(|| panic!("{:?}", rules(&all)));
-    assert!(up.at > 60.0 + hold && up.at <= 60.0 + hold + 5.0, "{} {:?}", up.at, rules(&all));
+    assert!(up.at > hold && up.at <= hold + 3.0, "{} {:?}", up.at, rules(&all));
     let held = all.iter().filter(|d| d.rule == Rule::Settling && d.numbers.demand > d.from);
     assert!(held.count() >= 2, "{:?}", rules(&all));
 }
