@@ -57,28 +57,37 @@ fn what_is_later_than_twice_the_objective_needs_no_second_look() {
 /// A backlog of an outage is sized; the replicas take long to start, and meanwhile `after` arrives. What was asked for,
 /// and what was decided until they start.
 fn while_they_start(after: f64) -> (i32, Vec<Decision>) {
-    let policy = Policy { max_replicas: 48, recover_within: 300.0, ..policy() };
+    let policy = Policy { max_replicas: 48, ..policy() };
     let mut state = knows(50.0);
     state.learnt.start_up_seconds = Some(40.0);
-    let load = move |t: f64| if t < 126.0 { 100.0 } else { after };
-    let mut plant = Plant::new(4, load, |t| !(60.0..120.0).contains(&t));
+    let load = move |t: f64| if t < 126.0 { 130.0 } else { after };
+    let mut plant = Plant::new(3, load, |t| !(60.0..120.0).contains(&t));
     (plant.ends, plant.committed) = (vec![0.0; 48], vec![0.0; 48]);
     plant.start_up = 40.0;
     let all = looks(&policy, &mut state, &mut plant, 155.0, |_, _| {});
     let up = all.iter().position(|d| d.write).expect("a step up");
+    assert!(all[up].at > 120.0 && all[up].at < 126.0, "{:?}", all[up]);
     (all[up].to.unwrap(), all[up + 1..].to_vec())
 }
 
 #[test]
 fn pods_on_their_way_are_not_compounded() {
-    for a in [100.0, 120.0, 150.0, 200.0, 300.0, 500.0] {
-        let (to, all) = while_they_start(a);
-        println!(
-            "{a}: {to} {:?}",
-            all.iter().map(|d| (d.at, d.rule, d.to, d.numbers.demand)).collect::<Vec<_>>()
-        );
+    let (mut waited_for, mut more) = (0, 0);
+    for after in [140.0, 170.0, 200.0, 250.0, 400.0, 800.0] {
+        let (mut asked, all) = while_they_start(after);
+        for d in &all {
+            let needed = d.numbers.demand.unwrap();
+            if d.write {
+                let to = d.to.unwrap();
+                assert!(f64::from(to) >= 1.5 * f64::from(asked), "{after}/s: {asked} and then {to}");
+                (asked, more) = (to, more + 1);
+            } else if needed > asked && f64::from(needed) < 1.5 * f64::from(asked) {
+                assert_eq!(d.rule, Rule::Settling, "{after}/s: {d:?}");
+                waited_for += 1;
+            }
+        }
     }
-    panic!();
+    assert!(waited_for > 0 && more > 0, "looks that waited: {waited_for}; steps that did not: {more}");
 }
 
 #[test]
