@@ -46,7 +46,14 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
 
     let from = seen.workload.as_ref().ok().map(|w| w.replicas);
     let choice = match (&seen.workload, complete) {
-        (_, _) if policy.mode == Mode::Paused => Choice::keep(from, Rule::Paused),
+        (workload, complete) if policy.mode == Mode::Paused => {
+            if let (Ok(workload), true) = (workload, complete) {
+                let look = Look::new(policy, &state, seen, workload, now);
+                note_lateness(policy, &mut state, &look, now);
+            }
+            forget_votes(&mut state);
+            Choice::keep(from, Rule::Paused)
+        }
         (Ok(workload), true) => {
             let look = Look::new(policy, &state, seen, workload, now);
             note_lateness(policy, &mut state, &look, now);
@@ -121,6 +128,12 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
     (decision, state)
 }
 
+/// Whoever is told to go on begins anew: what was on its way to a decision is of a time that has passed.
+fn forget_votes(state: &mut State) {
+    (state.quiet, state.up_votes, state.stepped_down) = (None, 0, None);
+    (state.ceiling.trial, state.ceiling.go_back) = (None, None);
+}
+
 /// What the partitions that were read ask for, if that is more replicas and certain: nothing is tried out.
 fn more_in_part(
     policy: &Policy,
@@ -130,10 +143,12 @@ fn more_in_part(
     now: Time,
 ) -> Option<Choice> {
     let look = Look::new(policy, state, seen, workload, now);
-    let trial = state.ceiling.trial;
+    let (trial, seen) = (state.ceiling.trial, state.seen);
+    // A process that was started meanwhile has seen as much as it will for a while.
+    state.seen = state.seen_in_part;
     let choice = rules::choose(&look, state);
     // What it comes to cannot be judged.
-    state.ceiling.trial = trial;
+    (state.ceiling.trial, state.seen) = (trial, seen);
     let certain = match choice.rule {
         Rule::ScaleUp | Rule::Deadline => true,
         Rule::Probe => workload.replicas == 0,
@@ -184,6 +199,7 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
             up: workload.replicas > before,
             // More of them, asked for before the first could do anything, are a part of the same wake.
             woken: workload.replicas > before && (before == 0 || rules::waking(policy, state, now)),
+            awaited: !joined(policy, &state.groups, workload.replicas),
             done: false,
         });
         state.quiet = None;
@@ -201,6 +217,7 @@ fn note_workload(policy: &Policy, state: &mut State, workload: &Workload, now: T
 fn take_in(policy: &Policy, state: &mut State, seen: &Observation, now: Time, complete: bool) {
     // A look at what was seen before confirms nothing.
     state.fresh = state.groups.iter().zip(&seen.groups).any(|(group, of)| group.news(of));
+    state.seen_in_part = state.seen_in_part.saturating_add(u32::from(state.fresh));
     if complete {
         state.seen = state.seen.saturating_add(u32::from(state.fresh));
         state.last_complete = Some(now);
@@ -250,6 +267,16 @@ fn remember(seen: &mut std::collections::VecDeque<f64>, value: f64, learnt: &mut
     *learnt = Some((longest * 10.0).round() / 10.0);
 }
 
+fn consumers(policy: &Policy, replicas: i32) -> usize {
+    (replicas.max(0) as usize).saturating_mul(policy.threads_per_replica.max(1) as usize)
+}
+
+/// Whether each group has members for all these replicas already, or for all of its partitions.
+fn joined(policy: &Policy, groups: &[GroupState], replicas: i32) -> bool {
+    let consumers = consumers(policy, replicas);
+    groups.iter().all(|group| group.members.len() >= consumers.min(group.lane_count().max(1)))
+}
+
 /// Notes when the replicas asked for have all arrived in their groups.
 fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Time) {
     let (Some(scaling), Ok(workload)) = (state.scaling, &seen.workload) else {
@@ -258,10 +285,9 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
     if scaling.done || state.groups.is_empty() {
         return;
     }
+    let consumers = consumers(policy, workload.replicas);
     let arrived = state.groups.iter().all(|group| {
         let most = group.lane_count().max(1);
-        let consumers =
-            (workload.replicas.max(0) as usize).saturating_mul(policy.threads_per_replica.max(1) as usize);
         let stable = matches!(group.phase, GroupPhase::Stable)
             || (workload.replicas == 0 && matches!(group.phase, GroupPhase::Empty | GroupPhase::Dead));
         let enough = if scaling.up {
@@ -277,7 +303,8 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
     if let Some(scaling) = &mut state.scaling {
         scaling.done = true;
     }
-    if scaling.up {
+    // Where as many were there before, nobody was waited for.
+    if scaling.up && scaling.awaited {
         remember(&mut state.start_ups, now - scaling.at, &mut state.learnt.start_up_seconds);
     }
 }

@@ -5,11 +5,12 @@
 
 mod lanes;
 mod loads;
+mod rates;
 mod rhythm;
 mod sampling;
 mod standing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use self::loads::Shares;
@@ -21,8 +22,6 @@ use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Pol
 
 /// Readings closer than this are one, s: no rate is to be made of nothing.
 const APART: f64 = 1e-3;
-/// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
-const NOISE: f64 = 4.0;
 
 /// The memory of one consumer group.
 #[derive(Clone, Debug)]
@@ -50,8 +49,10 @@ pub(super) struct GroupState {
     pub service: Option<f64>,
     /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
     pub expected: Option<f64>,
-    /// Whether the delay grew over the rate window.
-    pub growing: bool,
+    /// The longest delay of a partition that got further a moment ago, s.
+    moving: f64,
+    /// Whether it grew over the rate window.
+    growing: bool,
     /// Whether every partition has a commit, or is empty.
     pub all_committed: bool,
     /// Whether a message came since the last look, or since nobody is there to commit that it was read.
@@ -127,6 +128,7 @@ impl GroupState {
             arrival_up: 0.0,
             service: None,
             expected: None,
+            moving: 0.0,
             growing: false,
             all_committed: false,
             arrives: false,
@@ -161,11 +163,19 @@ impl GroupState {
     }
 
     /// Whether enough of an observation is known to tell that more replicas are needed: its members, the partitions of
-    /// the last look, and at least half of these.
+    /// the last look where there was one, and at least half of these.
     pub fn tells_more(&self, seen: &GroupObservation) -> bool {
         let seen = &*ordered(seen);
         let known = seen.partitions.iter().filter(|p| p.lag(self.policy.start_from).is_some()).count();
-        seen.phase != GroupPhase::Unknown && self.partitions.same(seen) && 2 * known >= seen.partitions.len()
+        // A process that has seen none yet does not know what there was before: nobody may read what is not listed.
+        let listed = || {
+            let all: HashSet<(&str, i32)> =
+                seen.partitions.iter().map(|p| (&*p.topic, p.partition)).collect();
+            let read = seen.members.iter().flat_map(|m| &m.assignment);
+            read.into_iter().all(|(topic, partition)| all.contains(&(&**topic, *partition)))
+        };
+        let placed = if self.at.is_none() { listed() } else { self.partitions.same(seen) };
+        seen.phase != GroupPhase::Unknown && placed && 2 * known >= seen.partitions.len()
     }
 
     /// Whether an observation tells anything: one already taken in does not.
@@ -265,7 +275,8 @@ impl GroupState {
         let still = self.still(policy, seen.phase, reading.progressed, at);
         // One walk: they are thousands, in no cache.
         (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
-        self.undated = false;
+        (self.moving, self.undated) = (0.0, false);
+        let moment = self.moment(policy);
         self.shares.clear();
         let moved = self.others_moved(policy, at);
         let (mut hidden, mut kept, mut unclear) = (false, None, false);
@@ -278,6 +289,9 @@ impl GroupState {
                 self.waiting = self.waiting.saturating_add(if entry.residue { 0 } else { entry.lag });
             }
             self.oldest = self.oldest.max(delay);
+            if !entry.standing && !entry.unseen && at - entry.moved_at <= moment {
+                self.moving = self.moving.max(delay);
+            }
             if entry.standing {
                 self.standing += 1;
             } else if !entry.unseen {
@@ -335,93 +349,6 @@ impl GroupState {
         let known: HashMap<&str, &Member> = self.members.iter().map(|m| (m.id.as_str(), m)).collect();
         let same = |m: &Member| known.get(m.id.as_str()).is_some_and(|o| o.assignment == m.assignment);
         Some(seen.members.iter().all(same))
-    }
-
-    fn rates(&mut self, policy: &Policy, at: Time, lead: f64) {
-        let window = policy.rate_window();
-        let (short, long) = (self.partitions.arrival(window), self.partitions.arrival(5.0 * window));
-        let service = self.partitions.service(self.whole_commits(window));
-        self.arrival = short;
-        let (seen, rising) = (short.unwrap_or(0.0).max(long.unwrap_or(0.0)), self.rising(policy, lead));
-        // What may come needs no headroom of its own: it has not come to stay.
-        let headroom = policy.tuning.steady_utilisation / policy.tuning.drain_utilisation;
-        self.arrival_now = short.unwrap_or(0.0).max(rising * headroom);
-        self.arrival_up = seen.max(rising * headroom);
-        self.expected = (rising * headroom > seen).then_some(rising);
-        self.service = service;
-        self.delays.push_back((at, self.delay));
-        let window = self.whole_commits(window);
-        while self.delays.len() > 2 && self.delays[1].0 <= at - window {
-            self.delays.pop_front();
-        }
-        self.growing = self
-            .delays
-            .front()
-            .is_some_and(|(_, before)| self.delay > before + 0.1 * (at - self.delays[0].0))
-            && at > self.delays[0].0
-            // That grows by itself.
-            && !self.undated;
-    }
-
-    /// Where a sudden rise of arrivals leads to within `lead` seconds, msg/s; zero while there is
-    /// none. A straight line through the mean of the rate window and that of its end, at most
-    /// twice what arrives at the end.
-    fn rising(&self, policy: &Policy, lead: f64) -> f64 {
-        let (window, end) = (policy.rate_window(), FAST_SWEEPS * policy.sweep_interval);
-        let Some((mean, fast)) = (window > 1.5 * end)
-            .then(|| (self.partitions.arrival(window), self.partitions.arrival(end)))
-            .and_then(|(mean, fast)| Some((mean?, fast?)))
-        else {
-            return 0.0;
-        };
-        if fast <= 1.1 * mean + NOISE * (mean.max(1.0) / end).sqrt() {
-            return 0.0;
-        }
-        let slope = (fast - mean) / ((window - end) / 2.0);
-        (fast + slope * (end / 2.0 + lead)).min(2.0 * fast)
-    }
-
-    /// The name of the partition that gets most, if that is more than one consumer processes.
-    pub fn hot_partition(&self, policy: &Policy) -> Option<String> {
-        let consumer = self.capacity()? / f64::from(policy.threads_per_replica.max(1));
-        let arrival = |e: &&Entry| e.arrival.unwrap_or(0.0);
-        let most = self.partitions.iter().max_by(|a, b| arrival(a).total_cmp(&arrival(b)))?;
-        (arrival(&most) > consumer).then(|| most.name())
-    }
-
-    /// Whether something was processed as lately as commits and sweeps can tell.
-    pub fn processing(&self, policy: &Policy, now: Time) -> bool {
-        let limit = 1.5 * policy.sweep_interval.max(self.progress_gap()).max(self.commit_gap());
-        self.last_progress.is_some_and(|last| now - last <= limit)
-    }
-
-    /// Since when it has been processing with the same members: a busy one would have given a
-    /// capacity sample a window later.
-    pub fn steady_since(&self) -> Option<Time> {
-        Some(self.same_members_since?.max(self.resumed_at?))
-    }
-
-    /// Whether nothing waits, no message came for `quiet` seconds, and every partition has a
-    /// commit (else a message could wait unseen).
-    pub fn idle(&self, quiet: f64) -> bool {
-        let since = self.at.zip(self.last_arrival).map_or(0.0, |(at, last)| at - last);
-        self.lag == 0 && self.all_committed && since >= quiet
-    }
-
-    /// Delay up to which the group counts as recovered, s: half of the objective, but not
-    /// less than what commits and sweeps alone make it look like.
-    /// While what waits is of unknown age, no delay is.
-    pub fn recovered_delay(&self, policy: &Policy) -> f64 {
-        if self.undated {
-            return f64::NEG_INFINITY;
-        }
-        (policy.max_delay / 2.0).max(self.explained_delay(policy))
-    }
-
-    /// Delay up to which nothing speaks against fewer replicas, s: a message that waits longer shows that its
-    /// consumer is busy, and however late it may be, what waits would be left to fewer.
-    pub fn calm_delay(&self, policy: &Policy) -> f64 {
-        policy.saturated_delay().max(self.explained_delay(policy)).min(self.recovered_delay(policy))
     }
 
     /// The group's own numbers, without what it asks for.

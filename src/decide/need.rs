@@ -180,7 +180,7 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
             + 2.0 * policy.sweep_interval
             + group.progress_gap();
         let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
-        if group.growing && !tried && silent && group.processing(policy, look.now) {
+        if group.outrun(policy) && !tried && silent && group.processing(policy, look.now) {
             return Need { enough: false, probe: true, ..Need::keep(twice(look, group, current)) };
         }
         return Need::keep(current);

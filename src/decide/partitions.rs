@@ -169,7 +169,8 @@ impl Partitions {
             };
             if std::mem::take(&mut entry.unseen) {
                 // What came and was read meanwhile was so at no one moment, and nobody was seen to be busy with it.
-                let (before, at) = entry.history.last().unwrap_or((end, position));
+                // Of one that was never seen all of it was left out.
+                let (before, at) = entry.history.last().unwrap_or_default();
                 self.total.shift(end.saturating_sub(before), position.saturating_sub(at));
                 entry.history.resume();
                 reading.resumed = true;

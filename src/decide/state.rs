@@ -94,6 +94,8 @@ pub struct State {
     pub(super) started: Option<Time>,
     /// Complete observations so far.
     pub(super) seen: u32,
+    /// The same with those at which a part could not be read.
+    pub(super) seen_in_part: u32,
     pub(super) last_complete: Option<Time>,
     /// Since when another process had seen nothing complete, when it was last heard of.
     pub(super) blind_since: Option<Time>,
@@ -129,6 +131,8 @@ pub(super) struct Scaling {
     pub up: bool,
     /// Whether there were none before.
     pub woken: bool,
+    /// Whether consumers that can have work had yet to come.
+    pub awaited: bool,
     /// Whether every consumer it brings has partitions by now.
     pub done: bool,
 }

@@ -11,6 +11,7 @@ mod patient;
 mod plant;
 mod restarted;
 mod resting;
+mod resumed;
 mod standing;
 mod told;
 mod unsure;

@@ -128,3 +128,35 @@ fn a_group_that_stands_still_does_so_also_where_that_cannot_be_seen() {
     plant.run(&policy, &mut state, 200.0);
     assert_eq!(plant.writes.len(), before, "{:?}", plant.writes);
 }
+
+#[test]
+fn who_was_started_meanwhile_takes_in_what_can_be_read() {
+    let policy = policy();
+    let mut plant = rising();
+    plant.run(&policy, &mut knows(50.0), 30.0);
+    // Another process, which never sees that partition.
+    let mut state = knows(50.0);
+    let all = look(&mut plant, &policy, &mut state, 120.0, hide(4..5));
+    let step = all.iter().find(|d| d.write).expect("more are asked for");
+    assert!((step.rule, step.from) == (Rule::ScaleUp, Some(2)) && step.at > 60.0, "{step:?}");
+    assert_eq!(state.state, ScalerState::Blind);
+    // It is read in the end: what came to it is no rush.
+    plant.arrival = Box::new(|_| 60.0);
+    let all = look(&mut plant, &policy, &mut state, 123.0, |_| {});
+    let arriving = all.iter().filter_map(|d| d.numbers.arrival).fold(0.0, f64::max);
+    assert!(arriving <= 160.0, "{arriving}/s are said to arrive of 150/s");
+}
+
+#[test]
+fn who_was_started_meanwhile_is_not_content_with_a_part_that_others_read_more_of() {
+    let policy = policy();
+    let mut plant = rising();
+    plant.run(&policy, &mut knows(50.0), 30.0);
+    let mut state = knows(50.0);
+    let writes = plant.writes.len();
+    look(&mut plant, &policy, &mut state, 120.0, |group| {
+        group.partitions.truncate(8);
+        group.problems.push("topic payments: not authorized".to_owned());
+    });
+    assert_eq!(plant.writes.len(), writes, "{:?}", plant.writes);
+}

@@ -94,3 +94,47 @@ fn a_drain_that_misses_for_who_has_what_gets_a_step() {
     plant.run(&policy, &mut state, 10.0);
     assert!(matches!(plant.writes[..], [(_, 6, 12)]), "{:?}", plant.writes);
 }
+
+#[test]
+fn what_waits_at_a_partition_that_stands_still_is_no_reason_to_try_more() {
+    // Right-sized from the start, so that nobody was ever pushed and what one can do is not known.
+    for (poison, from) in [(3, 200.0), (0, 207.0), (11, 213.0)] {
+        let mut plant = Plant::new(2, |_| 80.0, |_| true);
+        plant.poison = Some((poison, from, 900.0));
+        let mut state = State::default();
+        let all = plant.run(&policy(), &mut state, 900.0);
+        assert_eq!(all.last().and_then(|d| d.numbers.capacity), None, "nothing tells what one can do");
+        assert_eq!(plant.writes, [], "with partition {poison} from {from}s");
+    }
+}
+
+#[test]
+fn more_are_tried_where_those_that_get_further_are_late() {
+    // The same load for half as many.
+    let mut plant = Plant::new(1, |_| 80.0, |_| true);
+    plant.poison = Some((3, 0.0, 900.0));
+    let mut state = State::default();
+    plant.run(&policy(), &mut state, 200.0);
+    assert!(plant.asked > 1, "{:?}", plant.writes);
+}
+
+#[test]
+fn how_long_a_start_takes_is_learnt_from_those_who_were_waited_for() {
+    let policy = Policy { max_replicas: 24, ..policy() };
+    let mut plant = Plant::new(6, |t| if t < 100.0 { 200.0 } else { 520.0 }, |_| true);
+    plant.start_up = 40.0;
+    let mut state = knows(50.0);
+    plant.run(&policy, &mut state, 200.0);
+    let learnt = state.learnt.start_up_seconds.expect("a start was seen");
+    assert!((38.0..48.0).contains(&learnt), "{learnt}s, {:?}", plant.writes);
+    // More than there are partitions for: nobody waits for them.
+    let asked = plant.asked;
+    assert!(asked >= 12, "{:?}", plant.writes);
+    for more in [16, 20, 24, 20, 24, 20, 24] {
+        plant.write(more);
+        let next = plant.now + 60.0;
+        let paused = Policy { mode: Mode::Paused, ..policy.clone() };
+        plant.run(&paused, &mut state, next);
+    }
+    assert_eq!(state.learnt.start_up_seconds, Some(learnt));
+}
