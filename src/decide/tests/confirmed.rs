@@ -66,7 +66,7 @@ fn while_they_start(after: f64) -> (i32, Vec<Decision>) {
     plant.start_up = 40.0;
     let all = looks(&policy, &mut state, &mut plant, 155.0, |_, _| {});
     let up = all.iter().position(|d| d.write).expect("a step up");
-    assert!(all[up].at > 120.0 && all[up].at < 126.0, "{:?}", all[up]);
+    assert!((120.0..126.0).contains(&all[up].at), "{:?}", all[up]);
     (all[up].to.unwrap(), all[up + 1..].to_vec())
 }
 
