@@ -130,7 +130,7 @@ proptest! {
     #![proptest_config(cases(1))]
 
     /// No panic, no number that is none, bounds kept, and fewer replicas only when all was seen and
-    /// nothing moved.
+    /// no partition moved: but for what the owner allows at most, which is not held up for long by a rebalance.
     #[test]
     fn every_decision_is_sound(story in any_story(true)) {
         let mut state = story.memory();

@@ -117,6 +117,7 @@ impl Case {
                         capacity: None,
                         members: Some(1),
                         demand: Some(30),
+                        ..GroupNumbers::default()
                     }],
                     ..Numbers::default()
                 },
