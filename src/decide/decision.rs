@@ -333,6 +333,8 @@ pub struct Numbers {
     pub unseen: f64,
     /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
     pub expected: Option<f64>,
+    /// What steps up are sized for, where that is more than arrives now: as much as lately, or as may come, msg/s.
+    pub planned: Option<f64>,
     /// Start-up time planned with, s.
     pub start_up: f64,
     /// Rebalance pause planned with, s.

@@ -43,6 +43,7 @@ fn numbers(decision: &Decision) -> Vec<(&'static str, f64)> {
         ("eta wanted", n.eta_wanted),
         ("eta as is", n.eta_as_is),
         ("expected", n.expected),
+        ("planned", n.planned),
         ("time to loss", n.time_to_loss),
         ("commits apart", n.commits_apart),
         ("lasting", n.lasting.map(f64::from)),

@@ -78,7 +78,8 @@ fn why(decision: &Decision, to: i32, group: Option<&str>) -> String {
                 ),
                 Some(_) => format!("{} arriving; {replicas}{each} keep{s} up with it{held}", rate(n.arrival)),
                 None => {
-                    format!("{behind}; {replicas}{each} {are} all that help{s}, and {do_} not clear it{held}")
+                    let at = planned(n);
+                    format!("{behind}; {replicas}{each} {are} all that help{s}, and {do_} not clear it{at}{held}")
                 }
             }
         }
@@ -152,6 +153,16 @@ fn why(decision: &Decision, to: i32, group: Option<&str>) -> String {
 fn late_by(n: &Numbers, eta: f64) -> Option<f64> {
     // The time to recover runs from when messages were late, not from now.
     Some(eta - n.deadline_in.unwrap_or(n.recover_within)).filter(|late| *late >= 1.0)
+}
+
+/// Of which rate a backlog is said to stay, where it is not the one that is told with it.
+fn planned(n: &Numbers) -> String {
+    let now = n.arrival.unwrap_or(0.0);
+    match (n.planned.filter(|p| *p > 1.1 * now && *p >= 1.0), n.expected) {
+        (Some(_), Some(rise)) => format!(" if as much arrives as the rise leads to ({})", rate(Some(rise))),
+        (Some(lately), None) => format!(" if as much arrives as lately ({})", rate(Some(lately))),
+        (None, _) => String::new(),
+    }
 }
 
 fn later(n: &Numbers, eta: f64) -> String {

@@ -82,6 +82,18 @@ fn up() -> Vec<(String, Decision)> {
         ("in time".to_owned(), in_time(decision(Rule::ScaleUp, 2, 9))),
         ("in time, to one".to_owned(), in_time(decision(Rule::ScaleUp, 0, 1))),
         ("never cleared".to_owned(), with(decision(Rule::ScaleUp, 2, 9), |d| d.numbers.eta = None)),
+        (
+            "never cleared, were the burst to go on".to_owned(),
+            with(decision(Rule::ScaleUp, 2, 9), |d| {
+                (d.numbers.eta, d.numbers.arrival, d.numbers.planned) = (None, Some(0.0), Some(900.0));
+            }),
+        ),
+        (
+            "never cleared, were the rise to go on".to_owned(),
+            with(decision(Rule::ScaleUp, 2, 9), |d| {
+                (d.numbers.eta, d.numbers.planned, d.numbers.expected) = (None, Some(900.0), Some(800.0));
+            }),
+        ),
         ("never cleared, to one".to_owned(), with(decision(Rule::ScaleUp, 0, 1), |d| d.numbers.eta = None)),
         (
             "later than asked".to_owned(),

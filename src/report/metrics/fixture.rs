@@ -99,6 +99,7 @@ impl Case {
                     eta_wanted: None,
                     eta_as_is: None,
                     expected: None,
+                    planned: None,
                     lasting: None,
                     base: None,
                     schedule: None,
