@@ -94,6 +94,7 @@ fn the_help_shows_every_setting_with_its_variable_and_default() {
         ("--watch-namespaces <NAMES>", "SPILLWAY_WATCH_NAMESPACES", None),
         ("--lease-namespace <NAME>", "SPILLWAY_LEASE_NAMESPACE", None),
         ("--lease-name <NAME>", "SPILLWAY_LEASE_NAME", Some("spillway")),
+        ("--shards <COUNT>", "SPILLWAY_SHARDS", Some("1")),
         ("--lease-duration <DURATION>", "SPILLWAY_LEASE_DURATION", Some("15s")),
         ("--partition-metrics <COUNT>", "SPILLWAY_PARTITION_METRICS", Some("0")),
         ("--page <WHO>", "SPILLWAY_PAGE", Some("off")),

@@ -316,7 +316,7 @@ const LIMITS: &[(&str, &str, &str)] = &[
         "REFRESH: Duration = Duration::from_secs(10);",
         "the plan is made every 10 s",
     ),
-    ("src/reconcile/manager.rs", "STALLED: Duration = Duration::from_secs(300);", "stood still for 300 s"),
+    ("src/reconcile/shared.rs", "STALLED: Duration = Duration::from_secs(300);", "stood still for 300 s"),
     ("src/cluster/watch.rs", "LONGEST: Duration = Duration::from_secs(5);", "pauses up to 5 s"),
     ("src/report/status.rs", "REFRESH: f64 = 30.0;", "at most every 30 s; a change of a word at once"),
     ("src/reconcile/step.rs", "STATUS_RETRY: f64 = 5.0;", "after a refusal 5 s later"),

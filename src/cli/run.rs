@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::cluster::shards::{MOST, Standing};
 use crate::reconcile;
 
 pub(super) const ALSO_READ: &str = "\
@@ -36,9 +37,13 @@ pub(super) struct Run {
     #[arg(long, value_name = "NAME", env = "SPILLWAY_LEASE_NAMESPACE", value_parser = namespace)]
     lease_namespace: Option<String>,
 
-    /// Name of the Lease that keeps one operator active.
+    /// Name of the Lease that keeps one operator active; with shards, of the first.
     #[arg(long, value_name = "NAME", env = "SPILLWAY_LEASE_NAME", default_value = "spillway", value_parser = namespace)]
     lease_name: String,
+
+    /// Parts that the work is divided into. With 2 or more, operators share them: there is a Lease for each, and it has one owner at a time.
+    #[arg(long, value_name = "COUNT", env = "SPILLWAY_SHARDS", default_value_t = 1, value_parser = shards)]
+    shards: usize,
 
     /// How long a Lease is held without renewal, for instance 15s. Another operator takes over after that.
     #[arg(long, value_name = "DURATION", env = "SPILLWAY_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
@@ -103,6 +108,11 @@ fn lease_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn shards(text: &str) -> Result<usize, String> {
+    let fits = text.parse().ok().filter(|count| (1..=MOST).contains(count));
+    fits.ok_or_else(|| format!("it must be a number from 1 to {MOST}"))
+}
+
 fn log_filter(text: &str) -> Result<String, String> {
     let level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
     // A word alone is the name of a target to the filter, and a level misspelt would turn all logs off.
@@ -133,12 +143,15 @@ pub(super) fn start(run: Run) -> anyhow::Result<()> {
     let settings = reconcile::Settings {
         listen_address: run.listen_address,
         namespaces: run.watch_namespaces,
-        lease_namespace: run.lease_namespace.or(own_namespace).unwrap_or_else(|| "default".to_owned()),
-        lease_name: run.lease_name,
-        lease_duration: run.lease_duration,
+        standing: Standing {
+            namespace: run.lease_namespace.or(own_namespace).unwrap_or_else(|| "default".to_owned()),
+            name: run.lease_name,
+            shards: run.shards,
+            identity: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()).unwrap_or_else(own_name),
+            duration: run.lease_duration,
+        },
         partition_metrics: run.partition_metrics,
         page: run.page == Page::Authenticated,
-        identity: std::env::var("POD_NAME").ok().filter(|n| !n.is_empty()).unwrap_or_else(own_name),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(reconcile::run(settings));

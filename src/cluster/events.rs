@@ -45,17 +45,17 @@ pub struct Events {
     /// How many since that was last told, and when.
     dropped: Mutex<(u64, Option<Instant>)>,
     instance: String,
-    leads: Arc<dyn Fn() -> bool + Send + Sync>,
+    leads: Arc<dyn Fn(&str, &str) -> bool + Send + Sync>,
     ended: Arc<dyn Fn(&'static str) + Send + Sync>,
 }
 
 impl Events {
-    /// A sender that signs as `instance`. What is still to be sent when `leads` says no more is dropped:
-    /// another may have told it otherwise by then. How each call ended is told to `ended`: `ok` or `error`.
+    /// A sender that signs as `instance`. What is still to be sent when `leads` says no more, of the object's
+    /// namespace and name, is dropped: another may have told it otherwise by then. How each call ended is told to `ended`: `ok` or `error`.
     pub fn new(
         client: Client,
         instance: &str,
-        leads: impl Fn() -> bool + Send + Sync + 'static,
+        leads: impl Fn(&str, &str) -> bool + Send + Sync + 'static,
         ended: impl Fn(&'static str) + Send + Sync + 'static,
     ) -> Self {
         let pending = Arc::new(Semaphore::new(PENDING));
@@ -120,9 +120,10 @@ impl Events {
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let (leads, ended) = (self.leads.clone(), self.ended.clone());
+        let object = object.name_any();
         tokio::spawn(async move {
             let _slot = slot;
-            if !leads() {
+            if !leads(&namespace, &object) {
                 return;
             }
             match within(api.create(&PostParams::default(), &event)).await {

@@ -1,22 +1,25 @@
-//! One active operator: a Lease, held by one process at a time.
+//! One Lease, held by one process at a time.
 //!
 //! The holder renews it every third of its duration. All waiting is done on the monotonic
 //! clock, counted from before the call that renewed it, so a process whose API server does not
-//! answer knows by itself, and before anybody else may take over, that it does not lead any
-//! more ([`Leadership::left`]). Clocks of two machines are never compared: another holder
-//! is given the whole duration from when its last renewal was *seen* here.
+//! answer knows by itself, and before anybody else may take over, that it does not hold it any
+//! more ([`Held::left`]). Clocks of two machines are never compared: another holder
+//! is given the whole duration from when its last renewal was *seen* here. Who is to have which
+//! Lease is for `share`, how many there are for `layout`; `shards` has them all.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Api;
 use kube::api::PostParams;
-use kube::{Api, Client};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{RwLock, watch};
 use tracing::{info, warn};
 
+use super::layout::Layout;
+use super::share::{self, Row};
 use super::{CallError, within};
 use crate::api::MANAGER;
 
@@ -27,95 +30,81 @@ const MARGIN: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(2);
 /// Tries to give the lease up: a renewal under way may get in between once.
 const TRIES: usize = 3;
+/// How long a free lease is left to who should have it first: two looks, and a call.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(5);
+/// The pod that asks the holder for the lease.
+const ASKED: &str = "spillway.dev/asked-by";
 
-struct Held {
-    /// Until when it is surely ours.
-    until: Mutex<Option<Instant>>,
-}
-
-/// The lease as seen by this process. Cloning gives the same.
-#[derive(Clone)]
-pub struct Leadership {
-    held: Arc<Held>,
-    leads: watch::Receiver<bool>,
-    elector: Arc<Elector>,
-    standing: Arc<Mutex<Option<JoinHandle<()>>>>,
-}
-
-struct Elector {
-    api: Api<Lease>,
+/// What this process has of a lease.
+pub(super) struct Held {
+    shard: usize,
     name: String,
     identity: String,
-    duration: Duration,
-    /// Who held the lease when it was last read.
-    holder: Mutex<String>,
+    /// Until when it is surely ours.
+    until: Mutex<Option<Instant>>,
+    /// Held for reading while something is done by it.
+    pub acting: Arc<RwLock<()>>,
+    /// How often it was gained.
+    gained: AtomicU64,
+    /// Of every lease, for the how many-th time it is held now.
+    terms: Arc<watch::Sender<Terms>>,
 }
 
-impl Leadership {
-    /// Starts to stand for the lease, in the background, for as long as the process lives.
-    pub fn start(client: Client, namespace: &str, name: &str, identity: &str, duration: Duration) -> Self {
-        let elector = Arc::new(Elector {
-            api: Api::namespaced(client, namespace),
-            name: name.to_owned(),
-            identity: identity.to_owned(),
-            duration,
-            holder: Mutex::default(),
-        });
-        let held = Arc::new(Held { until: Mutex::new(None) });
-        let (sender, leads) = watch::channel(false);
-        let task = tokio::spawn(stand(elector.clone(), held.clone(), sender));
-        Self { held, leads, elector, standing: Arc::new(Mutex::new(Some(task))) }
+/// Of every lease, for the how many-th time it is held now, if it is.
+pub(super) type Terms = Vec<Option<u64>>;
+
+impl Held {
+    pub fn new(elector: &Elector, terms: Arc<watch::Sender<Terms>>) -> Self {
+        Self {
+            shard: elector.shard,
+            name: elector.name.clone(),
+            identity: elector.identity.clone(),
+            until: Mutex::new(None),
+            acting: Arc::default(),
+            gained: AtomicU64::new(0),
+            terms,
+        }
     }
 
-    /// Whether this process leads now.
-    pub fn is_leader(&self) -> bool {
-        !self.left().is_zero()
-    }
-
-    /// Who held the lease when it was last read; empty when nobody did, or it was not read yet.
-    pub fn holder(&self) -> String {
-        self.elector.holder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn until(&self) -> Option<Instant> {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For how long the lease is surely ours: a write that ends within is safe. Zero when it is not.
     pub fn left(&self) -> Duration {
-        let until = *self.held.until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+        self.until().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Waits until this process leads.
-    pub async fn gained(&self) {
-        let mut leads = self.leads.clone();
-        // The sender lives as long as the process.
-        let _ = leads.wait_for(|leads| *leads).await;
-    }
-
-    /// Waits until this process does not lead any more.
-    pub async fn lost(&self) {
-        let mut leads = self.leads.clone();
-        let _ = leads.wait_for(|leads| !*leads).await;
-    }
-
-    /// Gives the lease up, so that another need not wait for its end.
-    pub async fn release(&self) {
-        let task = self.standing.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // First of all: it would take a free lease again.
-        if let Some(task) = task {
-            task.abort();
-            let _ = task.await;
-        }
-        *self.held.until.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        for _ in 0..TRIES {
-            match self.elector.give_up().await {
-                Ok(true) => return,
-                Ok(false) => {}
-                Err(error) => {
-                    warn!("giving up the lease: {error}; it runs out by itself");
-                    return;
-                }
+    /// Takes note of until when it is ours, if it is; a change is told with why.
+    pub fn hold(&self, until: Option<Instant>, why: &str) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        let ours = until.is_some();
+        let changed = self.terms.send_if_modified(|terms| match terms.get_mut(self.shard) {
+            Some(term) if term.is_some() != ours => {
+                *term = ours.then(|| self.gained.fetch_add(1, Ordering::Relaxed) + 1);
+                true
             }
+            _ => false,
+        });
+        if changed {
+            info!(identity = self.identity, lease = self.name, leads = ours, why, "leadership");
         }
     }
+}
+
+/// Who stands for a lease.
+pub(super) struct Elector {
+    pub api: Api<Lease>,
+    /// Name of the lease.
+    pub name: String,
+    /// Name of the first one, which says how many there are.
+    pub first: String,
+    /// Which one it is, from 0.
+    pub shard: usize,
+    pub identity: String,
+    pub duration: Duration,
+    /// Every lease as last read.
+    pub rows: Arc<Mutex<Vec<Option<Row>>>>,
 }
 
 /// Another's claim: what its lease said, and when that was first seen here.
@@ -124,25 +113,65 @@ struct Seen {
     at: Instant,
 }
 
-async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool>) {
-    let mut seen: Option<Seen> = None;
+/// What is remembered between two tries.
+#[derive(Default)]
+struct Known {
+    seen: Option<Seen>,
+    /// Since when it has been free.
+    free: Option<Instant>,
+    /// Since when others have been waited for to see that there is another number of shards.
+    settling: Option<Instant>,
+}
+
+impl Known {
+    /// Whether another still holds the lease that says `spec`.
+    fn lasts(&mut self, spec: &LeaseSpec) -> bool {
+        if spec.holder_identity.as_deref().unwrap_or_default().is_empty() {
+            return false;
+        }
+        if self.seen.as_ref().is_none_or(|s| s.spec != *spec) {
+            self.seen = Some(Seen { spec: spec.clone(), at: Instant::now() });
+        }
+        self.seen.as_ref().is_none_or(|s| s.at.elapsed() <= duration(spec))
+    }
+}
+
+fn duration(spec: &LeaseSpec) -> Duration {
+    Duration::from_secs(spec.lease_duration_seconds.unwrap_or(15).max(1).unsigned_abs().into())
+}
+
+/// Stands for a lease for ever.
+pub(super) async fn stand(elector: Arc<Elector>, held: Arc<Held>) {
+    let mut known = Known::default();
     let mut complained: Option<String> = None;
     loop {
         let before = Instant::now();
-        let until = *held.until.lock().unwrap_or_else(PoisonError::into_inner);
         // Our own lease must not be believed longer than it lasts, however long the call takes.
-        let attempt = elector.attempt(&mut seen);
-        let outcome = match until {
+        let attempt = elector.attempt(&mut known);
+        let outcome = match held.until() {
             Some(until) => tokio::time::timeout_at(until.into(), attempt)
                 .await
                 .unwrap_or_else(|_| Err(CallError::Unavailable("no answer before the lease ran out".into()))),
             None => attempt.await,
         };
+        if outcome.is_ok() {
+            complained = None;
+        }
         match outcome {
-            Ok(ours) => {
-                complained = None;
-                let until = ours.then(|| before + elector.duration.saturating_sub(MARGIN));
-                *held.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+            Ok(Attempt::Ours(why)) => {
+                held.hold(Some(before + elector.duration.saturating_sub(MARGIN)), &why);
+            }
+            Ok(Attempt::Others | Attempt::Changed) => held.hold(None, "another holds it"),
+            Ok(Attempt::ToGive(why)) => {
+                let left = held.left();
+                // From here on nothing is begun; what is under way is to be over before another begins.
+                held.hold(None, &why);
+                match tokio::time::timeout(left, held.acting.write()).await {
+                    Ok(_) => elector.give_up().await,
+                    Err(_) => {
+                        info!(lease = elector.name, "a look has not ended: the lease runs out by itself")
+                    }
+                }
             }
             Err(error) => {
                 let text = error.to_string();
@@ -150,19 +179,13 @@ async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool
                     warn!("lease {}: {text}; trying again", elector.name);
                     complained = Some(text);
                 }
-                let mut until = held.until.lock().unwrap_or_else(PoisonError::into_inner);
-                if until.is_some_and(|until| Instant::now() >= until) {
-                    *until = None;
+                if held.until().is_some_and(|until| Instant::now() >= until) {
+                    held.hold(None, "it ran out");
                 }
             }
         }
-        let until = *held.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = until.is_some();
-        if leads.send_replace(ours) != ours {
-            info!(identity = elector.identity, lease = elector.name, leads = ours, "leadership");
-        }
         // Not beyond its end: who does not lead any more is to know at once.
-        let pause = match until {
+        let pause = match held.until() {
             Some(until) => (elector.duration / 3).min(until.saturating_duration_since(Instant::now())),
             None => (elector.duration / 5).min(LOOK),
         };
@@ -172,95 +195,177 @@ async fn stand(elector: Arc<Elector>, held: Arc<Held>, leads: watch::Sender<bool
 
 /// What one try to have the lease showed.
 enum Attempt {
-    Ours,
+    /// It is ours; how that came, where it was not.
+    Ours(String),
     Others,
     /// It was ours when it was read, and was changed before it could be renewed.
     Changed,
+    /// It is ours and is to be given up, and why.
+    ToGive(String),
 }
 
 impl Elector {
-    /// Takes or renews the lease if it may; tells whether it is ours.
-    async fn attempt(&self, seen: &mut Option<Seen>) -> Result<bool, CallError> {
-        match self.once(seen).await? {
-            Attempt::Ours => Ok(true),
-            Attempt::Others => Ok(false),
+    /// Takes or renews the lease if it may.
+    async fn attempt(&self, known: &mut Known) -> Result<Attempt, CallError> {
+        match self.once(known).await? {
             // Somebody touched the object (a label): it may still be ours.
-            Attempt::Changed => Ok(matches!(self.once(seen).await?, Attempt::Ours)),
+            Attempt::Changed => self.once(known).await,
+            attempt => Ok(attempt),
         }
     }
 
-    async fn once(&self, seen: &mut Option<Seen>) -> Result<Attempt, CallError> {
-        let now = MicroTime(jiff::Timestamp::now());
-        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-        let Some(mut lease) = within(self.api.get_opt(&self.name)).await? else {
-            let lease = Lease {
-                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
-                spec: Some(self.claim(now, 0)),
-            };
-            let ours = taken(within(self.api.create(&params, &lease)).await)?;
-            return Ok(if ours { Attempt::Ours } else { Attempt::Others });
-        };
+    async fn once(&self, known: &mut Known) -> Result<Attempt, CallError> {
+        let me = self.identity.as_str();
+        let found = within(self.api.get_opt(&self.name)).await?;
+        let fresh = found.is_none();
+        let mut lease = found.unwrap_or_else(|| Lease {
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            spec: None,
+        });
         let spec = lease.spec.take().unwrap_or_default();
-        let holder = spec.holder_identity.clone().unwrap_or_default();
-        self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&holder);
-        let transitions = spec.lease_transitions.unwrap_or(0);
-        if holder == self.identity {
-            lease.spec = Some(LeaseSpec {
-                renew_time: Some(now.clone()),
-                ..self.claim(spec.acquire_time.unwrap_or(now), transitions)
-            });
-        } else {
-            if !holder.is_empty() {
-                if seen.as_ref().is_none_or(|s| s.spec != spec) {
-                    *seen = Some(Seen { spec: spec.clone(), at: Instant::now() });
-                }
-                let lasts = Duration::from_secs(
-                    spec.lease_duration_seconds.unwrap_or(15).max(1).unsigned_abs().into(),
-                );
-                if seen.as_ref().is_none_or(|s| s.at.elapsed() <= lasts) {
-                    return Ok(Attempt::Others);
+        let mut annotations = lease.metadata.annotations.take().unwrap_or_default();
+        let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
+        let ours = holder.as_deref() == Some(me);
+        let anothers = !ours && known.lasts(&spec);
+        let asked = annotations.get(ASKED).cloned();
+        self.saw(holder.clone().filter(|_| ours || anothers), asked.clone());
+        if anothers {
+            (known.free, known.settling) = (None, None);
+            let rows = self.rows();
+            let asks = asked.is_none() && share::asks(&rows, me) == Some(self.shard);
+            // Who counts otherwise could not take what it is given.
+            if asks && self.settled(rows.len()).await? {
+                annotations.insert(ASKED.to_owned(), me.to_owned());
+                (lease.metadata.annotations, lease.spec) = (Some(annotations), Some(spec));
+                if self.write(false, &lease).await? {
+                    self.saw(holder, Some(me.to_owned()));
                 }
             }
-            lease.spec = Some(self.claim(now, transitions + 1));
+            return Ok(Attempt::Others);
         }
+        if !ours {
+            known.settling = None;
+            let waited = known.free.get_or_insert_with(Instant::now).elapsed() > LEFT_TO_OTHERS;
+            if !share::takes(&self.rows(), me, self.shard, waited) {
+                return Ok(Attempt::Others);
+            }
+        }
+        let by_another = asked.filter(|asker| asker != me);
+        if ours
+            && let Some(asker) = &by_another
+            && share::gives(&self.rows(), me, asker)
+        {
+            return Ok(Attempt::ToGive(format!("{asker} has less and asks for it")));
+        }
+        let shards = self.rows().len();
+        let mut lasts = self.duration;
+        let mut works = true;
+        if self.shard == 0 {
+            let mut layout = Layout::of(Some(&annotations)).taken_by(shards);
+            if layout.before.is_some() {
+                // Who works by another number has seen it within the time that a lease lasts.
+                lasts = lasts.max(duration(&spec));
+                works = ours && known.settling.is_some_and(|since| since.elapsed() > lasts);
+                if works {
+                    layout.before = None;
+                }
+            }
+            layout.put(&mut annotations);
+        } else if !self.settled(shards).await? {
+            let other = "the number of shards is another, or not said yet";
+            return Ok(if ours { Attempt::ToGive(other.into()) } else { Attempt::Others });
+        }
+        annotations.remove(ASKED);
+        lease.metadata.annotations = (!annotations.is_empty()).then_some(annotations);
+        let transitions = spec.lease_transitions.unwrap_or(0);
+        let now = MicroTime(jiff::Timestamp::now());
+        let why = match &holder {
+            _ if fresh => "there was none".to_owned(),
+            None => "it was free".to_owned(),
+            Some(_) if ours => "it is in our name".to_owned(),
+            Some(silent) => format!("{silent} was silent for longer than it lasts"),
+        };
+        lease.spec = Some(LeaseSpec {
+            acquire_time: Some(spec.acquire_time.filter(|_| ours).unwrap_or_else(|| now.clone())),
+            lease_duration_seconds: Some(lasts.as_secs_f64().ceil() as i32),
+            lease_transitions: Some(if ours || fresh { transitions } else { transitions + 1 }),
+            holder_identity: Some(me.to_owned()),
+            renew_time: Some(now),
+            ..LeaseSpec::default()
+        });
         // The resourceVersion read above goes with it: of two that try, one gets a conflict.
-        Ok(match taken(within(self.api.replace(&self.name, &params, &lease)).await)? {
-            true => Attempt::Ours,
-            false if holder == self.identity => Attempt::Changed,
-            false => Attempt::Others,
-        })
+        if !self.write(fresh, &lease).await? {
+            return Ok(if ours { Attempt::Changed } else { Attempt::Others });
+        }
+        self.saw(Some(me.to_owned()), None);
+        known.free = None;
+        if works {
+            known.settling = None;
+            return Ok(Attempt::Ours(why));
+        }
+        if known.settling.replace(known.settling.unwrap_or_else(Instant::now)).is_none() {
+            info!(
+                lease = self.name,
+                shards, "another number of shards: waiting until nobody works by the old one"
+            );
+        }
+        Ok(Attempt::Others)
     }
 
-    fn claim(&self, now: MicroTime, transitions: i32) -> LeaseSpec {
-        LeaseSpec {
-            holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: Some(self.duration.as_secs_f64().ceil() as i32),
-            acquire_time: Some(now.clone()),
-            renew_time: Some(now),
-            lease_transitions: Some(transitions),
-            ..LeaseSpec::default()
+    /// Whether the first lease says, and everybody by now knows, that there are so many.
+    async fn settled(&self, shards: usize) -> Result<bool, CallError> {
+        let first = within(self.api.get_opt(&self.first)).await?;
+        Ok(first.is_some_and(|first| Layout::of(first.metadata.annotations.as_ref()).is_settled(shards)))
+    }
+
+    /// Writes the lease; `false` when another was faster.
+    async fn write(&self, fresh: bool, lease: &Lease) -> Result<bool, CallError> {
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+        let outcome = if fresh {
+            within(self.api.create(&params, lease)).await
+        } else {
+            within(self.api.replace(&self.name, &params, lease)).await
+        };
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some(409) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rows(&self) -> Vec<Option<Row>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn saw(&self, holder: Option<String>, asked: Option<String>) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = rows.get_mut(self.shard) {
+            *row = Some(Row { holder, asked });
+        }
+    }
+
+    /// Frees the lease if it is ours, so that another need not wait for its end.
+    pub async fn give_up(&self) {
+        for _ in 0..TRIES {
+            match self.free().await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => {
+                    warn!("giving up the lease: {error}; it runs out by itself");
+                    return;
+                }
+            }
         }
     }
 
     /// Frees the lease if it is ours; `false` when it was renewed just then.
-    async fn give_up(&self) -> Result<bool, CallError> {
+    async fn free(&self) -> Result<bool, CallError> {
         let Some(mut lease) = within(self.api.get_opt(&self.name)).await? else { return Ok(true) };
         let Some(spec) = &mut lease.spec else { return Ok(true) };
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             return Ok(true);
         }
         spec.holder_identity = None;
-        spec.lease_duration_seconds = Some(1);
-        let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-        taken(within(self.api.replace(&self.name, &params, &lease)).await)
-    }
-}
-
-/// A conflict means that another was faster.
-fn taken(outcome: Result<Lease, CallError>) -> Result<bool, CallError> {
-    match outcome {
-        Ok(_) => Ok(true),
-        Err(error) if error.code() == Some(409) => Ok(false),
-        Err(error) => Err(error),
+        self.write(false, &lease).await
     }
 }

@@ -8,11 +8,14 @@ pub mod budget;
 pub mod conflict;
 pub mod events;
 pub mod http;
-pub mod lease;
+mod layout;
+mod lease;
 pub mod look;
 pub mod page;
 pub mod scale;
 pub mod secrets;
+pub mod shards;
+pub mod share;
 pub mod status;
 pub mod watch;
 

@@ -134,7 +134,7 @@ pub(super) async fn apply(
             return Outcome::Kept;
         }
         // Over before another may lead, whatever becomes of the call.
-        let left = hands.leadership.left();
+        let left = hands.shards.left(&work.key.namespace, &work.key.name);
         if left < LEAST_LEFT {
             return Outcome::Blocked(Blocked {
                 reason: "NotLeader".into(),

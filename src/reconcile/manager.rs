@@ -1,11 +1,11 @@
-//! Keeps the plan and the loops in step with the resources, while this process leads.
+//! Keeps the plan and the loops in step with the resources in the shards that this process has.
 //!
 //! It reads no Kafka and scales nothing: the loops do.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use kube::ResourceExt;
@@ -14,15 +14,15 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::plan::{Broken, Ids, Plan, Resolved, plan};
+use super::shared::{Health, Shared};
 use super::step::{self, Memory};
-use super::work::{ConnectionId, ConnectionPlan, Question};
+use super::work::{ConnectionId, ConnectionPlan};
 use super::{Hands, connect, sweep};
 use crate::api::{ConsumerScaler, ConsumerScalerStatus, KafkaConnection, KafkaConnectionStatus};
 use crate::clock;
 use crate::cluster::conflict;
 use crate::cluster::secrets::Secrets;
 use crate::cluster::watch::{Undecodable, Watched};
-use crate::decide::{GroupObservation, Time};
 use crate::report::metrics::ScalerKey;
 use crate::report::status::{self, Blocked};
 
@@ -30,74 +30,6 @@ use crate::report::status::{self, Blocked};
 const REFRESH: Duration = Duration::from_secs(10);
 /// Changes that come together are taken together.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A loop that has not moved for this long stands still.
-const STALLED: Duration = Duration::from_secs(300);
-
-/// The memories of all scalers.
-pub(super) type Memories = Mutex<HashMap<ScalerKey, Arc<tokio::sync::Mutex<Memory>>>>;
-/// The last answer to each question, by connection.
-pub(super) type Answers = Mutex<HashMap<ConnectionId, HashMap<Question, GroupObservation>>>;
-
-/// What the probes tell.
-#[derive(Debug, Default)]
-pub(super) struct Health {
-    beats: Mutex<HashMap<String, Instant>>,
-    ready: std::sync::atomic::AtomicBool,
-}
-
-impl Health {
-    /// A loop moves.
-    pub fn beat(&self, who: &str) {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner).insert(who.to_owned(), Instant::now());
-    }
-
-    /// A loop ended as it should.
-    pub fn gone(&self, who: &str) {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
-    }
-
-    /// Why the process should be restarted, if it should.
-    pub fn stalled(&self) -> Option<String> {
-        let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
-        let (who, at) = beats.iter().find(|(_, at)| at.elapsed() > STALLED)?;
-        Some(format!("{who} has stood still for {}s", at.elapsed().as_secs()))
-    }
-
-    /// Whether the machinery is up; neither Kafka nor the resources' definitions are part of it.
-    pub fn ready(&self) -> Result<(), String> {
-        if self.ready.load(std::sync::atomic::Ordering::Relaxed) { Ok(()) } else { Err("starting".into()) }
-    }
-}
-
-/// What the loops share.
-pub(super) struct Shared {
-    pub hands: Arc<Hands>,
-    pub memories: Memories,
-    pub answers: Answers,
-    /// The statuses of connections as last written, by uid, and when.
-    pub connection_statuses: Mutex<HashMap<String, (KafkaConnectionStatus, Time)>>,
-    /// When connections last worked, by uid.
-    pub contacts: Mutex<HashMap<String, Time>>,
-    pub health: Arc<Health>,
-    /// Held for reading by each loop while it lives.
-    pub running: Arc<tokio::sync::RwLock<()>>,
-}
-
-impl Shared {
-    /// The memory of a scaler; a new one when there is none, or only one of an earlier object of that name.
-    pub fn memory(&self, key: &ScalerKey, object: &ConsumerScaler) -> Arc<tokio::sync::Mutex<Memory>> {
-        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = memories.get(key) {
-            // Being looked at: it is the one of the object now being looked at, or is replaced later.
-            if known.try_lock().map_or(true, |m| m.is_of(object)) {
-                return known.clone();
-            }
-        }
-        let fresh = Arc::new(tokio::sync::Mutex::new(Memory::restored(object)));
-        memories.insert(key.clone(), fresh.clone());
-        fresh
-    }
-}
 
 /// Keeps plan and loops.
 pub(super) struct Manager {
@@ -145,19 +77,19 @@ impl Manager {
         self.shared.running.clone()
     }
 
-    /// Leads whenever the lease is held; returns never.
+    /// Works whenever a lease is held; returns never.
     pub async fn run(self) {
-        self.shared.health.ready.store(true, std::sync::atomic::Ordering::Relaxed);
-        let leadership = self.shared.hands.leadership.clone();
+        self.shared.health.started();
+        let shards = self.shared.hands.shards.clone();
         loop {
             self.shared.health.beat("manager");
-            if leadership.is_leader() {
+            if shards.any() {
                 self.forget_all().await;
                 self.shared.hands.metrics.leader(true);
                 info!("leading");
                 tokio::select! {
                     () = self.lead() => {}
-                    () = leadership.lost() => warn!("the lease was lost: stopped; nothing is written until it is held again"),
+                    () = shards.lost() => warn!("the lease was lost: stopped; nothing is written until it is held again"),
                 }
                 self.shared.hands.metrics.leader(false);
                 // Each loop ends at its next step. One amid a look would otherwise leave series behind.
@@ -165,7 +97,7 @@ impl Manager {
                 self.forget_all().await;
             }
             tokio::select! {
-                () = leadership.gained() => {}
+                () = shards.gained() => {}
                 () = tokio::time::sleep(REFRESH) => {}
             }
         }
@@ -173,21 +105,42 @@ impl Manager {
 
     /// Others may write while we do not lead: what we last wrote is then not what is there.
     async fn forget_all(&self) {
-        let known: Vec<_> = {
-            let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
-            memories.drain().collect()
-        };
-        self.forget(known).await;
+        self.forget_shards(|_| true).await;
         self.shared.answers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.shared.contacts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The same of some shards.
+    async fn forget_shards(&self, which: impl Fn(usize) -> bool) {
+        let shards = &self.shared.hands.shards;
+        if !(0..shards.count()).any(&which) {
+            return;
+        }
+        let changed = |key: &ScalerKey| which(shards.of(&key.namespace, &key.name));
+        let known: Vec<_> = {
+            let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
+            memories.extract_if(|key, _| changed(key)).collect()
+        };
+        self.forget(known).await;
         let told: Vec<_> = {
             let mut undecodable = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
-            undecodable.drain().collect()
+            undecodable.extract_if(|(_, key), _| changed(key)).collect()
         };
         for ((_, key), _) in told {
             self.shared.hands.forget(&key);
         }
+        let others: HashSet<String> = self
+            .connections
+            .list()
+            .iter()
+            .filter(|c| which(shards.of(&c.namespace().unwrap_or_default(), &c.name_any())))
+            .filter_map(|c| c.uid())
+            .collect();
+        let mut statuses = self.shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        statuses.retain(|uid, _| !others.contains(uid));
+        let mut contacts = self.shared.contacts.lock().unwrap_or_else(PoisonError::into_inner);
+        contacts.retain(|uid, _| !others.contains(uid));
     }
 
     /// Forgets scalers, also what a look that is under way would still say of them.
@@ -201,8 +154,13 @@ impl Manager {
     async fn lead(&self) {
         let mut ids = Ids::default();
         let mut running: BTreeMap<ConnectionId, Running> = BTreeMap::new();
+        let mut terms = self.shared.hands.shards.terms();
+        let mut known = terms.borrow().clone();
         loop {
             self.shared.health.beat("manager");
+            let now = terms.borrow_and_update().clone();
+            let before = std::mem::replace(&mut known, now);
+            self.forget_shards(|shard| before.get(shard) != known.get(shard)).await;
             let plan = self.plan(&mut ids).await;
             ids.retain(&plan);
             self.follow(&plan, &mut running);
@@ -211,20 +169,38 @@ impl Manager {
             tokio::select! {
                 () = self.scalers.changed() => {}
                 () = self.connections.changed() => {}
+                _ = terms.changed() => {}
                 () = tokio::time::sleep(REFRESH) => {}
             }
             tokio::time::sleep(SETTLE).await;
         }
     }
 
+    /// Whether an object is in a shard of this process.
+    fn has<K: ResourceExt>(&self, object: &K) -> bool {
+        let namespace = object.namespace().unwrap_or_default();
+        self.shared.hands.shards.term(&namespace, &object.name_any()).is_some()
+    }
+
+    fn has_bad(&self, bad: &Undecodable) -> bool {
+        self.shared.hands.shards.term(&bad.namespace, &bad.name).is_some()
+    }
+
     async fn plan(&self, ids: &mut Ids) -> Plan {
-        let resolved: Vec<Resolved> =
-            join_all(self.connections.list().into_iter().map(|c| connect::resolve(c, &self.secrets))).await;
         let mut all = self.scalers.list();
         // Where connections were not listed yet, it is not known which of them are missing.
         all.retain(|s| self.connections.seen(&s.namespace().unwrap_or_default()));
-        self.shared.hands.crowd.store(all.len(), Ordering::Relaxed);
+        // Of two on one workload the same one is the second to every pod.
         let losers = conflict::second_scalers(&all);
+        all.retain(|s| self.has(s.as_ref()));
+        self.shared.hands.crowd.store(all.len(), Ordering::Relaxed);
+        let mut needed = self.connections.list();
+        let named = named(&all);
+        needed.retain(|c| {
+            self.has(c.as_ref()) || named.contains(&(c.namespace().unwrap_or_default(), c.name_any()))
+        });
+        let resolved: Vec<Resolved> =
+            join_all(needed.into_iter().map(|c| connect::resolve(c, &self.secrets))).await;
         let (taken, free): (Vec<_>, Vec<_>) = all
             .into_iter()
             .partition(|s| losers.contains_key(&(s.namespace().unwrap_or_default(), s.name_any())));
@@ -280,7 +256,7 @@ impl Manager {
             step::broken(&self.shared.hands, object, &mut memory, why).await;
             self.shared.hands.unseen(&key, &why.message);
         }
-        for bad in self.scalers.invalid() {
+        for bad in self.scalers.invalid().into_iter().filter(|bad| self.has_bad(bad)) {
             let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
             self.shared.hands.unseen(&key, &format!("the object cannot be read: {}", bad.error));
             self.tell_undecodable::<ConsumerScaler>("ConsumerScaler", &bad, |why| {
@@ -291,7 +267,7 @@ impl Manager {
             })
             .await;
         }
-        for bad in self.connections.invalid() {
+        for bad in self.connections.invalid().into_iter().filter(|bad| self.has_bad(bad)) {
             self.tell_undecodable::<KafkaConnection>("KafkaConnection", &bad, |why| {
                 let why = Blocked { reason: "Invalid".into(), message: why.to_owned() };
                 let none = KafkaConnectionStatus::default();
@@ -315,9 +291,10 @@ impl Manager {
         let key = (kind, ScalerKey::new(bad.namespace.clone(), bad.name.clone()));
         let told = (bad.uid.clone(), bad.generation);
         let before = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if before.as_ref() == Some(&told) || !self.shared.hands.leadership.is_leader() {
+        if before.as_ref() == Some(&told) {
             return;
         }
+        let Some(_acting) = self.shared.hands.shards.act(&bad.namespace, &bad.name) else { return };
         let (namespace, name) = (&bad.namespace, &bad.name);
         warn!(namespace, name, kind, "it cannot be read: {}", bad.error);
         let status = status(&format!("the object cannot be read: {}", bad.error));
@@ -342,11 +319,12 @@ impl Manager {
             .map(|s| ScalerKey::new(s.namespace().unwrap_or_default(), s.name_any()))
             .chain(self.scalers.invalid().into_iter().map(|bad| ScalerKey::new(bad.namespace, bad.name)))
             .collect();
+        let elsewhere = |k: &ScalerKey| self.shared.hands.shards.term(&k.namespace, &k.name).is_none();
         let gone: Vec<_> = {
             let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
             let gone: Vec<ScalerKey> = memories
                 .keys()
-                .filter(|k| self.scalers.seen(&k.namespace) && !present.contains(k))
+                .filter(|k| elsewhere(k) || (self.scalers.seen(&k.namespace) && !present.contains(k)))
                 .cloned()
                 .collect();
             gone.into_iter().filter_map(|key| memories.remove_entry(&key)).collect()
@@ -371,4 +349,14 @@ impl Manager {
         let mut contacts = self.shared.contacts.lock().unwrap_or_else(PoisonError::into_inner);
         contacts.retain(|uid, _| uids.contains(uid));
     }
+}
+
+/// The connections that scalers name, by namespace and name.
+fn named(scalers: &[Arc<ConsumerScaler>]) -> HashSet<(String, String)> {
+    let names = |scaler: &Arc<ConsumerScaler>| {
+        let namespace = scaler.namespace().unwrap_or_default();
+        let of = scaler.spec.consumer_groups.iter().filter_map(|g| g.connection.as_ref());
+        of.map(|c| (namespace.clone(), c.name.clone())).collect::<Vec<_>>()
+    };
+    scalers.iter().flat_map(names).collect()
 }

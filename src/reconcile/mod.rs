@@ -8,6 +8,7 @@ mod manager;
 mod page;
 mod plan;
 pub mod rehearsal;
+mod shared;
 mod step;
 mod sweep;
 mod work;
@@ -25,9 +26,9 @@ use crate::api::{ConsumerScaler, KafkaConnection};
 use crate::cluster::budget::Budget;
 use crate::cluster::conflict::Conflicts;
 use crate::cluster::events::Events;
-use crate::cluster::lease::Leadership;
 use crate::cluster::scale::Scales;
 use crate::cluster::secrets::Secrets;
+use crate::cluster::shards::{Shards, Standing};
 use crate::cluster::status::Statuses;
 use crate::cluster::{self, http, watch};
 use crate::kafka::ConnectionConfig;
@@ -51,16 +52,10 @@ pub struct Settings {
     pub listen_address: SocketAddr,
     /// Namespaces to work in; empty: all.
     pub namespaces: Vec<String>,
-    /// Namespace of the Lease.
-    pub lease_namespace: String,
-    /// Name of the Lease.
-    pub lease_name: String,
-    /// How long the Lease is held without renewal.
-    pub lease_duration: Duration,
+    /// The Leases by which pods share the work.
+    pub standing: Standing,
     /// Most partitions of each group with series of their own on `/metrics`.
     pub partition_metrics: usize,
-    /// Name of this process in the Lease: the pod's.
-    pub identity: String,
     /// Whether the page is served, to those whom the API server lets read ConsumerScalers.
     pub page: bool,
 }
@@ -75,7 +70,8 @@ pub(crate) struct Hands {
     pub budget: Budget,
     /// ConsumerScalers that are looked after.
     pub crowd: AtomicUsize,
-    pub leadership: Leadership,
+    /// What this process may act on.
+    pub shards: Shards,
     pub metrics: Arc<Metrics>,
     /// What the page shows, where it is on.
     pub pages: Option<Arc<Pages>>,
@@ -102,23 +98,21 @@ pub async fn run(settings: Settings) -> Result<()> {
     let (scalers, scaler_watch) = watch::watch::<ConsumerScaler>(client.clone(), &settings.namespaces);
     let (connections, connection_watch) =
         watch::watch::<KafkaConnection>(client.clone(), &settings.namespaces);
-    let leadership = Leadership::start(
-        client.clone(),
-        &settings.lease_namespace,
-        &settings.lease_name,
-        &settings.identity,
-        settings.lease_duration,
-    );
-    let health = Arc::new(manager::Health::default());
+    let standing = &settings.standing;
+    let shards = Shards::start(&client, standing);
+    let health = Arc::new(shared::Health::default());
     let pages = settings.page.then(|| Arc::new(Pages::default()));
-    let page = pages.as_ref().map(|pages| {
-        page::router(client.clone(), pages.clone(), scalers.clone(), leadership.clone(), &settings)
-    });
-    let server = http::serve(settings.listen_address, probes(health.clone(), metrics.clone()), page).await?;
+    let page = pages
+        .as_ref()
+        .map(|pages| page::router(client.clone(), pages.clone(), scalers.clone(), shards.clone(), &settings));
+    let server =
+        http::serve(settings.listen_address, probes(health.clone(), metrics.clone(), shards.clone()), page)
+            .await?;
     info!(
         address = %settings.listen_address,
-        identity = settings.identity,
-        lease = format!("{}/{}", settings.lease_namespace, settings.lease_name),
+        identity = standing.identity,
+        lease = format!("{}/{}", standing.namespace, standing.name),
+        shards = standing.shards,
         namespaces = if settings.namespaces.is_empty() { "all".into() } else { settings.namespaces.join(",") },
         version = env!("CARGO_PKG_VERSION"),
         "started"
@@ -129,10 +123,10 @@ pub async fn run(settings: Settings) -> Result<()> {
         conflicts: Conflicts::new(client.clone()),
         events: Events::new(
             client.clone(),
-            &settings.identity,
+            &standing.identity,
             {
-                let leadership = leadership.clone();
-                move || leadership.is_leader()
+                let shards = shards.clone();
+                move |namespace, name| shards.has(namespace, name)
             },
             {
                 let metrics = metrics.clone();
@@ -142,7 +136,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         status: Statuses::new(client.clone()),
         budget: Budget::new(STATUSES_A_SECOND, STATUSES_AT_ONCE),
         crowd: AtomicUsize::new(0),
-        leadership: leadership.clone(),
+        shards: shards.clone(),
         metrics,
         pages,
     });
@@ -176,18 +170,22 @@ pub async fn run(settings: Settings) -> Result<()> {
         server.stop().await;
         return outcome;
     }
-    if tokio::time::timeout(Duration::from_secs(5), leadership.release()).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(5), shards.release()).await.is_err() {
         info!("the lease could not be given up in time: it runs out by itself");
     }
     server.stop().await;
     outcome
 }
 
-fn probes(health: Arc<manager::Health>, metrics: Arc<Metrics>) -> http::Probes {
+fn probes(health: Arc<shared::Health>, metrics: Arc<Metrics>, shards: Shards) -> http::Probes {
     let live = health.clone();
     http::Probes {
         live: Box::new(move || live.stalled().map_or(Ok(()), Err)),
         ready: Box::new(move || health.ready()),
-        metrics: Box::new(move || Ok(metrics.render()?)),
+        metrics: Box::new(move || {
+            // Whether a lease is surely held changes with time alone.
+            metrics.shards(&shards.ours());
+            Ok(metrics.render()?)
+        }),
     }
 }

@@ -14,8 +14,8 @@ use crate::api::ConsumerScaler;
 use crate::clock;
 use crate::cluster::access::Access;
 use crate::cluster::events::Kind;
-use crate::cluster::lease::Leadership;
 use crate::cluster::page::{self, Source};
+use crate::cluster::shards::Shards;
 use crate::cluster::watch::Watched;
 use crate::decide::ScalerState;
 use crate::report::ScalerKey;
@@ -26,11 +26,11 @@ pub(super) fn router(
     client: Client,
     pages: Arc<Pages>,
     scalers: Watched<ConsumerScaler>,
-    leadership: Leadership,
+    shards: Shards,
     settings: &Settings,
 ) -> Router {
-    let (watched, identity) = (settings.namespaces.clone(), settings.identity.clone());
-    let own = settings.lease_namespace.clone();
+    let (watched, identity) = (settings.namespaces.clone(), settings.standing.identity.clone());
+    let own = settings.standing.namespace.clone();
     let (list, histories, one) = (pages.clone(), pages.clone(), pages);
     let source = Source {
         namespaces: Box::new(move || {
@@ -40,13 +40,18 @@ pub(super) fn router(
             all.into_iter().collect()
         }),
         about: Box::new(move || {
+            let holders = shards.holders();
+            let holders: BTreeSet<&String> = holders.iter().flatten().collect();
             json!({
                 "now": clock::now(),
                 "version": env!("CARGO_PKG_VERSION"),
                 "identity": identity,
-                "leads": leadership.is_leader(),
-                "holder": leadership.holder(),
-                // Where the holder's pod is: the Lease is in the release's namespace.
+                "leads": shards.any(),
+                // The pods that work.
+                "holders": holders,
+                "shards": shards.count(),
+                "own": shards.ours().iter().filter(|ours| **ours).count(),
+                // Where the pods are: the Leases are in the release's namespace.
                 "namespace": own,
             })
         }),

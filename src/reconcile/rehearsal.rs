@@ -86,7 +86,7 @@ pub async fn rehearse(
     }
     let mut shown = Vec::new();
     for work in plan.connections.values().flat_map(|connection| &connection.scalers) {
-        let mut memory = Memory::restored(&work.object);
+        let mut memory = Memory::restored(&work.object, 0);
         let mut known = work.object.status.clone().unwrap_or_default();
         let target = target(&work.object);
         let context = Context {

@@ -33,6 +33,8 @@ pub(super) struct Memory {
     uid: String,
     /// Its scaler was deleted, or is another operator's now: nothing is to be done or said any more.
     pub gone: bool,
+    /// For the how many-th time its shard was this process's when this began.
+    pub term: u64,
     pub state: State,
     /// Whether its groups may be read rarely until something comes, see [`State::at_rest`].
     pub rests: bool,
@@ -55,8 +57,8 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Picks up where the status says that things were left.
-    pub fn restored(object: &ConsumerScaler) -> Self {
+    /// Picks up where the status says that things were left, in that term of its shard.
+    pub fn restored(object: &ConsumerScaler, term: u64) -> Self {
         let status = object.status.clone().unwrap_or_default();
         let status_state = status.state.clone();
         let state =
@@ -64,6 +66,7 @@ impl Memory {
         Self {
             uid: object.uid().unwrap_or_default(),
             gone: false,
+            term,
             rests: false,
             workload_rests: false,
             state: State::restored(status.learnt.clone().unwrap_or_default(), state)
@@ -165,7 +168,7 @@ pub(super) async fn look(
     };
     hands.metrics.observe(&work.key, &look);
     // Somebody else leads by now: what we saw and did is not for us to tell.
-    if !hands.leadership.is_leader() {
+    if !hands.shards.has(&work.key.namespace, &work.key.name) {
         return;
     }
     let connection = match decision.state {
@@ -205,9 +208,9 @@ pub(super) async fn look(
 
 /// A scaler that cannot be decided for: says so in its status.
 pub(super) async fn broken(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, why: &Blocked) {
-    if !hands.leadership.is_leader() {
+    let Some(_acting) = hands.shards.act(&object.namespace().unwrap_or_default(), &object.name_any()) else {
         return;
-    }
+    };
     let now = clock::now();
     if memory.blocked.as_ref() != Some(why) {
         warn!(
@@ -319,7 +322,8 @@ fn announce(
 async fn keep_learnt(hands: &Hands, object: &ConsumerScaler, memory: &mut Memory, now: Time) {
     let learnt = Some(rounded(memory.state.learnt.clone()));
     let new = ConsumerScalerStatus { learnt, ..memory.status.clone() };
-    if hands.leadership.is_leader() && status::measured_anew(&memory.status, &new) {
+    let ours = hands.shards.has(&object.namespace().unwrap_or_default(), &object.name_any());
+    if ours && status::measured_anew(&memory.status, &new) {
         write_status(hands, object, memory, new, now, true).await;
     }
 }

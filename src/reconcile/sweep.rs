@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
-use super::manager::Shared;
+use super::shared::Shared;
 use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
 use super::{connect, step};
 use crate::api::KafkaConnection;
@@ -305,7 +305,9 @@ async fn look(
     }
     let memory = shared.memory(&work.key, &work.object);
     let mut memory = memory.lock().await;
-    if memory.gone {
+    // What was known before another had the shard is not what is there.
+    let Some(acting) = shared.hands.shards.act(&work.key.namespace, &work.key.name) else { return };
+    if memory.gone || acting.term != memory.term {
         return;
     }
     step::look(&shared.hands, work, &mut memory, groups, told, now).await;
@@ -318,9 +320,11 @@ pub(super) async fn tell_connection(
     outcome: Result<(), &Blocked>,
     cluster: Option<&ClusterInfo>,
 ) {
-    if !shared.hands.leadership.is_leader() {
+    // Every pod that reads a connection sees whether it works; one tells.
+    let Some(_acting) = shared.hands.shards.act(&object.namespace().unwrap_or_default(), &object.name_any())
+    else {
         return;
-    }
+    };
     let now = clock::now();
     let uid = object.uid().unwrap_or_default();
     let known = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner).get(&uid).cloned();

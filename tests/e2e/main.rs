@@ -38,6 +38,7 @@ mod relapse;
 mod rollout;
 mod runbooks;
 mod secrets;
+mod sharding;
 mod soak;
 mod steady;
 mod tenant;

@@ -198,6 +198,34 @@ async fn flood(case: &Case, ip: &str, viewer: &str) -> Result<()> {
     Ok(())
 }
 
+/// The page of one that has some of the shards: it says so, and who has the others.
+pub async fn is_a_part(case: &Case, (name, ip): &(String, String), own: usize, shards: usize) -> Result<()> {
+    let viewer = token(case, "viewer", "get, list").await?;
+    let list = says(ip, "/api/scalers", Some(&viewer), 200, "scalers").await?;
+    ensure!(list["own"] == own && list["shards"] == shards, "{name} has {own} of {shards} shards: {list}");
+    let browser = Browser::start(&case.bed.tools().chromium(), &case.bed.folder("part")?).await?;
+    browser.look(DESK).await?;
+    browser.open(&operator::page_url(ip, "/")).await?;
+    shows(&browser, "the question for a token", "document.querySelector('#sign-in').checkVisibility()")
+        .await?;
+    browser.click("#token").await?;
+    browser.type_text(&viewer).await?;
+    browser.click("#sign-in button").await?;
+    let begins =
+        format!("This operator ({name}) has {own} of {shards} shards: other scalers are not shown here.");
+    let told = format!(
+        "(text => text.startsWith('{begins}') && /port-forward pod\\/(\\S+) 8080$/.exec(text)?.[1] !== '{name}')(document.querySelector('#banner').innerText)"
+    );
+    shows(&browser, "that others have the rest", &told).await?;
+    browser.value("location.hash = '#/sharding/elsewhere'").await?;
+    let empty =
+        "document.querySelector('#detail .empty')?.innerText.includes(' among those of this operator')";
+    shows(&browser, "that it may be another's", empty).await?;
+    browser.value("location.hash = '#/'").await?;
+    shows(&browser, "the list again", "document.querySelector('#list').checkVisibility()").await?;
+    browser.picture(&pictures().join("part.png")).await
+}
+
 /// The page of one that stands by: it says so, and who does the work, to programs and to people.
 pub async fn stands_by(case: &Case, leader: &(String, String), standby: &(String, String)) -> Result<()> {
     let viewer = token(case, "viewer", "get, list").await?;
@@ -208,7 +236,7 @@ pub async fn stands_by(case: &Case, leader: &(String, String), standby: &(String
             ensure!(
                 list["leads"] == leads
                     && list["identity"] == *name
-                    && list["holder"] == leader.0
+                    && list["holders"] == serde_json::json!([leader.0])
                     && list["namespace"] == operator::NAMESPACE
                     && shown.is_empty() != leads,
                 "{name}, while {} leads: {list}",

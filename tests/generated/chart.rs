@@ -67,6 +67,11 @@ fn values_that_no_operator_starts_with_are_refused() {
         let output = run_helm(&["template", "x", CHART, "--set-string", set]);
         assert!(!output.status.success(), "{set} was accepted");
     }
+    for set in ["shards=0", "shards=33"] {
+        let output = run_helm(&["template", "x", CHART, "--set", set]);
+        assert!(!output.status.success(), "{set} was accepted");
+    }
+    helm(&["template", "x", CHART, "--set", "shards=32"]);
     for set in ["fullnameOverride=my-app", "lease.duration=3s", "lease.duration=1m30s", "lease.duration=300s"]
     {
         helm(&["template", "x", CHART, "--set-string", set]);

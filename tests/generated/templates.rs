@@ -97,6 +97,25 @@ fn a_budget_is_for_more_than_one_pod() {
 }
 
 #[test]
+fn the_right_to_leases_is_to_those_of_the_shards() {
+    for (set, names, argument) in [
+        (vec![], vec!["x-spillway"], None),
+        (
+            vec!["shards=3"],
+            vec!["x-spillway", "x-spillway-shard-1", "x-spillway-shard-2"],
+            Some("--shards=3"),
+        ),
+    ] {
+        let all = objects(&set);
+        let role = of_kind(&all, "Role").into_iter().find(|r| r["metadata"]["name"] == "x-spillway-lease");
+        assert_eq!(role.expect("the Role")["rules"][0]["resourceNames"], json!(names), "{set:?}");
+        let args = &only(&all, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
+        let given = args.as_array().expect("arguments").iter().filter_map(Value::as_str);
+        assert_eq!(given.clone().find(|a| a.starts_with("--shards")), argument, "{given:?}");
+    }
+}
+
+#[test]
 fn pods_spread_by_the_labels_of_the_release_unless_told_otherwise() {
     let spread = |set: &[&str]| {
         let all = objects(set);

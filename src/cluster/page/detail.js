@@ -141,12 +141,12 @@ export function detail() {
 
   return {
     node,
-    update(s, now, address, leads) {
+    update(s, now, address, leads, partly) {
       head.hidden = all.hidden = !s;
       missing.hidden = Boolean(s);
       if (!s) {
         say(missing, leads
-          ? `There is no ConsumerScaler ${address.name} in namespace ${address.namespace}, or it was not looked at yet.`
+          ? `There is no ConsumerScaler ${address.name} in namespace ${address.namespace}${partly ? ' among those of this operator' : ''}, or it was not looked at yet.`
           : 'Scalers are shown by the operator that works: this one stands by.');
         return;
       }

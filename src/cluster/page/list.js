@@ -108,7 +108,7 @@ export function list() {
 
   function draw() {
     if (!last) return;
-    const { scalers, histories, now, leads } = last;
+    const { scalers, histories, now, leads, partly } = last;
     const counts = new Map();
     for (const s of scalers) counts.set(s.state, (counts.get(s.state) ?? 0) + 1);
     if (chosen !== null && !counts.has(chosen)) chosen = null;
@@ -124,7 +124,7 @@ export function list() {
     table.parentElement.hidden = shown.length === 0;
     empty.hidden = shown.length > 0;
     const none = leads
-      ? 'There is no ConsumerScaler in the namespaces that you may see, or none was looked at yet.'
+      ? `There is no ConsumerScaler in the namespaces that you may see${partly ? ' among those of this operator' : ''}, or none was looked at yet.`
       : 'Scalers are shown by the operator that works: this one stands by.';
     say(empty, scalers.length ? 'No scaler fits this search.' : none);
     more.hidden = shown.length <= limit;

@@ -26,6 +26,8 @@ let problem = null;
 let timer = null;
 /** The last answer of an operator that stands by, if it does. */
 let standby = null;
+/** The last answer of one that works on some of the shards only, if it does. */
+let part = null;
 /** Questions are numbered: an answer to an older one is not shown. */
 let asked = 0;
 
@@ -93,12 +95,14 @@ function show(answer, one) {
   $('list').hidden = Boolean(one);
   $('detail').hidden = !one;
   document.title = one ? `${one.name} · Spillway` : 'Spillway';
-  if (one) views.detail.update(answer.scaler, answer.now, one, answer.leads);
-  else views.list.update({ scalers: answer.scalers, histories, now: answer.now, leads: answer.leads });
+  const partly = answer.own < answer.shards;
+  if (one) views.detail.update(answer.scaler, answer.now, one, answer.leads, partly);
+  else views.list.update({ scalers: answer.scalers, histories, now: answer.now, leads: answer.leads, partly });
   $('user').hidden = false;
   say($('user-name'), answer.user);
   $('sign-out').hidden = !token();
   standby = answer.leads ? null : answer;
+  part = answer.leads && partly ? answer : null;
   say($('footer'), `Spillway ${answer.version} · ${answer.identity}`);
 }
 
@@ -130,9 +134,14 @@ function age() {
   if (problem && !waiting) {
     const why = problem.status ? problem.message : 'The operator does not answer. With kubectl port-forward: is it still running?';
     text = seconds === null ? why : `${why} What is shown is ${span(seconds)} old.`;
+  } else if (part && !waiting) {
+    const others = part.holders.filter((pod) => pod !== part.identity);
+    text = `This operator (${part.identity}) has ${part.own} of ${part.shards} shards: other scalers are not shown here. `
+      + (others.length ? `They are with ${others.join(', ')}: kubectl -n ${part.namespace} port-forward pod/${others[0]} 8080` : 'As far as it knows nobody has them; in a moment somebody will.');
   } else if (standby && !waiting) {
-    text = standby.holder && standby.holder !== standby.identity
-      ? `This operator (${standby.identity}) stands by and looks at no scaler. The one that works is ${standby.holder}: kubectl -n ${standby.namespace} port-forward pod/${standby.holder} 8080`
+    const others = standby.holders.filter((pod) => pod !== standby.identity);
+    text = others.length
+      ? `This operator (${standby.identity}) stands by and looks at no scaler. ${others.length > 1 ? 'Those that work are' : 'The one that works is'} ${others.join(', ')}: kubectl -n ${standby.namespace} port-forward pod/${others[0]} 8080`
       : `This operator (${standby.identity}) stands by and looks at no scaler, and as far as it knows no other works. In a moment one will: kubectl -n ${standby.namespace} get lease,pods`;
   }
   banner.hidden = !text;

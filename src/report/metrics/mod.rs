@@ -92,6 +92,7 @@ pub struct Metrics {
     requests: Mutex<BTreeMap<String, BTreeMap<String, u64>>>,
     kubernetes_writes: IntCounterVec,
     leader: IntGauge,
+    shard_owned: IntGaugeVec,
 }
 
 const BUILD_INFO: Family = Family {
@@ -154,8 +155,15 @@ const LEADER: Family = Family {
     name: "spillway_leader",
     kind: Kind::Gauge,
     labels: &[],
-    help: "1 while this process holds the lease and scales, 0 while it stands by.",
+    help: "1 while this process holds a lease and scales, 0 while it stands by.",
     series: "1",
+};
+const SHARD_OWNED: Family = Family {
+    name: "spillway_shard_owned",
+    kind: Kind::Gauge,
+    labels: &["shard"],
+    help: "1 while this process surely holds the lease of that shard, else 0. Without sharding there is the shard 0 alone.",
+    series: "shards",
 };
 
 /// Every family that `/metrics` may show, by name.
@@ -170,6 +178,7 @@ pub fn families() -> Vec<&'static Family> {
         &KAFKA_CONNECTIONS,
         &KUBERNETES_WRITES,
         &LEADER,
+        &SHARD_OWNED,
     ];
     let mut all: Vec<&Family> =
         catalogue::families().chain(consumergroups::families()).chain(process::FAMILIES).chain(own).collect();
@@ -203,6 +212,7 @@ impl Metrics {
                 IntCounterVec::new(opts(&KUBERNETES_WRITES), KUBERNETES_WRITES.labels),
             ),
             leader: add(&registry, IntGauge::with_opts(opts(&LEADER))),
+            shard_owned: add(&registry, IntGaugeVec::new(opts(&SHARD_OWNED), SHARD_OWNED.labels)),
             registry,
             partitions,
             scalers: Mutex::default(),
@@ -291,9 +301,16 @@ impl Metrics {
         self.kubernetes_writes.with_label_values(&[kind, result]).inc();
     }
 
-    /// Takes note of whether this process holds the lease.
+    /// Takes note of whether this process holds a lease.
     pub fn leader(&self, leads: bool) {
         self.leader.set(leads.into());
+    }
+
+    /// Takes note of which shards are this process's.
+    pub fn shards(&self, ours: &[bool]) {
+        for (shard, ours) in ours.iter().enumerate() {
+            self.shard_owned.with_label_values(&[&shard.to_string()]).set((*ours).into());
+        }
     }
 
     /// Everything in the Prometheus text format, version 0.0.4.

@@ -83,6 +83,7 @@ fn every_family_is_described_as_it_is_written() {
     metrics.sweep("shop/main", 1000.0, 0.02, Ok(()));
     metrics.sweep("shop/main", 1005.0, 3.0, Err("BrokersUnreachable"));
     metrics.traffic("shop/main", &[("OffsetFetch".to_owned(), 7)].into(), 4);
+    metrics.shards(&[true]);
     metrics.kubernetes_write("status", "ok");
     let text = metrics.render().expect("a page");
     let mut written = Vec::new();

@@ -308,9 +308,11 @@ fn the_process_says_whether_it_leads_and_which_version_it_is() {
     let metrics = Metrics::new(100);
     assert_eq!(scrape(&metrics)["spillway_leader"], 0.0);
     metrics.leader(true);
+    metrics.shards(&[true, false]);
     metrics.kubernetes_write("status", "ok");
     let seen = scrape(&metrics);
     assert_eq!(seen["spillway_leader"], 1.0);
+    assert_eq!([0, 1].map(|i| seen[&format!("spillway_shard_owned{{shard=\"{i}\"}}")]), [1.0, 0.0]);
     assert_eq!(seen["spillway_kubernetes_writes_total{kind=\"status\",result=\"ok\"}"], 1.0);
     let version = format!("spillway_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(seen[&version], 1.0);
