@@ -77,6 +77,12 @@ pub fn documents(text: &str) -> Result<Vec<Document>, Problem> {
     Ok(all)
 }
 
+/// The last line of a text that has something in it, from 1: where a text ends amid something, a parser may say
+/// that it was beyond.
+pub fn last_line(text: &str) -> usize {
+    text.trim_end().lines().count().max(1)
+}
+
 /// A text of somebody else's in one line that a terminal and a comment show as it is.
 pub fn one_line(text: &str) -> String {
     let broken = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');

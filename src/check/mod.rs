@@ -94,7 +94,7 @@ pub fn check(text: &str) -> Checked {
         Ok(documents) => documents,
         Err((line, message)) => {
             let (what, field) = (String::new(), String::new());
-            let line = line.min(text.split('\n').count());
+            let line = line.min(yaml::last_line(text));
             let problem = Problem { line, what, field, message: yaml::one_line(&message), by: By::Client };
             return Checked { problems: vec![problem], ..Checked::default() };
         }
@@ -112,8 +112,7 @@ pub fn check(text: &str) -> Checked {
             None => one(&mut checked, &document, document.value.clone(), ""),
         }
     }
-    // Where a text ends amid something, the parser may say that it was beyond.
-    let last = text.split('\n').count();
+    let last = yaml::last_line(text);
     checked.problems.iter_mut().for_each(|p| p.line = p.line.min(last));
     checked.problems.sort_by_key(|p| p.line);
     checked

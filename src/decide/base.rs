@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::levels;
+use super::rules::levels_of_any;
 use super::{News, Policy, State, Time};
 
 /// A relapse is to be late again within so many down windows of a step down, or within the time that a
@@ -52,7 +52,8 @@ pub(super) fn fell_behind(policy: &Policy, state: &mut State, now: Time) {
     let relapses = before.relapses.saturating_add(1);
     let mut base = Base { relapses, changed_at: now, ..before };
     if relapses >= REPEATED {
-        let step = levels(policy, state).into_iter().find(|level| *level > left).unwrap_or(left);
+        let late = state.groups.iter().filter(|g| g.late(policy));
+        let step = levels_of_any(policy, late).into_iter().find(|level| *level > left).unwrap_or(left);
         base.replicas = step.max(before.replicas).min(policy.max_replicas);
     }
     state.learnt.base = Some(base);
@@ -78,7 +79,11 @@ pub(super) fn decay(policy: &Policy, state: &mut State, now: Time) {
         return;
     }
     let before = base.replicas;
-    let below = levels(policy, state).into_iter().rev().find(|level| *level < before).unwrap_or(0);
+    let below = levels_of_any(policy, state.groups.iter())
+        .into_iter()
+        .rev()
+        .find(|level| *level < before)
+        .unwrap_or(0);
     base = Base {
         replicas: if below <= policy.min_replicas { 0 } else { below },
         relapses: base.relapses.saturating_sub(1),

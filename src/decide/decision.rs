@@ -139,6 +139,11 @@ impl ScalerState {
         Self::Invalid,
     ];
 
+    /// Whether messages are late in it, or a backlog is left of it.
+    pub fn is_behind(self) -> bool {
+        matches!(self, Self::Recovering | Self::FallingBehind | Self::Stuck | Self::DownstreamSaturated)
+    }
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -239,7 +244,7 @@ pub enum Limit {
     Schedule,
     /// The base, see [`super::Base`].
     Base,
-    /// As many consumers as partitions.
+    /// As many consumers as partitions, or as the assignor gives any.
     Partitions,
     /// The largest step down.
     DownStep,
@@ -317,11 +322,9 @@ pub struct Numbers {
     pub deadline_in: Option<f64>,
     /// The partition that alone gets more than one consumer processes, by name, where one limits a decision.
     pub hot: Option<String>,
-    /// Replica counts from the first to the second, just below those asked for, that would do no better than
-    /// what is below them: partitions are not shared.
+    /// Replica counts from the first to the second, just below those asked for, that would do no better for the
+    /// group that needs most than what is below them: partitions are not shared.
     pub no_better: Option<(i32, i32)>,
-    /// Partitions that can be dealt out, of the group with most.
-    pub partitions: usize,
     /// Steps up did not help lately, and the one asked for or under way tells whether they do by now.
     pub retry: bool,
     /// Replicas were asked for from none, and may not have had the time to start yet.
@@ -330,6 +333,8 @@ pub struct Numbers {
     pub unseen: f64,
     /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
     pub expected: Option<f64>,
+    /// What steps up are sized for, where that is more than arrives now: as much as lately, or as may come, msg/s.
+    pub planned: Option<f64>,
     /// Start-up time planned with, s.
     pub start_up: f64,
     /// Rebalance pause planned with, s.
@@ -342,6 +347,10 @@ pub struct Numbers {
     pub max_delay: f64,
     /// The objective: how soon a backlog must be gone, s.
     pub recover_within: f64,
+    /// The group that a step follows, by its place among `groups`.
+    pub subject: Option<usize>,
+    /// The group that is worst off, whose the state is, by its place.
+    pub worst: Option<usize>,
     /// Each group on its own, in the order of the policy.
     pub groups: Vec<GroupNumbers>,
 }
@@ -365,4 +374,22 @@ pub struct GroupNumbers {
     pub members: Option<usize>,
     /// Replicas it needs, before limits.
     pub demand: Option<i32>,
+    /// What may arrive by the time new replicas work, where more and more arrives, msg/s.
+    pub expected: Option<f64>,
+    /// Whether its oldest message has waited for longer than is said: it was there before anybody looked.
+    pub undated: bool,
+    /// Time between two commits, s, where it is so long that it cannot be seen whether the objective is kept.
+    pub commits_apart: Option<f64>,
+    /// Messages that retention deleted before the group read them, as far as it has not read on since.
+    pub expired: i64,
+    /// Its partitions, over all topics.
+    pub partitions: usize,
+    /// Consumers that can have work at most: fewer than partitions where topics are dealt out alike.
+    pub consumers: usize,
+    /// What of itself limits what can be done for it.
+    pub limits: Vec<Limit>,
+    /// Until its backlog is gone with the replicas asked for, written or not, s; 0 where it is in time.
+    pub eta: Option<f64>,
+    /// The same with the replicas there are.
+    pub eta_as_is: Option<f64>,
 }

@@ -4,14 +4,14 @@
 //! counts ⌈P/k⌉ (k = 1…P partitions a consumer) differ in what they can carry.
 //! Formulas only: it does not know where its numbers come from.
 
-use super::spread::{BLIND, Spread};
+use super::spread::{Spread, UNAWARE};
 
 /// Share of its own capacity that the consumer of a partition that keeps one busy may have to spend on others:
 /// more replicas would do hardly more for it, at a price. A guess.
 pub(super) const BESIDE: f64 = 0.12;
 /// Share of what a consumer gives from which on a partition keeps one busy: dealt out with the others it would
 /// not fit.
-const ALONE: f64 = 1.0 / BLIND;
+const ALONE: f64 = 1.0 / UNAWARE;
 
 /// How many times the mean a partition asks for to stand out.
 const HOT: f64 = 1.5;

@@ -10,7 +10,7 @@ use super::{
     Decision, GroupPhase, Limit, Mode, News, Numbers, Observation, Policy, Rule, ScalerState, State, Time,
     Workload,
 };
-use super::{missing, trial, turning, zero};
+use super::{missing, subject, trial, turning, zero};
 
 /// Start-up times and pauses remembered; the longest of them is planned with.
 const REMEMBERED: usize = 5;
@@ -90,7 +90,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         ScalerState::Paused
     } else if !complete && (stale || choice.rule == Rule::Fallback) {
         ScalerState::Blind
-    } else if complete && !(state.seen < policy.tuning.warm_up && behind(state.state)) {
+    } else if complete && !(state.seen < policy.tuning.warm_up && state.state.is_behind()) {
         classify(policy, &state, &numbers)
     } else {
         // Also of a group that was behind when another process last looked: a delay takes some looks
@@ -101,6 +101,7 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
         // What stands still is not gone by any time, however soon the rest is.
         numbers.eta = None;
     }
+    numbers.worst = subject::of_state(policy, &state, &numbers, now);
     let write = choice.to.is_some() && choice.to != from && policy.mode != Mode::DryRun;
     let turning = turning::of(policy, &state, seen, &choice, now);
     let mut limits = choice.limits;
@@ -336,9 +337,12 @@ fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, 
         let all: Vec<f64> = state.groups.iter().filter_map(f).collect();
         (!all.is_empty()).then(|| all.iter().sum())
     };
-    let mut groups: Vec<_> = state.groups.iter().map(GroupState::numbers).collect();
-    for (numbers, demand) in groups.iter_mut().zip(&choice.demands) {
-        numbers.demand = *demand;
+    let mut groups: Vec<_> = state.groups.iter().map(|g| g.numbers(policy)).collect();
+    for ((numbers, asked), group) in groups.iter_mut().zip(&choice.groups).zip(&state.groups) {
+        numbers.demand = Some(asked.demand);
+        numbers.limits.clone_from(&asked.limits);
+        numbers.eta = asked.eta.filter(|_| !group.doubtful(policy));
+        numbers.eta_as_is = asked.eta_as_is;
     }
     Numbers {
         lag: known.then(|| state.groups.iter().fold(0, |sum: i64, g| sum.saturating_add(g.lag))),
@@ -368,33 +372,30 @@ fn numbers(policy: &Policy, state: &State, seen: &Observation, choice: &Choice, 
         no_better: choice
             .to
             .filter(|to| Some(*to) > state.replicas)
-            .and_then(|to| rules::no_better(policy, state, state.replicas.unwrap_or(0), to)),
-        partitions: state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0),
+            .zip(choice.binding.and_then(|i| state.groups.get(i)))
+            .and_then(|(to, group)| rules::no_better(policy, group, state.replicas.unwrap_or(0), to)),
         retry: state.ceiling.failures > 0
             && (state.ceiling.trial.is_some() || matches!(choice.rule, Rule::ScaleUp | Rule::Probe)),
         waking: rules::waking(policy, state, now),
         unseen: state.blind_for(policy, now),
         expected: sum(&|g| g.expected),
+        planned: sum(&|g| Some(g.arrival_up)).filter(|p| *p > sum(&|g| g.arrival).unwrap_or(0.0)),
         start_up: rules::start_up(policy, state),
         rebalance_pause: rules::rebalance_pause(policy, state),
         min_replicas: policy.min_replicas,
         max_replicas: policy.max_replicas,
         max_delay: policy.max_delay,
         recover_within: policy.recover_within,
+        subject: subject::of_choice(policy, state, choice),
+        worst: None,
         groups,
     }
-}
-
-/// Whether messages are late in that state.
-fn behind(state: ScalerState) -> bool {
-    use ScalerState as S;
-    matches!(state, S::Recovering | S::FallingBehind | S::Stuck | S::DownstreamSaturated)
 }
 
 fn classify(policy: &Policy, state: &State, numbers: &Numbers) -> ScalerState {
     let now = state.last_complete.unwrap_or_default();
     let late = state.groups.iter().any(|g| g.late(policy));
-    let recovering = (behind(state.state) || state.state == ScalerState::Blind)
+    let recovering = (state.state.is_behind() || state.state == ScalerState::Blind)
         && state.groups.iter().any(|g| g.delay > g.recovered_delay(policy));
     // A group that was idle when another process last looked stays so until something arrives.
     let known = now - state.started.unwrap_or(now) - 2.0 * policy.sweep_interval;

@@ -351,8 +351,8 @@ impl GroupState {
         Some(seen.members.iter().all(same))
     }
 
-    /// The group's own numbers, without its demand.
-    pub fn numbers(&self) -> GroupNumbers {
+    /// The group's own numbers, without what it asks for.
+    pub fn numbers(&self, policy: &Policy) -> GroupNumbers {
         GroupNumbers {
             group: self.policy.group.clone(),
             lag: self.at.map(|_| self.lag),
@@ -361,7 +361,13 @@ impl GroupState {
             service: self.service,
             capacity: self.capacity(),
             members: self.at.map(|_| self.members.len()),
-            demand: None,
+            expected: self.expected,
+            undated: self.undated,
+            commits_apart: self.blurred(policy),
+            expired: self.expired,
+            partitions: self.partition_count(),
+            consumers: self.lane_count(),
+            ..GroupNumbers::default()
         }
     }
 

@@ -22,6 +22,7 @@ mod properties;
 mod rules;
 mod spread;
 mod state;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod trial;

@@ -181,7 +181,7 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
             + group.progress_gap();
         let silent = group.steady_since().is_some_and(|since| look.now - since >= told);
         if group.outrun(policy) && !tried && silent && group.processing(policy, look.now) {
-            return Need { enough: false, probe: true, ..Need::keep(twice(look, state, current)) };
+            return Need { enough: false, probe: true, ..Need::keep(twice(look, group, current)) };
         }
         return Need::keep(current);
     }
@@ -203,8 +203,8 @@ fn unsized_need(look: &Look<'_>, state: &State, group: &GroupState) -> Need {
 }
 
 /// Twice as many, or rather the fewest that can carry as much as twice as many.
-fn twice(look: &Look<'_>, state: &State, current: i32) -> i32 {
-    let levels = levels(look.policy, state);
+fn twice(look: &Look<'_>, group: &GroupState, current: i32) -> i32 {
+    let levels = levels(look.policy, group);
     let most = current.saturating_mul(2).max(1);
     let within = levels.iter().rev().find(|level| **level > current && **level <= most);
     within.or_else(|| levels.iter().find(|level| **level > current)).copied().unwrap_or(most)
@@ -213,10 +213,15 @@ fn twice(look: &Look<'_>, state: &State, current: i32) -> i32 {
 /// Until the backlog is gone with `replicas`, s: planned from the capacity where it is
 /// known, else from what is being processed. `None` when never, or not known.
 pub(super) fn eta(look: &Look<'_>, state: &State, replicas: i32) -> Option<f64> {
+    eta_of(look, state, &state.groups, replicas)
+}
+
+/// The same of some of its groups; none where nothing of them is late.
+pub(super) fn eta_of(look: &Look<'_>, state: &State, groups: &[GroupState], replicas: i32) -> Option<f64> {
     let policy = look.policy;
     let mut longest: f64 = 0.0;
     // Less than that is not a backlog but what lies between two commits and two sweeps.
-    for group in state.groups.iter().filter(|g| g.lag > 0 && g.delay > g.recovered_delay(policy)) {
+    for group in groups.iter().filter(|g| g.lag > 0 && g.delay > g.recovered_delay(policy)) {
         if group.stuck(policy, look.now) && !waking(policy, state, look.now) {
             return None;
         }

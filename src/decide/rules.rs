@@ -6,7 +6,7 @@
 use super::demand::candidates;
 use super::down;
 use super::group::GroupState;
-use super::need::{Need, eta, lasting, need};
+use super::need::{Need, eta, eta_of, lasting, need};
 use super::{Limit, Mode, Observation, Policy, Rule, Scheduled, State, Time, Workload};
 use super::{trial, zero};
 
@@ -20,11 +20,24 @@ pub(super) struct Choice {
     pub demand: Option<i32>,
     /// Replicas that what arrives needs once the backlog is gone.
     pub lasting: Option<i32>,
-    /// The same as `demand` by group.
-    pub demands: Vec<Option<i32>>,
+    /// What each group asks for by itself, in their order.
+    pub groups: Vec<Asked>,
     /// The group that needs most.
     pub binding: Option<usize>,
     /// Until the backlog is gone with the replicas chosen, s.
+    pub eta: Option<f64>,
+    /// The same with those there are.
+    pub eta_as_is: Option<f64>,
+}
+
+/// What one group asks for by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Asked {
+    /// Replicas it needs, before limits.
+    pub demand: i32,
+    /// What of itself limits it.
+    pub limits: Vec<Limit>,
+    /// Until its backlog is gone with the replicas chosen, s.
     pub eta: Option<f64>,
     /// The same with those there are.
     pub eta_as_is: Option<f64>,
@@ -38,7 +51,7 @@ impl Choice {
             limits: Vec::new(),
             demand: None,
             lasting: None,
-            demands: Vec::new(),
+            groups: Vec::new(),
             binding: None,
             eta: None,
             eta_as_is: None,
@@ -174,23 +187,20 @@ pub(super) fn blind(
 /// Everything was seen: how many replicas.
 pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     let current = look.workload.replicas;
-    let needs: Vec<Need> = state.groups.iter().map(|g| need(look, state, g)).collect();
+    let needs: Vec<Need> = state.groups.iter().map(|g| useful(look, g, need(look, state, g))).collect();
     let binding = (0..needs.len()).max_by_key(|i| (needs[*i].replicas, !needs[*i].enough));
     let demanded = binding.map_or(current, |i| needs[i].replicas);
     let as_is = eta(look, state, current);
     let mut choice = Choice {
         demand: Some(demanded.max(0)),
-        demands: needs.iter().map(|n| Some(n.replicas.max(0))).collect(),
         binding,
         eta: as_is,
         eta_as_is: as_is,
         ..Choice::keep(Some(current), Rule::Enough)
     };
-    for need in &needs {
-        for (held, limit) in [(need.hot, Limit::HotPartition), (need.beyond, Limit::Partitions)] {
-            if held && !choice.limits.contains(&limit) {
-                choice.limits.push(limit);
-            }
+    for limit in needs.iter().flat_map(limits) {
+        if !choice.limits.contains(&limit) {
+            choice.limits.push(limit);
         }
     }
 
@@ -259,26 +269,40 @@ pub(super) fn choose(look: &Look<'_>, state: &mut State) -> Choice {
     if choice.to != Some(current) {
         choice.eta = eta(look, state, choice.to.unwrap_or(current));
     }
+    choice.groups = by_group(look, state, &needs, &choice);
     choice
+}
+
+/// What a group needs, without what it has no use for: consumers that get no partition. Another group may have.
+fn useful(look: &Look<'_>, group: &GroupState, need: Need) -> Need {
+    let threads = look.policy.threads_per_replica.max(1) as usize;
+    let most = (group.lane_count().div_ceil(threads) as i32).max(look.workload.replicas);
+    if need.replicas <= most { need } else { Need { replicas: most, beyond: true, ..need } }
+}
+
+/// What of a group itself limits what can be done for it.
+fn limits(need: &Need) -> impl Iterator<Item = Limit> + use<> {
+    let held = [(need.hot, Limit::HotPartition), (need.beyond, Limit::Partitions)];
+    held.into_iter().filter_map(|(held, limit)| held.then_some(limit))
+}
+
+fn by_group(look: &Look<'_>, state: &State, needs: &[Need], choice: &Choice) -> Vec<Asked> {
+    let (current, alone) = (look.workload.replicas, state.groups.len() == 1);
+    let asked = |(group, need): (&GroupState, &Need)| {
+        let of = |replicas| eta_of(look, state, std::slice::from_ref(group), replicas);
+        Asked {
+            demand: need.replicas.max(0),
+            limits: limits(need).collect(),
+            eta: if alone { choice.eta } else { of(choice.to.unwrap_or(current)) },
+            eta_as_is: if alone { choice.eta_as_is } else { of(current) },
+        }
+    };
+    state.groups.iter().zip(needs).map(asked).collect()
 }
 
 fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &mut Choice) {
     let policy = look.policy;
     let current = look.workload.replicas;
-    let most = state.groups.iter().map(|g| g.lane_count()).max().unwrap_or(0);
-    let useful = most.div_ceil(policy.threads_per_replica.max(1) as usize) as i32;
-    let wanted = if wanted > useful.max(look.floor.replicas) {
-        if !choice.limits.contains(&Limit::Partitions) {
-            choice.limits.push(Limit::Partitions);
-        }
-        useful.max(current)
-    } else {
-        wanted
-    };
-    if wanted <= current {
-        state.up_votes = 0;
-        return;
-    }
     let deadline = needs.iter().any(|n| n.deadline);
     if deadline {
         // To be polite now is to lose messages.
@@ -296,8 +320,10 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
         choice.rule = Rule::Settling;
         return;
     }
-    let wanted =
-        if state.ceiling.failures > 0 { next_level(state, policy, current).min(wanted) } else { wanted };
+    let wanted = match choice.binding.and_then(|i| state.groups.get(i)) {
+        Some(group) if state.ceiling.failures > 0 => next_level(policy, group, current).min(wanted),
+        _ => wanted,
+    };
     if look.settling && f64::from(wanted) < f64::from(current) * policy.tuning.settling_excess {
         choice.rule = Rule::Settling;
         return;
@@ -339,20 +365,27 @@ fn go_back(look: &Look<'_>, back: i32, choice: &mut Choice) {
     choice.rule = Rule::GoBack;
 }
 
-/// Replica counts that differ in what they can carry, ascending, for the group with most to deal out.
-pub(super) fn levels(policy: &Policy, state: &State) -> Vec<i32> {
-    let lanes = state.groups.iter().map(GroupState::lane_count).max().unwrap_or(0);
-    candidates(lanes, policy.threads_per_replica)
+/// Replica counts that differ in what they can carry for a group, ascending.
+pub(super) fn levels(policy: &Policy, group: &GroupState) -> Vec<i32> {
+    candidates(group.lane_count(), policy.threads_per_replica)
 }
 
-/// The next replica count above that changes anything.
-fn next_level(state: &State, policy: &Policy, current: i32) -> i32 {
-    levels(policy, state).into_iter().find(|level| *level > current).unwrap_or(current)
+/// Replica counts that differ in what they can carry for any of some groups, ascending.
+pub(super) fn levels_of_any<'a>(policy: &Policy, groups: impl Iterator<Item = &'a GroupState>) -> Vec<i32> {
+    let mut all: Vec<i32> = groups.flat_map(|group| levels(policy, group)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
-/// Replica counts between `from` and `to`, just below `to`, that carry no more than what is below them.
-pub(super) fn no_better(policy: &Policy, state: &State, from: i32, to: i32) -> Option<(i32, i32)> {
-    let levels = levels(policy, state);
+/// The next replica count above that changes anything for a group.
+fn next_level(policy: &Policy, group: &GroupState, current: i32) -> i32 {
+    levels(policy, group).into_iter().find(|level| *level > current).unwrap_or(current)
+}
+
+/// Replica counts between `from` and `to`, just below `to`, that carry no more of a group than what is below them.
+pub(super) fn no_better(policy: &Policy, group: &GroupState, from: i32, to: i32) -> Option<(i32, i32)> {
+    let levels = levels(policy, group);
     let place = levels.binary_search(&to).ok()?;
     let below = place.checked_sub(1).map_or(0, |place| levels[place]).max(from);
     (below + 1 < to).then_some((below + 1, to - 1))

@@ -10,7 +10,7 @@ use std::collections::binary_heap::PeekMut;
 /// Relative standard deviation of the partitions' loads from which on they count as uneven.
 const UNEVEN: f64 = 0.2;
 /// What an assignor that does not know the loads adds to the best that can be done. A guess.
-pub(super) const BLIND: f64 = 1.1;
+pub(super) const UNAWARE: f64 = 1.1;
 
 /// What partitions ask for, ready to be dealt out in many ways.
 pub(super) struct Spread {
@@ -71,7 +71,7 @@ impl Spread {
         let mut open: BinaryHeap<Reverse<(u64, usize)>> = firsts.iter().map(|r| Reverse((*r, 1))).collect();
         let mut most = firsts[0];
         for rate in others {
-            if most as f64 / 1e6 * BLIND > limit {
+            if most as f64 / 1e6 * UNAWARE > limit {
                 return f64::INFINITY;
             }
             let Some(mut least) = open.peek_mut() else { break };
@@ -83,7 +83,7 @@ impl Spread {
                 PeekMut::pop(least);
             }
         }
-        let most = (most as f64 / 1e6 * BLIND).min(worst);
+        let most = (most as f64 / 1e6 * UNAWARE).min(worst);
         if most > limit { f64::INFINITY } else { most.max(self.hottest) }
     }
 
@@ -106,7 +106,7 @@ impl Spread {
     /// Whether even the mean load of a consumer is above `limit`, where the assignor knows no loads.
     fn above(&self, consumers: usize, limit: f64) -> bool {
         let mean = self.mean * self.count as f64 / consumers.clamp(1, self.count.max(1)) as f64;
-        mean * BLIND > limit * 1.001
+        mean * UNAWARE > limit * 1.001
     }
 
     /// The heaviest `each` together: nobody is dealt more.

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+mod confirmed;
+mod groups;
 mod lasting;
 mod not_judged;
 mod part;

@@ -117,6 +117,11 @@ impl Ceiling {
         self.held_until.map(|until| until - now).filter(|left| *left > 0.0 && *left <= LONGEST_HOLD)
     }
 
+    /// The group that was judged, or is.
+    pub fn group(&self) -> Option<usize> {
+        self.limit.map(|(group, _)| group).or_else(|| self.trial.map(|t| t.group))
+    }
+
     /// Whether steps up are held back at a time.
     pub fn holds(&self, now: Time) -> bool {
         self.held_for(now).is_some()

@@ -25,7 +25,7 @@ pub(super) fn of(policy: &Policy, state: &State, seen: &Observation, choice: &Ch
     let Some(capacity) = group.capacity() else { return turning };
     let carries =
         |replicas: i32| usable_replicas(replicas, group.lane_count(), policy.threads_per_replica) * capacity;
-    let levels = levels(policy, state);
+    let levels = levels(policy, group);
     let most = policy.max_replicas.min(levels.last().copied().unwrap_or(0));
     if replicas > 0 && replicas < most {
         turning.up_above = Some(carries(replicas) * policy.tuning.steady_trigger);

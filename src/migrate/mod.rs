@@ -119,7 +119,7 @@ pub fn migrate(files: &[(String, String)]) -> Migrated {
     let mut known = Known::default();
     let mut objects = Vec::new();
     for (file, text) in files {
-        let last = text.split('\n').count();
+        let last = yaml::last_line(text);
         let note = |line: usize, message: String| Note {
             file: file.clone(),
             line: line.min(last),

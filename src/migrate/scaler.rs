@@ -203,6 +203,12 @@ impl Making<'_> {
         config.behavior.as_ref()?.scale_down.as_ref()
     }
 
+    /// minReplicas.
+    fn least(&self) -> i32 {
+        let spec = &self.object.spec;
+        spec.idle_replica_count.or(spec.min_replica_count).unwrap_or(0).clamp(0, self.most())
+    }
+
     /// Fields of the ScaledObject that become nothing.
     fn of_spec(&mut self) {
         let spec = &self.object.spec;
@@ -210,12 +216,15 @@ impl Making<'_> {
         if let Some(polling) = spec.polling_interval {
             remarks.push(format!("pollingInterval ({polling}s) is not carried over: {OURS}"));
         }
-        let wait = "it goes to zero when nothing waits and nothing came for twice behavior.scaleDown.window";
+        let wait = match self.least() {
+            0 => "has no equal: it goes to zero when nothing waits and nothing came for five minutes (behavior.scaleDown.window, where that is more), and then for that window".to_owned(),
+            least => format!("is not needed: it is about going to zero, and minReplicas is {least}"),
+        };
         if let Some(period) = spec.cooldown_period {
-            remarks.push(format!("cooldownPeriod ({period}s) has no equal: {wait}"));
+            remarks.push(format!("cooldownPeriod ({period}s) {wait}"));
         }
         if spec.initial_cooldown_period.is_some_and(|p| p > 0.0) {
-            remarks.push(format!("initialCooldownPeriod has no equal: {wait}"));
+            remarks.push(format!("initialCooldownPeriod {wait}"));
         }
         if let Some(idle) = spec.idle_replica_count {
             remarks.push(format!(
@@ -326,7 +335,7 @@ impl Making<'_> {
         let spec = &self.object.spec;
         let target = &spec.scale_target_ref;
         let most = self.most();
-        let least = spec.idle_replica_count.or(spec.min_replica_count).unwrap_or(0).clamp(0, most);
+        let least = self.least();
         let thresholds = self.thresholds.join(", ");
 
         let mut lines = Lines::default();

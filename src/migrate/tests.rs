@@ -108,6 +108,27 @@ fn of_tokens_nothing_is_lost_without_a_word() {
     assert!(!yaml.contains("scope: \"\""), "an empty scope is refused:\n{yaml}");
 }
 
+/// A pause before zero is nothing to somebody who never goes there.
+#[rstest]
+#[case("", "cooldownPeriod (120s) has no equal: it goes to zero when nothing waits")]
+#[case(
+    "minReplicaCount: 2, ",
+    "cooldownPeriod (120s) is not needed: it is about going to zero, and minReplicas is 2"
+)]
+#[case("minReplicaCount: 2, idleReplicaCount: 0, ", "cooldownPeriod (120s) has no equal")]
+fn a_pause_before_zero(#[case] least: &str, #[case] said: &str) {
+    let text = format!(
+        "apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+metadata: {{name: orders}}
+spec:
+  {{{least}cooldownPeriod: 120, scaleTargetRef: {{name: orders}}, triggers: [{{type: kafka, metadata: {{bootstrapServers: 'k:9092', consumerGroup: orders, topic: orders}}}}]}}
+"
+    );
+    let yaml = migrate(&[("a.yaml".to_owned(), text)]).yaml;
+    assert!(yaml.contains(said), "{yaml}");
+}
+
 #[test]
 fn what_is_none_of_kedas_is_told() {
     let files = |text: &str| migrate(&[("a.yaml".to_owned(), text.to_owned())]);

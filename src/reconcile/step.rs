@@ -201,14 +201,9 @@ pub(super) async fn look(
         };
         pages.observe(&work.key, &shown);
     }
-    let urgent = decision.write || behind(decision.state);
+    // Somebody may be looking at it right now.
+    let urgent = decision.write || decision.state.is_behind();
     write_status(hands, &work.object, memory, new, now, urgent).await;
-}
-
-/// Whether somebody may be looking at the status right now, as messages are late.
-fn behind(state: ScalerState) -> bool {
-    use ScalerState as S;
-    matches!(state, S::Recovering | S::FallingBehind | S::Stuck | S::DownstreamSaturated)
 }
 
 /// A scaler that cannot be decided for: says so in its status.

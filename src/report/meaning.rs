@@ -109,7 +109,7 @@ pub fn limit(word: &str) -> Option<&'static str> {
         Limit::MinReplicas => "minReplicas allows no fewer",
         Limit::Schedule => "a schedule asks for at least as many",
         Limit::Base => "fewer did not last lately, so more are held while quiet",
-        Limit::Partitions => "it would take more consumers than there are partitions",
+        Limit::Partitions => "more consumers would get no partition",
         Limit::DownStep => "maxStepPercent allows no larger step down",
         Limit::DownWindow => "the window for steps down is not over, or needed more",
         Limit::HotPartition => "one partition alone needs more than one consumer gives",

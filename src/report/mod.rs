@@ -2,6 +2,7 @@
 //!
 //! Everything here is made from a `Decision`; nothing decides, nothing talks to a server.
 
+mod about;
 pub mod meaning;
 pub mod metrics;
 pub mod page;

@@ -1,7 +1,8 @@
 //! A decision as a sentence.
 //!
-//! Made from the `Decision` and the workload's name alone.
+//! Made from the `Decision` and the workload's name alone. Of several groups it speaks of one (`about`).
 
+use super::about::{About, others};
 pub use super::words::{count, rate, rounded, span};
 use super::words::{listed, ordinal, plural};
 use crate::decide::{Decision, Limit, News, Numbers, Rule, ScalerState, Turning};
@@ -11,7 +12,12 @@ pub fn sentence(name: &str, decision: &Decision) -> String {
     match (decision.from, decision.to) {
         (Some(from), Some(to)) if from != to => {
             let verb = if decision.write { "Scaled" } else { "Would scale" };
-            format!("{verb} {name} {from} → {to}: {}{}", why(decision, to), in_part(decision))
+            let About { group, decision: of } = About::step(decision);
+            let (why, others) = (why(&of, to, group), others(decision));
+            // What keeps up is said of all groups, and what needs as many of one.
+            let group = group.filter(|_| decision.rule != Rule::ScaleDown);
+            let group = group.map_or_else(String::new, |group| format!("group {group}: "));
+            format!("{verb} {name} {from} → {to}: {group}{why}{others}{}", in_part(decision))
         }
         _ => state_sentence(decision),
     }
@@ -27,7 +33,7 @@ fn in_part(decision: &Decision) -> String {
     }
 }
 
-fn why(decision: &Decision, to: i32) -> String {
+fn why(decision: &Decision, to: i32, group: Option<&str>) -> String {
     let n = &decision.numbers;
     let lag = count(n.lag.unwrap_or(0));
     let behind = match n.arrival {
@@ -72,7 +78,8 @@ fn why(decision: &Decision, to: i32) -> String {
                 ),
                 Some(_) => format!("{} arriving; {replicas}{each} keep{s} up with it{held}", rate(n.arrival)),
                 None => {
-                    format!("{behind}; {replicas}{each} {are} all that help{s}, and {do_} not clear it{held}")
+                    let at = planned(n);
+                    format!("{behind}; {replicas}{each} {are} all that help{s}, and {do_} not clear it{at}{held}")
                 }
             }
         }
@@ -97,8 +104,9 @@ fn why(decision: &Decision, to: i32) -> String {
                     } else {
                         String::new()
                     };
+                    let of = group.map_or_else(String::new, |group| format!(" in group {group}"));
                     format!(
-                        "kept up for the whole window; {} arriving need {}{kept}{}",
+                        "kept up for the whole window; {} arriving{of} need {}{kept}{}",
                         rate(Some(arrival)),
                         plural(demand, "replica"),
                         held_back(decision, None)
@@ -147,6 +155,16 @@ fn late_by(n: &Numbers, eta: f64) -> Option<f64> {
     Some(eta - n.deadline_in.unwrap_or(n.recover_within)).filter(|late| *late >= 1.0)
 }
 
+/// Of which rate a backlog is said to stay, where it is not the one that is told with it.
+fn planned(n: &Numbers) -> String {
+    let now = n.arrival.unwrap_or(0.0);
+    match (n.planned.filter(|p| *p > 1.1 * now && *p >= 1.0), n.expected) {
+        (Some(_), Some(rise)) => format!(" if as much arrives as the rise leads to ({})", rate(Some(rise))),
+        (Some(lately), None) => format!(" if as much arrives as lately ({})", rate(Some(lately))),
+        (None, _) => String::new(),
+    }
+}
+
 fn later(n: &Numbers, eta: f64) -> String {
     late_by(n, eta).map_or_else(String::new, |late| format!(", {} later than asked", span(late)))
 }
@@ -157,7 +175,14 @@ fn no_better(n: &Numbers, eta: Option<f64>) -> String {
     let met = eta.is_some_and(|eta| late_by(n, eta).is_none());
     match n.no_better {
         Some((first, last)) if met && last - first >= 2 => {
-            format!("; {first} to {last} would do no better with {} partitions", n.partitions)
+            let with = match n.groups.first() {
+                Some(g) if g.consumers < g.partitions => {
+                    format!(", as at most {} consumers have work", g.consumers)
+                }
+                Some(g) => format!(" with {} partitions", g.partitions),
+                None => String::new(),
+            };
+            format!("; {first} to {last} would do no better{with}")
         }
         _ => String::new(),
     }
@@ -313,7 +338,7 @@ fn held_back(decision: &Decision, eta: Option<f64>) -> String {
             Limit::MaxReplicas => Some("maxReplicas allows no more".to_owned()),
             Limit::Partitions | Limit::HotPartition if met => None,
             Limit::Partitions if hot => None,
-            Limit::Partitions => Some("it would take more consumers than there are partitions".to_owned()),
+            Limit::Partitions => Some(too_few_partitions(n)),
             Limit::HotPartition => Some(match &n.hot {
                 Some(name) => format!("partition {name} alone gets more than one consumer processes"),
                 None => "the backlog of one partition is more than one consumer clears in time".to_owned(),
@@ -326,8 +351,28 @@ fn held_back(decision: &Decision, eta: Option<f64>) -> String {
     if words.is_empty() { String::new() } else { format!("; {}", words.join("; ")) }
 }
 
+/// Why no more consumers would have work.
+fn too_few_partitions(n: &Numbers) -> String {
+    match n.groups.first() {
+        Some(g) if g.consumers < g.partitions => format!(
+            "topics are dealt out alike (as the range assignor does), so at most {} consumers have work: with another assignor up to {} would",
+            g.consumers, g.partitions
+        ),
+        _ => "it would take more consumers than there are partitions".to_owned(),
+    }
+}
+
 /// What the state means now, in a sentence.
 pub fn state_sentence(decision: &Decision) -> String {
+    let About { group, decision } = About::state(decision);
+    let said = state_of(&decision);
+    match group {
+        Some(group) => format!("Group {group}: {said}"),
+        None => said,
+    }
+}
+
+fn state_of(decision: &Decision) -> String {
     let n = &decision.numbers;
     // A step just asked for counts: the time to recover was computed with it.
     let asked = if decision.write { decision.to } else { decision.from };

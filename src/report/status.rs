@@ -14,6 +14,9 @@ use crate::decide::{Base, Decision, Learnt, Limit, Saturation, ScalerState, Time
 /// Shortest time between two writes for the sake of numbers, s.
 pub const REFRESH: f64 = 30.0;
 
+/// How many of the things that could not be seen a condition names.
+const NAMED: usize = 5;
+
 /// Why the workload cannot be scaled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocked {
@@ -130,8 +133,7 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         (Some(b), _, _) => put("Ready", "False", &b.reason, &b.message),
         (None, Some(b), _) => put("Ready", "False", &b.reason, &b.message),
         (None, None, ScalerState::Blind) => {
-            let why = decision.problems.first().map_or("Not enough was seen yet", String::as_str);
-            put("Ready", "False", "Blind", why);
+            put("Ready", "False", "Blind", &unseen(&decision.problems));
         }
         (None, None, ScalerState::Paused) => put("Ready", "True", "Paused", "Observing only, as mode says"),
         _ => put("Ready", "True", "Observed", "Kafka and the workload are seen"),
@@ -185,6 +187,16 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         ),
     }
     all
+}
+
+/// What could not be seen, all of it unless it is much: whoever mends one thing after the other waits for each.
+fn unseen(problems: &[String]) -> String {
+    let said = problems.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match problems.len() {
+        0 => "Not enough was seen yet".to_owned(),
+        all if all > NAMED => format!("{said} (and {} more)", all - NAMED),
+        _ => said,
+    }
 }
 
 /// Sets a condition as the Kubernetes conventions ask: its transition time moves only with its status.
@@ -486,6 +498,20 @@ mod tests {
         s = next(&s, &later);
         assert_ne!(since(&s, "KeepingUp"), before);
         assert_eq!(s.conditions.len(), 4);
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_named() {
+        let mut blind = decision(ScalerState::Blind, 0);
+        let mut said = |problems: usize| {
+            blind.problems = (1..=problems).map(|i| format!("p{i}")).collect();
+            let status = next(&ConsumerScalerStatus::default(), &blind);
+            status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.message.clone()).unwrap()
+        };
+        assert_eq!(said(0), "Not enough was seen yet");
+        assert_eq!(said(2), "p1; p2");
+        assert_eq!(said(5), "p1; p2; p3; p4; p5");
+        assert_eq!(said(7), "p1; p2; p3; p4; p5 (and 2 more)");
     }
 
     #[test]

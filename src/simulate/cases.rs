@@ -50,12 +50,12 @@ impl Case {
         self
     }
 
-    /// The same with a load whose highest rate is `peak` msg/s. Traffic of nothing stays nothing.
+    /// The same with a load whose highest rate is `peak` msg/s. `None` where nothing arrives, or next to nothing:
+    /// no factor makes it something.
     #[must_use]
-    pub fn scaled_to(self, peak: f64) -> Self {
+    pub fn scaled_to(self, peak: f64) -> Option<Self> {
         let factor = peak / self.scenario.traffic.peak();
-        // Next to nothing is nothing too: no factor makes it something.
-        if factor.is_finite() { self.scaled(factor) } else { self }
+        factor.is_finite().then(|| self.scaled(factor))
     }
 }
 
@@ -338,7 +338,7 @@ mod tests {
             assert_eq!(scaled("outage", factor).1, named("outage", &plant, 1).unwrap().scenario.events[0]);
         }
         let peak = named("drain", &plant, 1).unwrap().scaled_to(864.0);
-        assert_eq!(Some(peak), named("drain", &plant, 1).map(|case| case.scaled(2.0)));
+        assert_eq!(peak, named("drain", &plant, 1).map(|case| case.scaled(2.0)));
         // Hardly anything arrives: nine tenths of it. And so much that each gets more than a consumer does.
         let (_, event) = scaled("hot-partition", 0.01);
         assert!(matches!(event, Event::Hot { factor, .. } if (factor / (factor + 23.0) - 0.9).abs() < 1e-9));

@@ -45,8 +45,7 @@ pub struct Asked {
 /// # Errors
 /// Everything that is wrong, as far as one pass can tell.
 pub fn policy(text: &str, sweep_interval: f64) -> Result<Asked, Vec<Problem>> {
-    // Where the text ends amid something, the parser may say that it was beyond.
-    let last = text.split('\n').count();
+    let last = yaml::last_line(text);
     let told = |(line, what): Problem| (line.min(last), yaml::one_line(&what));
     read_policy(text, sweep_interval).map_err(|problems| problems.into_iter().map(told).collect())
 }
@@ -61,20 +60,25 @@ fn read_policy(text: &str, sweep_interval: f64) -> Result<Asked, Vec<Problem>> {
     let (index, whole) = find(text).map_err(|problem| vec![problem])?;
     let mut unknown = Vec::new();
     let spec = read(text, index, whole, &mut unknown);
+    let mut meant = Vec::new();
     let mut problems: Vec<Problem> = unknown
         .into_iter()
         .take(UNKNOWN)
         .map(|path| {
-            let near =
-                near(&path).map_or_else(|| "correct or remove it".to_owned(), |n| format!("write {n}"));
-            (line(text, &path), format!("{path} is not a field of a ConsumerScaler: {near}"))
+            let near = near(&path);
+            let write =
+                near.as_ref().map_or_else(|| "correct or remove it".to_owned(), |n| format!("write {n}"));
+            meant.extend(near);
+            (line(text, &path), format!("{path} is not a field of a ConsumerScaler: {write}"))
         })
         .collect();
     let spec = match spec {
         Ok(spec) => spec,
         Err(problem) => {
-            // What is missing may be there under a name that is none.
-            problems.push(problem);
+            // What is missing may be there under a name that is none, and then all was said.
+            if !meant.iter().any(|field| problem.1.contains(&format!("missing field `{field}`"))) {
+                problems.push(problem);
+            }
             return Err(problems);
         }
     };
@@ -83,7 +87,8 @@ fn read_policy(text: &str, sweep_interval: f64) -> Result<Asked, Vec<Problem>> {
     match asked {
         Ok(asked) if problems.is_empty() && asked.policy.groups.len() == 1 => return Ok(asked),
         Ok(asked) if asked.policy.groups.len() != 1 => {
-            let what = "the simulator has one consumer group: leave one in consumerGroups".to_owned();
+            let what = "the simulator has one consumer group: try the groups one by one, each alone in consumerGroups"
+                .to_owned();
             problems.push((line(text, "consumerGroups"), what));
         }
         Ok(_) => {}
@@ -246,7 +251,8 @@ mod tests {
     #[rstest]
     #[case("maxReplicas: 8\nscaleTargetRef: {name: orders}\n", 1, "missing field `consumerGroups`")]
     #[case("maxReplicas: many\n", 1, "invalid type: string \"many\"")]
-    #[case("a: [1,\n", 2, "did not find expected node content")]
+    #[case("a: [1,\n", 1, "did not find expected node content")]
+    #[case("a: 1\nb: [1,\n", 2, "did not find expected node content")]
     #[case("", 1, "nothing is in it")]
     #[case("kind: Deployment\n", 1, "a Deployment is in it")]
     #[case("- a\n- b\n", 1, "a list is in it")]
@@ -275,11 +281,25 @@ mod tests {
     #[case(
         "scaleTargetRef: {name: o}\nmaxReplicas: 8\nconsumerGroups:\n- {group: a, bootstrapServers: ['k:1']}\n- {group: b, bootstrapServers: ['k:1']}\n",
         3,
-        "one consumer group"
+        "try the groups one by one"
     )]
     fn what_is_wrong_and_where(#[case] text: &str, #[case] line: usize, #[case] what: &str) {
         let problems = policy(text, 5.0).unwrap_err();
         assert!(problems.iter().any(|(l, w)| *l == line && w.contains(what)), "{problems:?}");
         assert!(problems.iter().all(|(_, w)| !w.contains('\n')), "{problems:?}");
+    }
+
+    #[test]
+    fn a_field_that_is_mistyped_is_not_missing_too() {
+        let problems = policy(&SPEC.replace("maxReplicas", "maxReplicaz"), 5.0).unwrap_err();
+        let [(2, what)] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(what, "maxReplicaz is not a field of a ConsumerScaler: write maxReplicas");
+        // Another one that is missing is told.
+        let text = SPEC.replace("scaleTargetRef: {name: orders}\n", "").replace("maxReplicas", "minReplicaz");
+        let problems = policy(&text, 5.0).unwrap_err();
+        assert!(
+            problems.iter().any(|(_, w)| w.starts_with("missing field `scaleTargetRef`")),
+            "{problems:?}"
+        );
     }
 }

@@ -300,6 +300,19 @@ fn partitions_that_move_together_keep_no_more_consumers_busy_than_there_are_numb
     let run = run(&plant, &scenario, 30.0, &mut Engine::new(policy(24)), 1);
     let most = run.writes.iter().map(|w| w.to).max().unwrap();
     assert_eq!(most, 12, "{:?}", run.writes);
+
+    // With ten times the load it is told why there are no more: 24 partitions are not too few.
+    let case = named("step", &plant, 1).unwrap();
+    let run = super::run(&plant, &case.scenario, 30.0, &mut Engine::new(policy(24)), 1);
+    let said: String = run.decisions.iter().map(|d| format!("{}\n", d.sentence)).collect();
+    assert!(
+        said.contains("so at most 12 consumers have work: with another assignor up to 24 would"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("more consumers than there are partitions") && !said.contains("12 partitions"),
+        "{said}"
+    );
 }
 
 #[test]

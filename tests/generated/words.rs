@@ -108,12 +108,7 @@ pub const CONDITIONS: [(&str, &str, &str, &str); 37] = [
     ),
     ("ScalingLimited", "False", "DesiredWithinRange", "nothing holds the number back"),
     ("ScalingLimited", "True", "TooManyReplicas", "`maxReplicas` allows no more"),
-    (
-        "ScalingLimited",
-        "True",
-        "PartitionsExhausted",
-        "it would take more consumers than there are partitions",
-    ),
+    ("ScalingLimited", "True", "PartitionsExhausted", "more consumers would get no partition"),
     ("ScalingLimited", "True", "HotPartition", "one partition alone gets more than one consumer processes"),
     ("ScalingLimited", "True", "DownstreamSaturated", "more replicas did not process more"),
     ("ScalingLimited", "True", "PausedScaleDown", "`mode: PausedScaleDown`, and fewer would do"),

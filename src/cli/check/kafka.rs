@@ -43,7 +43,11 @@ pub(super) async fn ask(found: &Found, brokers: &[String], report: &mut Report) 
         let settings = settings.map(|config| at(config, brokers));
         match &settings {
             Ok(config) => of(&mut clusters, config).connections.push(connection),
-            Err(why) => report.problems.push(connection.line(why)),
+            Err(why) => {
+                // The line begins with its name already.
+                let named = format!("KafkaConnection {}: ", object.name_any());
+                report.problems.push(connection.line(why.strip_prefix(&named).unwrap_or(why)));
+            }
         }
         named.insert(key, settings);
     }

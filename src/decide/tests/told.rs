@@ -69,7 +69,7 @@ fn counts_that_change_nothing_are_told() {
     let all = plant.run(&policy(), &mut state, 300.0);
     let up = all.iter().find(|d| d.write && d.to == Some(12)).unwrap_or_else(|| panic!("{:?}", plant.writes));
     let from = up.from.unwrap().max(6);
-    assert_eq!((up.numbers.no_better, up.numbers.partitions), (Some((from + 1, 11)), 12));
+    assert_eq!((up.numbers.no_better, up.numbers.groups[0].partitions), (Some((from + 1, 11)), 12));
 }
 
 #[test]

@@ -134,7 +134,7 @@ pub(super) const SCALER: &[ScalerGauge] = &[
     (
         scaler(
             "spillway_scaler_problems",
-            "Things that could not be seen at the last look. The status and the log name them.",
+            "Things that could not be seen at the last look. The condition Ready names the first five.",
         ),
         |s| Some(s.decision.problems.len() as f64),
     ),

@@ -99,6 +99,7 @@ impl Case {
                     eta_wanted: None,
                     eta_as_is: None,
                     expected: None,
+                    planned: None,
                     lasting: None,
                     base: None,
                     schedule: None,
@@ -117,6 +118,7 @@ impl Case {
                         capacity: None,
                         members: Some(1),
                         demand: Some(30),
+                        ..GroupNumbers::default()
                     }],
                     ..Numbers::default()
                 },

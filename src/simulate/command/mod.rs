@@ -59,8 +59,7 @@ fn simulate(args: &Simulate) -> Result<String, Failure> {
     let (mut plant, scenario) = setting(args, &asked)?;
     // A run may take long: what would be in vain afterwards is found out before.
     if let Some(path) = &args.plot {
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        file.map_err(|e| wrong(format!("--plot: {}: cannot be written: {e}", path.display())))?;
+        writable(path).map_err(|e| wrong(format!("--plot: {}: cannot be written: {e}", path.display())))?;
     }
     // What somebody who tries a policy out wants to know is what it would do.
     let policy =
@@ -114,6 +113,15 @@ fn simulate(args: &Simulate) -> Result<String, Failure> {
         Some(Err(why)) => Err(Failure::Output { text, why }),
         _ => Ok(text),
     }
+}
+
+/// Whether a file can be written. What is in it stays, and where there is none, none is left.
+fn writable(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return std::fs::OpenOptions::new().append(true).open(path).map(drop);
+    }
+    std::fs::OpenOptions::new().create_new(true).write(true).open(path)?;
+    std::fs::remove_file(path)
 }
 
 /// The same of a policy that writes nothing.
@@ -211,7 +219,11 @@ fn setting(args: &Simulate, policy: &Policy) -> Result<(PlantConfig, Scenario), 
     }
     case.scenario.duration = duration;
     if let Some(peak) = args.peak {
-        case = case.scaled_to(peak);
+        let name = case.scenario.name.clone();
+        case = case.scaled_to(peak).ok_or_else(|| {
+            let what = "nothing arrives, and no factor makes that more: write rates above 0, or leave it out";
+            wrong(format!("--peak: in {name} {what}"))
+        })?;
     }
     if let Some(factor) = args.scale {
         case = case.scaled(factor);
@@ -301,6 +313,9 @@ mod tests {
         std::fs::write(&trace, "seconds,rate\n0,1\n").unwrap();
         let line = told(&["--policy", &p, "--trace", &t]);
         assert!(line.starts_with(&format!("{t}: one row has no length")), "{line}");
+        std::fs::write(&trace, "seconds,rate\n0,0\n60,0\n").unwrap();
+        let line = told(&["--policy", &p, "--trace", &t, "--peak", "100"]);
+        assert!(line.starts_with("--peak: in t nothing arrives, and no factor makes that more"), "{line}");
         std::fs::write(&trace, [0x1f, 0x8b, 8, 0]).unwrap();
         let line = told(&["--policy", &p, "--trace", &t]);
         assert!(line.starts_with(&format!("{t}: it is compressed: unpack it first")), "{line}");
@@ -317,6 +332,21 @@ mod tests {
         assert_eq!(told(&["--policy", &p, "--trace", &t]), format!("{t}:2: not UTF-8: write plain text"));
         std::fs::remove_dir_all(directory).unwrap();
     }
+
+    #[test]
+    fn a_plot_is_written_at_the_end_and_what_was_there_stays_until_then() {
+        let directory = directory("writable");
+        let (none, some) = (directory.join("none.svg"), directory.join("some.svg"));
+        std::fs::write(&some, "as it was").unwrap();
+        for path in [&none, &some] {
+            writable(path).unwrap();
+        }
+        assert!(!none.exists(), "a run that is killed leaves no empty picture");
+        assert_eq!(std::fs::read_to_string(&some).unwrap(), "as it was");
+        assert!(writable(&directory).is_err(), "a directory is no file");
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
     #[test]
     fn the_load_of_a_scenario_is_one_that_the_policy_has_replicas_for() {
         let directory = directory("load");

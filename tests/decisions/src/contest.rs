@@ -20,8 +20,10 @@ use crate::tuning::{Tuned, defaults, grid};
 const PEAK_UTILISATION: f64 = 0.8;
 /// Target of the HPA on CPU, percent.
 const CPU_TARGET: i32 = 70;
-/// Seeds that KEDA's whole grid is run on.
+/// Seeds that KEDA's whole grid is run on, at most.
 pub const GRID_SEEDS: usize = 3;
+/// So many hours in all are enough to tell the better settings by: of a longer subject fewer seeds, one at least.
+pub const GRID_HOURS: f64 = 24.0;
 /// `failureThreshold` of KEDA's fallback, where the policy has one.
 const FAILED_READS: u32 = 3;
 /// How long before a schedule KEDA's cron trigger begins where it is tuned, so that its replicas have
@@ -83,7 +85,7 @@ pub struct Outcome {
     pub subject: Subject,
     /// Those who took part, in the order of [`Who`].
     pub entries: Vec<Entry>,
-    /// KEDA's whole grid, on the first [`GRID_SEEDS`].
+    /// KEDA's whole grid, on the first [`grid_seeds`].
     pub grid: Vec<Entry>,
     /// What was run of it on all seeds.
     pub keda: Vec<Entry>,
@@ -189,7 +191,7 @@ pub fn work(subject: &Subject, job: &Job, seeds: &[u64]) -> Found {
     match job {
         Job::Plain(who) => Found::Entry(plain(subject, *who, seeds)),
         Job::Grid(index) => {
-            let few = &seeds[..seeds.len().min(GRID_SEEDS)];
+            let few = &seeds[..seeds.len().min(grid_seeds(subject))];
             Found::Grid(*index, with(subject, &settings(subject)[*index], few))
         }
         Job::Oracle => {
@@ -197,6 +199,12 @@ pub fn work(subject: &Subject, job: &Job, seeds: &[u64]) -> Found {
             Found::Oracle(entry, bound)
         }
     }
+}
+
+/// On how many of the first seeds a subject's whole grid is run.
+pub fn grid_seeds(subject: &Subject) -> usize {
+    let hours = subject.case(1).scenario.duration / 3600.0;
+    (1..GRID_SEEDS).find(|seeds| *seeds as f64 * hours >= GRID_HOURS).unwrap_or(GRID_SEEDS)
 }
 
 /// KEDA with one of its settings by name, on seeds.

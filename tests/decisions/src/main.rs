@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use spillway_decisions::cases::{Subject, subjects};
-use spillway_decisions::contest::{Entry, Found, GRID_SEEDS, Job, Outcome, Who, jobs, tuned, work};
+use spillway_decisions::contest::{Entry, Found, Job, Outcome, Who, grid_seeds, jobs, tuned, work};
 use spillway_decisions::tuning::{best, choose, point};
 use spillway_decisions::{frontier, report};
 
@@ -110,7 +110,7 @@ fn benchmark() -> Result<(), String> {
 /// The settings of KEDA's grid to run on all seeds.
 fn pick((i, outcome): (usize, &Outcome)) -> Vec<(usize, String)> {
     let Some(ours) = outcome.entry(Who::Spillway) else { return Vec::new() };
-    let few = ours.figures[..ours.figures.len().min(GRID_SEEDS)].to_vec();
+    let few = ours.figures[..ours.figures.len().min(grid_seeds(&outcome.subject))].to_vec();
     let ours = point(&Entry { figures: few, ..ours.clone() });
     choose(&outcome.grid, ours).into_iter().map(|name| (i, name.to_owned())).collect()
 }

@@ -11,7 +11,7 @@ mod subject;
 use std::fmt::Write as _;
 
 use crate::cases::Kind;
-use crate::contest::{GRID_SEEDS, Outcome};
+use crate::contest::{GRID_HOURS, GRID_SEEDS, Outcome};
 use crate::sample::POLICY;
 use crate::tuning::{FLOORS, HIGH_FLOOR, LONGEST_FLOORS, THRESHOLDS};
 
@@ -67,8 +67,8 @@ fn introduction(out: &mut String, about: &About) {
          - **Spillway** has one policy, and one set of constants for all. What this leaves out is as it comes; \
          where a subject has another number, its command line says so:\n\n```yaml\n{policy}```\n\n\
          - **KEDA, tuned** is the setting of a grid that is least late among those that cost at least as many \
-         replica-hours as Spillway, picked for each subject. All of the grid is run on the first {few} seeds; those that \
-         came out best on them, and the defaults, on all. It is the product of\n\
+         replica-hours as Spillway, picked for each subject. All of the grid is run on the first {few} seeds, or as many \
+         of them as make {enough:.0} h; those that came out best on them, and the defaults, on all. It is the product of\n\
          \x20 - `lagThreshold`: {thresholds} from {least} to {most} s of a replica's work;\n\
          \x20 - `behavior`: none; or steps up limited as they come or not at all, each with steps down after 5 min \
          (as it comes), after 15 min, or of one pod in 5 min; or steps up not limited, and down after 60 min;\n\
@@ -94,6 +94,7 @@ fn introduction(out: &mut String, about: &About) {
         high = share(HIGH_FLOOR),
         longest = floors(&LONGEST_FLOORS),
         few = GRID_SEEDS.min(about.seeds),
+        enough = GRID_HOURS,
     );
 }
 

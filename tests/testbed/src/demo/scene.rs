@@ -139,9 +139,11 @@ spec:
         // Not resolved: by the link's name the binary knows that it is kubectl.
         let kubectl = std::path::absolute(&kubectl).unwrap_or(kubectl);
         format!(
-            "Look around meanwhile:\n  export KUBECONFIG={}\n  {} get csc -n {SHOP} -w\n  {1} describe csc {ORDERS} -n {SHOP}\n  curl {}\nor in a browser, with the token {}:\n  {}\n",
+            "Look around meanwhile:\n  export KUBECONFIG={}\n  {} get csc -n {SHOP} -w\n  {1} describe csc {ORDERS} -n {SHOP}\n  tail -n 20 {}\n  curl {}\nor in a browser, with the token {}:\n  {}\n",
             self.bed.plane().kubeconfig().display(),
             kubectl.display(),
+            // Pods are processes here: kubectl logs has nobody to ask.
+            self.bed.kubelet().pod_log(operator::NAMESPACE, "*").display(),
             operator::metrics_url(&self.metrics),
             self.bed.plane().token(),
             operator::page_url(&self.metrics, "/"),
