@@ -118,4 +118,11 @@ fn a_group_without_partitions_to_spare_does_not_hold_up_another() {
     two.state = State::restored(std::mem::take(&mut two.state).learnt, None);
     let all = two.run(200.0);
     assert!(all.iter().any(|d| d.write && d.to >= Some(4)), "{:?}", two.orders.writes);
+    // And where the other is in time, more would have no work.
+    let mut two = Two::new(2, |_| 150.0, |_| 300.0).partitions(2, 12);
+    two.state.learnt.capacity_per_replica.remove("orders");
+    two.state = State::restored(std::mem::take(&mut two.state).learnt, None);
+    let all = two.run(200.0);
+    assert!(all.iter().any(|d| d.limits.contains(&Limit::Partitions)), "{:?}", all.last());
+    assert_eq!(two.orders.writes, []);
 }
