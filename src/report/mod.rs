@@ -5,6 +5,7 @@
 mod about;
 pub mod meaning;
 pub mod metrics;
+mod news;
 pub mod page;
 pub mod sentence;
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! Made from the `Decision` and the workload's name alone. Of several groups it speaks of one (`about`).
 
 use super::about::{About, others};
+pub use super::news::news;
 pub use super::words::{count, rate, rounded, span};
-use super::words::{listed, ordinal, plural};
-use crate::decide::{Decision, Limit, News, Numbers, Rule, ScalerState, Turning};
+use super::words::{listed, plural};
+use crate::decide::{Decision, Limit, Numbers, Rule, ScalerState, Turning};
 
 /// What was decided, for an event, a log line or `kubectl get -o wide`.
 pub fn sentence(name: &str, decision: &Decision) -> String {
@@ -265,42 +266,6 @@ fn expired(decision: &Decision) -> String {
         0 => String::new(),
         1 => "; 1 message was deleted by retention before it was read".to_owned(),
         n => format!("; {} messages were deleted by retention before they were read", count(n)),
-    }
-}
-
-/// Something that is told once, of a workload by name: one word for it, and a sentence.
-pub fn news(name: &str, news: &News) -> (&'static str, String) {
-    match news {
-        News::Relapsed { to, window } => (
-            "Relapsed",
-            format!(
-                "{name} fell behind soon after a step down to {to}: the next step down waits until it has kept up for {}",
-                span(*window)
-            ),
-        ),
-        News::BaseRaised { from, to, relapses } => (
-            "BaseRaised",
-            format!(
-                "{name} fell behind soon after a step down to {from}, the {} time lately: from now on {to} are held while quiet, and fewer again after quiet days",
-                ordinal(*relapses)
-            ),
-        ),
-        News::BaseLowered { from, to } => (
-            "BaseLowered",
-            format!("{name} kept up for a day: {to} instead of {from} are held while quiet from now on"),
-        ),
-        News::Expired { group, messages } => (
-            "MessagesExpired",
-            format!(
-                "Retention deleted {} of consumer group {group} before {} read: keep messages longer, or let it catch up sooner (objective.recoverWithin)",
-                if *messages == 1 {
-                    "1 message".to_owned()
-                } else {
-                    format!("{} messages", count(*messages))
-                },
-                if *messages == 1 { "it was" } else { "they were" }
-            ),
-        ),
     }
 }
 
