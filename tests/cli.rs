@@ -227,7 +227,7 @@ fn the_scenarios_can_be_listed_and_each_can_be_run() {
 
 #[rstest]
 #[case("policy.yaml", "maxReplicas: many\n", 1, "maxReplicas: invalid type: string \"many\", expected i32")]
-#[case("policy.yaml", "a: [\n", 2, "did not find expected node content")]
+#[case("policy.yaml", "a: [\n", 1, "did not find expected node content")]
 #[case("policy.yaml", &format!("{SPEC}minReplicas: 99\n"), 5, "minReplicas (99) is above maxReplicas (24): lower minReplicas or raise maxReplicas")]
 #[case("policy.yaml", &format!("{SPEC}objectives: {{}}\n"), 5, "objectives is not a field of a ConsumerScaler: write objective")]
 #[case(

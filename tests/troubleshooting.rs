@@ -133,7 +133,7 @@ fn what_is_quoted_is_said() {
 
 /// Where reasons and states are given.
 fn gives_reasons(path: &str) -> bool {
-    let places = ["src/report/status.rs", "src/report/sentence.rs", "src/reconcile/", "src/kafka/"];
+    let places = ["src/report/status.rs", "src/report/news.rs", "src/reconcile/", "src/kafka/"];
     let cluster = ["scale.rs", "secrets.rs", "conflict.rs"].map(|file| format!("src/cluster/{file}"));
     places.iter().any(|place| path.contains(place)) || cluster.iter().any(|file| path.ends_with(file))
 }

@@ -19,7 +19,8 @@ use crate::decide::{
 };
 use crate::report::Look;
 use crate::report::page::Shown;
-use crate::report::sentence::{self, sentence, state_sentence};
+use crate::report::sentence::{self, sentence};
+use crate::report::standing::state_sentence;
 use crate::report::status::{self, Blocked, Context};
 
 /// Shortest time between two tries to write a status that was refused, s.

@@ -10,6 +10,7 @@ pub mod page;
 pub mod sentence;
 #[cfg(test)]
 mod sentences;
+pub mod standing;
 pub mod status;
 mod words;
 

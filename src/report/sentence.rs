@@ -4,8 +4,9 @@
 
 use super::about::{About, others};
 pub use super::news::news;
+use super::standing::state_sentence;
+use super::words::plural;
 pub use super::words::{count, rate, rounded, span};
-use super::words::{listed, plural};
 use crate::decide::{Decision, Limit, Numbers, Rule, ScalerState, Turning};
 
 /// What was decided, for an event, a log line or `kubectl get -o wide`.
@@ -151,7 +152,7 @@ fn why(decision: &Decision, to: i32, group: Option<&str>) -> String {
 }
 
 /// By how much a time is beyond the objective, where it is.
-fn late_by(n: &Numbers, eta: f64) -> Option<f64> {
+pub(super) fn late_by(n: &Numbers, eta: f64) -> Option<f64> {
     // The time to recover runs from when messages were late, not from now.
     Some(eta - n.deadline_in.unwrap_or(n.recover_within)).filter(|late| *late >= 1.0)
 }
@@ -237,7 +238,7 @@ fn held_while_quiet(decision: &Decision) -> Option<String> {
 }
 
 /// What holds more than the load needs.
-fn holds(decision: &Decision) -> String {
+pub(super) fn holds(decision: &Decision) -> String {
     let words = decision.limits.iter().filter_map(|limit| match limit {
         Limit::Schedule => scheduled(decision),
         Limit::Base => held_while_quiet(decision),
@@ -247,7 +248,7 @@ fn holds(decision: &Decision) -> String {
 }
 
 /// What commits are too far apart to tell.
-fn blurred(decision: &Decision) -> String {
+pub(super) fn blurred(decision: &Decision) -> String {
     let n = &decision.numbers;
     n.commits_apart.map_or_else(String::new, |apart| {
         let step = if apart < 15.0 { 5.0 } else { 10.0 };
@@ -261,7 +262,7 @@ fn blurred(decision: &Decision) -> String {
 }
 
 /// Messages that nobody will read any more.
-fn expired(decision: &Decision) -> String {
+pub(super) fn expired(decision: &Decision) -> String {
     match decision.numbers.expired {
         0 => String::new(),
         1 => "; 1 message was deleted by retention before it was read".to_owned(),
@@ -291,7 +292,7 @@ pub fn would_change(decision: &Decision) -> Option<String> {
 }
 
 /// What is in the way. Partitions are not where `eta`, until the backlog is gone, is as soon as asked.
-fn held_back(decision: &Decision, eta: Option<f64>) -> String {
+pub(super) fn held_back(decision: &Decision, eta: Option<f64>) -> String {
     let n = &decision.numbers;
     let met = eta.is_some_and(|eta| late_by(n, eta).is_none());
     // It says the same of all of them as the other says of one.
@@ -327,147 +328,8 @@ fn too_few_partitions(n: &Numbers) -> String {
     }
 }
 
-/// What the state means now, in a sentence.
-pub fn state_sentence(decision: &Decision) -> String {
-    let About { group, decision } = About::state(decision);
-    let said = state_of(&decision);
-    match group {
-        Some(group) => format!("Group {group}: {said}"),
-        None => said,
-    }
-}
-
-fn state_of(decision: &Decision) -> String {
-    let n = &decision.numbers;
-    // A step just asked for counts: the time to recover was computed with it.
-    let asked = if decision.write { decision.to } else { decision.from };
-    let replicas = plural(asked.unwrap_or(0), "replica");
-    let clear = if asked == Some(1) { "clears" } else { "clear" };
-    let behind = format!(
-        "{} behind, the oldest message waits {}{}",
-        count(n.lag.unwrap_or(0)),
-        if n.undated { "at least " } else { "" },
-        span(n.delay.unwrap_or(0.0))
-    );
-    let blurred = blurred(decision);
-    let held = format!("{}{}{}{blurred}", held_back(decision, n.eta), not_yet(decision), expired(decision));
-    match decision.state {
-        ScalerState::Idle => format!("Nothing arrives and nothing waits{}", holds(decision)),
-        ScalerState::KeepingUp if asked == Some(0) => match n.arrival.filter(|a| *a > 0.0) {
-            Some(arrival) => {
-                format!("Nothing is late yet; {} arriving and no replica to process it", rate(Some(arrival)))
-            }
-            None => "Nothing is late, with no replica".to_owned(),
-        },
-        ScalerState::KeepingUp => {
-            let verb = if asked == Some(1) { "keeps" } else { "keep" };
-            match n.arrival {
-                Some(arrival) => {
-                    format!(
-                        "{replicas} {verb} up with {} arriving{}{blurred}",
-                        rate(Some(arrival)),
-                        holds(decision)
-                    )
-                }
-                None => format!("{replicas} {verb} up{}{blurred}", holds(decision)),
-            }
-        }
-        ScalerState::Recovering | ScalerState::FallingBehind | ScalerState::DownstreamSaturated
-            if n.retry =>
-        {
-            let tried = if asked == Some(1) { "is" } else { "are" };
-            format!(
-                "{behind}; {replicas} {tried} tried, to see whether what the consumers depend on takes more by now{}",
-                expired(decision)
-            )
-        }
-        ScalerState::FallingBehind if n.waking && n.eta.is_none() => {
-            let (are, their) = if asked == Some(1) { ("is", "its") } else { ("are", "their") };
-            format!("{behind} (objective {}); {replicas} {are} on {their} way", span(n.max_delay))
-        }
-        ScalerState::Recovering => match n.eta {
-            Some(eta) => format!("{behind}; {replicas} {clear} it in {}{held}", span(eta)),
-            None => format!("{behind}; recovering{held}"),
-        },
-        ScalerState::FallingBehind => match n.eta {
-            Some(eta) => format!(
-                "{behind} (objective {}); {replicas} {clear} it in {}, {}later than asked{held}",
-                span(n.max_delay),
-                span(eta),
-                late_by(n, eta).map_or_else(String::new, |late| format!("{} ", span(late)))
-            ),
-            None if n.arrival.is_none() || n.service.is_none() => format!(
-                "{behind} (objective {}); what arrives and what is processed is not known yet{held}",
-                span(n.max_delay)
-            ),
-            None if n.arrival <= n.service => format!(
-                "{behind} (objective {}); {} arrive and {} are processed, and when it is gone cannot be said yet{held}",
-                span(n.max_delay),
-                rate(n.arrival),
-                rate(n.service)
-            ),
-            None => format!(
-                "{behind} (objective {}) and {} arrive, more than is processed ({}){held}",
-                span(n.max_delay),
-                rate(n.arrival),
-                rate(n.service)
-            ),
-        },
-        ScalerState::Stuck if !n.stuck_members.is_empty() => format!(
-            "{behind}: {} nothing of {} while others do. More replicas would not help; look whether {}, or cannot get past a message",
-            match n.stuck_members.as_slice() {
-                [one] => format!("member {one} processes"),
-                more => format!("members {} process", listed(more)),
-            },
-            listed(&n.stuck_partitions),
-            if n.stuck_members.len() == 1 { "it hangs, is gone" } else { "they hang, are gone" }
-        ),
-        ScalerState::Stuck if !n.stuck_partitions.is_empty() => format!(
-            "{behind}: nothing of {} is being processed while other partitions are. {} left out of scaling, as more replicas would not help; look for a consumer that died or hangs, or a message that cannot be processed",
-            listed(&n.stuck_partitions),
-            if n.stuck_partitions.len() == 1 { "It is" } else { "They are" }
-        ),
-        ScalerState::Stuck => {
-            let members: usize = n.groups.iter().filter_map(|g| g.members).sum();
-            let who = if members == 0 {
-                "the group has no members".to_owned()
-            } else {
-                format!(
-                    "{} {} nothing",
-                    plural(members as i32, "member"),
-                    if members == 1 { "commits" } else { "commit" }
-                )
-            };
-            format!(
-                "{behind}, and nothing is being processed: {who}. More replicas would not help; look at the consumers and what they depend on"
-            )
-        }
-        ScalerState::DownstreamSaturated => format!(
-            "{behind} and {} arriving; more replicas did not process more than {}, so none are added for a while: look at what the consumers depend on",
-            rate(n.arrival),
-            rate(n.service)
-        ),
-        ScalerState::Blind => match first_of(&decision.problems) {
-            Some(problem) => format!("Cannot see, so nothing is changed: {problem}"),
-            None => "Not enough was seen yet".to_owned(),
-        },
-        ScalerState::Paused => "Paused by its owner".to_owned(),
-        ScalerState::Invalid => decision.problems.join("; "),
-    }
-}
-
-/// Why nothing is done about a backlog yet.
-fn not_yet(decision: &Decision) -> &'static str {
-    match decision.rule {
-        Rule::WarmingUp => "; just started, so nothing is changed before more was seen",
-        Rule::Confirming => "; more are asked for if the next look agrees",
-        Rule::Settling => "; replicas or partitions are still on their way",
-        _ => "",
-    }
-}
-
 /// The first problem, and how many more there are.
-fn first_of(problems: &[String]) -> Option<String> {
+pub(super) fn first_of(problems: &[String]) -> Option<String> {
     let (first, more) = problems.split_first()?;
     Some(if more.is_empty() { first.clone() } else { format!("{first} (and {} more)", more.len()) })
 }

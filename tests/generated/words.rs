@@ -144,7 +144,7 @@ const SOURCES: [(&str, &[&str]); 11] = [
             r#""(?:True|False|Unknown)", "(\w+)""#,
         ],
     ),
-    ("src/report/sentence.rs", &[r#"=> \(\s*"([A-Z]\w+)","#]),
+    ("src/report/news.rs", &[r#"=> \(\s*"([A-Z]\w+)","#]),
     ("src/reconcile/step.rs", &[r#"(?:Kind::\w+|kind), "(\w+)""#]),
     ("src/reconcile/apply.rs", &[r#"reason: "(\w+)""#]),
     ("src/reconcile/plan.rs", &[r#"reason: "(\w+)""#]),
