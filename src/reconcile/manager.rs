@@ -39,7 +39,11 @@ pub(super) struct Manager {
     connections: Watched<KafkaConnection>,
     /// The undecodable objects told of, by kind and name: uid and generation.
     undecodable: Mutex<HashMap<(&'static str, ScalerKey), (Option<String>, Option<i64>)>>,
+    /// Scalers that are being forgotten: until that is done, also by who is called again.
+    leaving: Mutex<Vec<Known>>,
 }
+
+type Known = (ScalerKey, Arc<tokio::sync::Mutex<Memory>>);
 
 struct Running {
     task: tokio::task::JoinHandle<()>,
@@ -69,7 +73,14 @@ impl Manager {
             health,
             running: Arc::default(),
         });
-        Self { shared, secrets, scalers, connections, undecodable: Mutex::default() }
+        Self {
+            shared,
+            secrets,
+            scalers,
+            connections,
+            undecodable: Mutex::default(),
+            leaving: Mutex::default(),
+        }
     }
 
     /// Can be had for writing once no loop lives.
@@ -143,11 +154,16 @@ impl Manager {
         contacts.retain(|uid, _| !others.contains(uid));
     }
 
-    /// Forgets scalers, also what a look that is under way would still say of them.
-    async fn forget(&self, gone: Vec<(ScalerKey, Arc<tokio::sync::Mutex<Memory>>)>) {
-        for (key, memory) in gone {
+    /// Forgets scalers, also what a look that is under way would still say of them. It may be dropped while it waits
+    /// for one: what is left of them is forgotten the next time.
+    async fn forget(&self, gone: Vec<Known>) {
+        let leaving = || self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving().extend(gone);
+        loop {
+            let Some((key, memory)) = leaving().first().cloned() else { return };
             memory.lock().await.gone = true;
             self.shared.hands.forget(&key);
+            leaving().retain(|(_, other)| !Arc::ptr_eq(other, &memory));
         }
     }
 
@@ -258,6 +274,11 @@ impl Manager {
         }
         for bad in self.scalers.invalid().into_iter().filter(|bad| self.has_bad(bad)) {
             let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
+            // From here on there is something to forget, whether or not its status can be written.
+            {
+                let mut all = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);
+                all.entry(("ConsumerScaler", key.clone())).or_default();
+            }
             self.shared.hands.unseen(&key, &format!("the object cannot be read: {}", bad.error));
             self.tell_undecodable::<ConsumerScaler>("ConsumerScaler", &bad, |why| {
                 let none = ConsumerScalerStatus::default();
