@@ -25,6 +25,10 @@ const LONGEST: usize = 16 * 1024;
 const TOKENS: usize = 1024;
 /// Rights remembered.
 const RIGHTS: usize = 16 * 1024;
+/// Most characters of the name of a namespace, by Kubernetes' rules.
+const LONGEST_NAMESPACE: usize = 63;
+/// Most characters of the name of any object.
+const LONGEST_NAME: usize = 253;
 /// Namespaces asked about side by side.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -183,11 +187,15 @@ impl Access {
         Ok(Seeing::Namespaces(seen))
     }
 
-    /// Whether somebody may get this ConsumerScaler.
+    /// Whether somebody may get this ConsumerScaler; of one that cannot exist, as its name is too long, everybody.
     ///
     /// # Errors
     /// When not, or the API server does not say.
     pub async fn getting(&self, visitor: &Visitor, namespace: &str, name: &str) -> Result<(), Refusal> {
+        // Each answer is kept with its names: thousands of long ones would be more than the pod has room for.
+        if namespace.len() > LONGEST_NAMESPACE || name.len() > LONGEST_NAME {
+            return Ok(());
+        }
         if self.may(visitor, "get", Some(namespace), Some(name)).await? {
             return Ok(());
         }

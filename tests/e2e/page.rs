@@ -168,6 +168,9 @@ async fn rights(case: &Case, ip: &str, viewer: &str) -> Result<String> {
     );
     says(ip, &format!("/api/scalers/{ELSEWHERE}/elsewhere"), Some(viewer), 403, "may not get").await?;
     says(ip, "/api/scalers/page/none", Some(viewer), 404, "\"scaler\":null").await?;
+    // The API server is not asked about a name that no object can have, so that no answer is kept with it.
+    let long = format!("/api/scalers/{ELSEWHERE}/{}", "x".repeat(254));
+    says(ip, &long, Some(viewer), 404, "\"scaler\":null").await?;
     case.bed.kubectl(&["delete", "rolebinding", "lister", "-n", &case.namespace]).await?;
     Ok(lister)
 }
