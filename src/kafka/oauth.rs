@@ -145,7 +145,9 @@ pub(super) fn refused(config: &OAuthConfig, status: StatusCode, text: &str) -> C
         Err(_) => format!("HTTP {status}"),
     };
     let said = quoted(&said);
-    if status.is_client_error() {
+    // Too many questions, or too slow a one, say nothing of who asked.
+    let passing = [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
+    if status.is_client_error() && !passing {
         let check = "Check sasl.oauth.clientId, sasl.oauth.clientSecret and sasl.oauth.scope";
         problem(
             "AuthenticationFailed",
@@ -243,6 +245,8 @@ mod tests {
         "AuthenticationFailed",
         "refused the client: HTTP 404 Not Found. "
     )]
+    #[case(429, "slow down", "TokenUnavailable", "gives no token: HTTP 429 Too Many Requests. ")]
+    #[case(408, "", "TokenUnavailable", "gives no token: HTTP 408 Request Timeout. ")]
     #[case(503, "busy", "TokenUnavailable", "gives no token: HTTP 503 Service Unavailable. ")]
     fn what_a_refusal_says(
         #[case] status: u16,
