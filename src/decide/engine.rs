@@ -271,10 +271,15 @@ fn consumers(policy: &Policy, replicas: i32) -> usize {
     (replicas.max(0) as usize).saturating_mul(policy.threads_per_replica.max(1) as usize)
 }
 
+/// Of so many consumers those that can have work in a group.
+fn with_work(group: &GroupState, consumers: usize) -> usize {
+    consumers.min(group.lane_count().max(1))
+}
+
 /// Whether each group has members for all these replicas already, or for all of its partitions.
 fn joined(policy: &Policy, groups: &[GroupState], replicas: i32) -> bool {
     let consumers = consumers(policy, replicas);
-    groups.iter().all(|group| group.members.len() >= consumers.min(group.lane_count().max(1)))
+    groups.iter().all(|group| group.members.len() >= with_work(group, consumers))
 }
 
 /// Notes when the replicas asked for have all arrived in their groups.
@@ -287,11 +292,10 @@ fn note_settled(policy: &Policy, state: &mut State, seen: &Observation, now: Tim
     }
     let consumers = consumers(policy, workload.replicas);
     let arrived = state.groups.iter().all(|group| {
-        let most = group.lane_count().max(1);
         let stable = matches!(group.phase, GroupPhase::Stable)
             || (workload.replicas == 0 && matches!(group.phase, GroupPhase::Empty | GroupPhase::Dead));
         let enough = if scaling.up {
-            group.members.iter().filter(|m| !m.assignment.is_empty()).count() >= consumers.min(most)
+            group.members.iter().filter(|m| !m.assignment.is_empty()).count() >= with_work(group, consumers)
         } else {
             group.members.len() <= consumers
         };

@@ -194,12 +194,11 @@ impl Manager {
 
     /// Whether an object is in a shard of this process.
     fn has<K: ResourceExt>(&self, object: &K) -> bool {
-        let namespace = object.namespace().unwrap_or_default();
-        self.shared.hands.shards.term(&namespace, &object.name_any()).is_some()
+        self.has_named(&object.namespace().unwrap_or_default(), &object.name_any())
     }
 
-    fn has_bad(&self, bad: &Undecodable) -> bool {
-        self.shared.hands.shards.term(&bad.namespace, &bad.name).is_some()
+    fn has_named(&self, namespace: &str, name: &str) -> bool {
+        self.shared.hands.shards.term(namespace, name).is_some()
     }
 
     async fn plan(&self, ids: &mut Ids) -> Plan {
@@ -272,7 +271,8 @@ impl Manager {
             step::broken(&self.shared.hands, object, &mut memory, why).await;
             self.shared.hands.unseen(&key, &why.message);
         }
-        for bad in self.scalers.invalid().into_iter().filter(|bad| self.has_bad(bad)) {
+        for bad in self.scalers.invalid().into_iter().filter(|bad| self.has_named(&bad.namespace, &bad.name))
+        {
             let key = ScalerKey::new(bad.namespace.clone(), bad.name.clone());
             // From here on there is something to forget, whether or not its status can be written.
             {
@@ -288,7 +288,9 @@ impl Manager {
             })
             .await;
         }
-        for bad in self.connections.invalid().into_iter().filter(|bad| self.has_bad(bad)) {
+        for bad in
+            self.connections.invalid().into_iter().filter(|bad| self.has_named(&bad.namespace, &bad.name))
+        {
             self.tell_undecodable::<KafkaConnection>("KafkaConnection", &bad, |why| {
                 let why = Blocked { reason: "Invalid".into(), message: why.to_owned() };
                 let none = KafkaConnectionStatus::default();
@@ -340,7 +342,7 @@ impl Manager {
             .map(|s| ScalerKey::new(s.namespace().unwrap_or_default(), s.name_any()))
             .chain(self.scalers.invalid().into_iter().map(|bad| ScalerKey::new(bad.namespace, bad.name)))
             .collect();
-        let elsewhere = |k: &ScalerKey| self.shared.hands.shards.term(&k.namespace, &k.name).is_none();
+        let elsewhere = |k: &ScalerKey| !self.has_named(&k.namespace, &k.name);
         let gone: Vec<_> = {
             let mut memories = self.shared.memories.lock().unwrap_or_else(PoisonError::into_inner);
             let gone: Vec<ScalerKey> = memories

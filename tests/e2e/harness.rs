@@ -12,6 +12,7 @@ use spillway::api::{ConsumerScaler, ConsumerScalerStatus};
 use spillway_testbed::bed::{Bed, BedOptions};
 use spillway_testbed::kafka::KafkaOptions;
 use spillway_testbed::kubelet::Images;
+use spillway_testbed::usage::{self, Usage};
 use spillway_testbed::wait::eventually;
 use spillway_testbed::{operator, sample};
 use tokio::runtime::Runtime;
@@ -175,6 +176,12 @@ pub fn on_bed<T>(shared: &'static SharedBed, work: impl AsyncFnOnce(&'static Bed
         let bed = shared.get().await.unwrap_or_else(|e| panic!("no bed: {e:#}"));
         work(bed).await
     })
+}
+
+/// What the operator that leads takes of the machine.
+pub async fn taken(bed: &Bed) -> Result<Usage> {
+    let (name, _) = operator::leader(bed, Duration::from_secs(90)).await?;
+    usage::of(bed.kubelet().pid(operator::NAMESPACE, &name)?)
 }
 
 /// Leaves a line for `make e2e`, which shows them all in the end.

@@ -16,11 +16,11 @@ use spillway_testbed::kafka::{KafkaOptions, Listener};
 use spillway_testbed::operator;
 use spillway_testbed::process;
 use spillway_testbed::relay::{Answers, Relay};
-use spillway_testbed::usage::{self, Usage};
+use spillway_testbed::usage::Usage;
 use spillway_testbed::wait::eventually;
 
 use crate::given;
-use crate::harness::{CHANGING, LOGIN, SharedBed};
+use crate::harness::{CHANGING, LOGIN, SharedBed, taken};
 
 pub static BED: SharedBed = SharedBed::new("chaos", "").kafka(relayed).bare();
 /// How long the operator's lease lasts: as by default.
@@ -159,8 +159,7 @@ impl Stage {
 
     /// What the operator that leads takes of the machine.
     pub async fn usage(&self) -> Result<Usage> {
-        let (name, _) = operator::leader(self.bed, LIMIT).await?;
-        usage::of(self.bed.kubelet().pid(operator::NAMESPACE, &name)?)
+        taken(self.bed).await
     }
 
     /// What the operator's logs hold now: how many bytes each.

@@ -10,13 +10,11 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use spillway_testbed::operator;
-use spillway_testbed::usage::{self, Usage};
 use spillway_testbed::wait::eventually;
 
 use super::backlog::{Backlog, EACH, restarts};
 use super::given;
-use super::harness::{Case, SharedBed, case};
+use super::harness::{Case, SharedBed, case, taken};
 use book::{Book, Sample};
 
 static BED: SharedBed = SharedBed::new("soak", given::VALUES).brokers(3);
@@ -54,7 +52,7 @@ fn an_hour_of_churn_leaves_nothing_behind() {
                     .with_context(|| format!("round {round}"))?;
                 book.brokers += 1;
             }
-            let usage = taken(&case).await?;
+            let usage = taken(case.bed).await?;
             book.samples.push(Sample { after: start.elapsed().as_secs(), usage });
             println!(
                 "soak: {}s of {}s, round {round}: {usage:?}",
@@ -71,12 +69,6 @@ fn an_hour_of_churn_leaves_nothing_behind() {
         book::write(&book)?;
         super::chaos::write_page()
     });
-}
-
-/// What the operator takes now.
-async fn taken(case: &Case) -> Result<Usage> {
-    let (name, _) = operator::leader(case.bed, LIMIT).await?;
-    usage::of(case.bed.kubelet().pid(operator::NAMESPACE, &name)?)
 }
 
 /// Scalers of groups that have read everything come, each with a workload; are changed; and go. Every third has a
