@@ -315,8 +315,9 @@ fn up(look: &Look<'_>, state: &mut State, needs: &[Need], wanted: i32, choice: &
         choice.limits.push(Limit::Downstream);
         return;
     }
-    // After steps that did not help the next one is a small one, and is judged before another.
-    if state.ceiling.failures > 0 && state.ceiling.trial.is_some() {
+    // After steps that did not help the next one is a small one, and is judged before another. One whose write was
+    // refused is asked for again.
+    if state.ceiling.failures > 0 && state.ceiling.trial.is_some_and(|t| t.to == current) {
         choice.rule = Rule::Settling;
         return;
     }

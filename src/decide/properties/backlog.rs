@@ -91,6 +91,7 @@ impl Course {
             seen: Observation { groups: vec![group], workload: Ok(workload), schedules: Vec::new() },
             now,
             complete: true,
+            fresh: true,
             rebalancing: false,
         }
     }

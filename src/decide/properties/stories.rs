@@ -246,6 +246,8 @@ pub struct Shown {
     pub now: Time,
     /// Whether all of it is known and fresh.
     pub complete: bool,
+    /// Whether each group was read a moment ago, be it in part.
+    pub fresh: bool,
     pub rebalancing: bool,
 }
 
@@ -383,15 +385,17 @@ impl Story {
         }
         let limit = self.policy.tuning.stale_sweeps * self.policy.sweep_interval;
         let fresh = |g: &GroupObservation| g.taken_at.is_some_and(|at| world.now - at <= limit);
-        let complete = groups.len() == self.policy.groups.len()
-            && workload.is_ok()
-            && groups.iter().all(|g| g.complete() && fresh(g) && g.phase != GroupPhase::Unknown)
+        let all_fresh =
+            groups.len() == self.policy.groups.len() && workload.is_ok() && groups.iter().all(fresh);
+        let complete = all_fresh
+            && groups.iter().all(|g| g.complete() && g.phase != GroupPhase::Unknown)
             && groups.iter().flat_map(|g| &g.partitions).all(read);
         let rebalancing = groups.iter().any(|g| g.phase == GroupPhase::Rebalancing);
         Shown {
             seen: Observation { groups, workload, schedules: self.schedules(world.now) },
             now: world.now,
             complete,
+            fresh: all_fresh,
             rebalancing,
         }
     }

@@ -50,6 +50,31 @@ fn a_step_after_one_that_did_not_help_is_a_try() {
 }
 
 #[test]
+fn a_try_whose_write_was_refused_is_asked_for_again_at_the_next_look() {
+    let mut state = knows(50.0);
+    let mut plant = Plant::new(3, |_| 100.0, |_| true);
+    plant.ceiling = Some((70.0, 60.0, 1500.5));
+    let mut refused: Option<Decision> = None;
+    while plant.now < 1500.0 {
+        plant.step();
+        let (decision, next) = decide(&policy(), std::mem::take(&mut state), &plant.see(), plant.now);
+        state = next;
+        if let Some(first) = &refused {
+            let (now, then) =
+                ((decision.rule, decision.from, decision.to), (first.rule, first.from, first.to));
+            assert_eq!(now, then, "one look later");
+            return;
+        }
+        match decision.to.filter(|_| decision.write) {
+            Some(to) if to > plant.asked && decision.numbers.retry => refused = Some(decision),
+            Some(to) => plant.write(to),
+            None => {}
+        }
+    }
+    panic!("no try was made: {:?}", plant.writes);
+}
+
+#[test]
 fn a_step_down_names_what_keeps_more_than_is_needed() {
     let down = |policy: &Policy| {
         let mut plant = Plant::new(6, |_| 20.0, |_| true);
