@@ -23,6 +23,9 @@ use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Pol
 /// Readings closer than this are one, s: no rate is to be made of nothing.
 const APART: f64 = 1e-3;
 
+/// Who has a partition that nobody has.
+const NOBODY: u32 = u32::MAX;
+
 /// The memory of one consumer group.
 #[derive(Clone, Debug)]
 pub(super) struct GroupState {
@@ -62,6 +65,8 @@ pub(super) struct GroupState {
     pub members: Vec<Member>,
     /// The places of each member's partitions among them; what is not read has none.
     places: Vec<Vec<usize>>,
+    /// Of each partition, which of the members has it; [`NOBODY`] else.
+    owners: Vec<u32>,
     partitions: Partitions,
     /// What each of them is of the whole.
     shares: Shares,
@@ -135,6 +140,7 @@ impl GroupState {
             expired: 0,
             members: Vec::new(),
             places: Vec::new(),
+            owners: Vec::new(),
             partitions: Partitions::default(),
             shares: Shares::default(),
             standing: 0,
@@ -221,6 +227,10 @@ impl GroupState {
             let place = |(t, p): &(Arc<str>, i32)| self.partitions.position(t, *p);
             let of = |m: &Member| m.assignment.iter().filter_map(place).collect();
             self.places = self.members.iter().map(of).collect();
+            self.owners = vec![NOBODY; self.partitions.len()];
+            for (member, places) in self.places.iter().enumerate() {
+                places.iter().for_each(|place| self.owners[*place] = member as u32);
+            }
         }
         self.phase = seen.phase;
         if changed || self.realigned {
@@ -371,9 +381,11 @@ impl GroupState {
         }
     }
 
-    /// A partition.
-    pub fn partition(&self, topic: &str, partition: i32) -> Option<&Entry> {
-        self.partitions.get(topic, partition)
+    /// What arrived at a partition and what was processed of it over the last `window` seconds, msg/s.
+    pub fn partition_rates(&self, topic: &str, partition: i32, window: f64) -> (Option<f64>, Option<f64>) {
+        let Some(place) = self.partitions.position(topic, partition) else { return (None, None) };
+        let arrival = self.partitions.at(place).and_then(|entry| entry.arrival);
+        (arrival, self.partitions.service_of(place, window))
     }
 
     /// How long the oldest unread message of a partition has waited, s.

@@ -16,7 +16,6 @@ pub(super) const FAST_SWEEPS: f64 = 3.0;
 pub(super) struct Entry {
     pub topic: Arc<str>,
     pub partition: i32,
-    pub history: History,
     /// Messages behind.
     pub lag: i64,
     /// How long its oldest unread message has waited, by the history, s.
@@ -38,6 +37,8 @@ pub(super) struct Entry {
     unproven: bool,
     /// It could not be read when the others were, and is as it was last known.
     pub unseen: bool,
+    /// When it was read last.
+    read_at: Time,
     /// All that is left is one record that nobody moves past: the mark at the end of a transaction.
     pub residue: bool,
     /// How long a message is kept, s.
@@ -50,11 +51,6 @@ impl Entry {
     /// How long its oldest unread message has waited, s.
     pub fn delay(&self) -> f64 {
         if self.residue { 0.0 } else { self.waited }
-    }
-
-    /// What arrived and what was processed over the last `window` seconds, msg/s.
-    pub fn rates(&self, window: f64) -> (Option<f64>, Option<f64>) {
-        (self.arrival, self.history.service(window, 0.0).map(|rate| rate.max(0.0)))
     }
 
     /// Whether messages wait of which nothing tells how long. One may be the mark at the end of a transaction.
@@ -124,14 +120,21 @@ pub(super) struct Reading {
 }
 
 /// The partitions of a group, in the order of the observation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Partitions {
     entries: Vec<Entry>,
-    /// All of them as one: rates of the group need not be summed up from thousands.
-    total: History,
+    /// What was read of each, at its place, and after the last of all as one: rates of the group need not be summed up
+    /// from thousands.
+    history: History,
     /// Since when any got further.
     moved: Option<Time>,
     index: HashMap<Arc<str>, HashMap<i32, usize>>,
+}
+
+impl Default for Partitions {
+    fn default() -> Self {
+        Self { entries: Vec::new(), history: History::new(1), moved: None, index: HashMap::new() }
+    }
 }
 
 impl Partitions {
@@ -148,14 +151,18 @@ impl Partitions {
         let realigned = !self.same(seen);
         if realigned {
             self.align(keys(seen), at);
-            self.total = History::default();
         }
+        let total = self.entries.len();
         let (mut all_ends, mut all_positions, mut anew) = (0i64, 0i64, false);
         let window = policy.rate_window();
         let mut reading = Reading { all_committed: true, realigned, ..Reading::default() };
-        for (entry, p) in self.entries.iter_mut().zip(&seen.partitions) {
+        let history = &mut self.history;
+        let mut begun = history.begin(at);
+        let (stretch, mut near) = (history.stretch(window, 0.0), 0);
+        for (lane, (entry, p)) in self.entries.iter_mut().zip(&seen.partitions).enumerate() {
+            let before = history.before(&begun, lane);
             let Some((end, position, lag)) = known(p) else {
-                let (end, position) = entry.history.last().unwrap_or_default();
+                let (end, position) = history.keep(&begun, lane).unwrap_or_default();
                 all_ends = all_ends.saturating_add(end);
                 all_positions = all_positions.saturating_add(position);
                 reading.lag = reading.lag.saturating_add(entry.lag);
@@ -167,39 +174,41 @@ impl Partitions {
                 }
                 continue;
             };
-            if std::mem::take(&mut entry.unseen) {
-                // What came and was read meanwhile was so at no one moment, and nobody was seen to be busy with it.
-                // Of one that was never seen all of it was left out.
-                let (before, at) = entry.history.last().unwrap_or_default();
-                self.total.shift(end.saturating_sub(before), position.saturating_sub(at));
-                entry.history.resume();
-                reading.resumed = true;
-            }
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
             reading.behind_retention = reading.behind_retention.saturating_add(expired);
             (entry.expired, entry.retention) = (expired, p.retention);
-            let arrived = entry.history.end().is_some_and(|before| before != end);
+            let arrived = before.is_some_and(|(before, _)| before != end);
             reading.arrived |= arrived;
-            let known = entry.history.end().is_some();
-            entry.unproven = lag > 0 && (entry.unproven || !known);
-            let further = entry.history.record(at, end, position);
+            entry.unproven = lag > 0 && (entry.unproven || before.is_none());
+            let further = history.record(&mut begun, lane, end, position);
+            if std::mem::take(&mut entry.unseen) {
+                // What came and was read meanwhile was so at no one moment, and nobody was seen to be busy with it.
+                // Of one that was never seen all of it was left out.
+                let (before, read) = before.unwrap_or_default();
+                history.shift(total, end.saturating_sub(before), position.saturating_sub(read));
+                history.fill(lane, entry.read_at);
+                history.resume(lane);
+                reading.resumed = true;
+            }
+            entry.read_at = at;
             // What came before is forgotten: the topic was made anew, or the group went back.
-            anew |= known && entry.history.is_first();
+            anew |= before.is_some() && history.is_first(lane);
             all_ends = all_ends.saturating_add(end);
             all_positions = all_positions.saturating_add(position);
             reading.progressed |= further;
-            // Read from the history while it is at hand: thousands of them are in no cache.
-            entry.waited = entry.history.delay().unwrap_or(0.0);
-            entry.older = entry.history.older();
-            entry.arrival = entry.history.arrival(window);
+            // Read while it is at hand: thousands of them are in no cache.
+            let waiting = history.waiting(lane, &mut near).unwrap_or_default();
+            (entry.waited, entry.older) = (waiting.delay, waiting.older);
+            entry.arrival = stretch.as_ref().and_then(|stretch| history.arrival(lane, stretch));
             if further && entry.standing {
                 // While it stood still it kept nobody busy, however much waited.
-                entry.history.resume();
+                history.resume(lane);
                 reading.resumed = true;
             }
-            entry.history.note_saturation(entry.waited, policy.saturated_delay());
-            reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
+            let pressed = lag > 0 && entry.waited >= policy.saturated_delay();
+            history.note_saturation(&begun, lane, pressed);
+            reading.pressed |= pressed;
             if further {
                 entry.further_at = Some(at);
                 entry.unproven = false;
@@ -216,10 +225,11 @@ impl Partitions {
             reading.lag = reading.lag.saturating_add(lag);
             reading.all_committed &= matches!(p.committed, Committed::At(_)) || p.start == p.end;
         }
+        history.record(&mut begun, total, all_ends, all_positions);
         if anew {
-            self.total = History::default();
+            history.forget(total);
         }
-        self.total.record(at, all_ends, all_positions);
+        history.end(&begun);
         if reading.progressed {
             self.moved.get_or_insert(at);
         }
@@ -270,15 +280,16 @@ impl Partitions {
     }
 
     fn align<'a>(&mut self, keys: impl Iterator<Item = (&'a Arc<str>, i32)>, at: Time) {
-        let mut old: HashMap<(Arc<str>, i32), Entry> =
-            self.entries.drain(..).map(|e| ((e.topic.clone(), e.partition), e)).collect();
+        let old = self.entries.drain(..).enumerate();
+        let mut old: HashMap<(Arc<str>, i32), (usize, Entry)> =
+            old.map(|(place, e)| ((e.topic.clone(), e.partition), (place, e))).collect();
         self.index.clear();
+        let mut lanes = Vec::new();
         for (topic, partition) in keys {
             let key = (topic.clone(), partition);
             let fresh = || Entry {
                 topic: topic.clone(),
                 partition,
-                history: History::default(),
                 lag: 0,
                 waited: 0.0,
                 older: false,
@@ -290,25 +301,43 @@ impl Partitions {
                 standing: false,
                 unproven: false,
                 unseen: false,
+                read_at: at,
                 residue: false,
                 retention: None,
                 expired: 0,
             };
             self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
-            self.entries.push(old.remove(&key).unwrap_or_else(fresh));
+            let known = old.remove(&key);
+            lanes.push(known.as_ref().map(|(place, _)| *place));
+            self.entries.push(known.map_or_else(fresh, |(_, entry)| entry));
         }
         self.entries.shrink_to_fit();
+        // What all were together was another all.
+        lanes.push(None);
+        self.history = self.history.of_lanes(&lanes);
     }
 
     /// Messages that arrived at all of them per second over the last `window` seconds.
     pub fn arrival(&self, window: f64) -> Option<f64> {
         // Of numbers so large that they are rounded it may be a little below none.
-        self.total.arrival(window).map(|rate| rate.max(0.0))
+        let stretch = self.history.stretch(window, 0.0)?;
+        self.history.arrival(self.entries.len(), &stretch).map(|rate| rate.max(0.0))
     }
 
     /// Messages of all of them processed per second over the last `window` seconds.
     pub fn service(&self, window: f64) -> Option<f64> {
-        self.total.service(window, 0.0).map(|rate| rate.max(0.0))
+        self.service_of(self.entries.len(), window)
+    }
+
+    /// Messages of the partition at a place processed per second over the last `window` seconds.
+    pub fn service_of(&self, place: usize, window: f64) -> Option<f64> {
+        let stretch = self.history.stretch(window, 0.0)?;
+        self.history.service(place, &stretch).map(|rate| rate.max(0.0))
+    }
+
+    /// What was read of each, at its place.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// All of them.
