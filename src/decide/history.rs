@@ -182,8 +182,7 @@ impl History {
         // That reading may be thinned out by now, but what was kept of it is in every one since.
         let since = self.readings.partition_point(|r| r.at <= from);
         let Some(kept) = self.readings.get(since).filter(|r| r.at < last.at) else { return };
-        let (a, b) =
-            (self.points[self.place(kept.slot) + lane], self.points[self.place(last.slot) + lane]);
+        let (a, b) = (self.points[self.place(kept.slot) + lane], self.points[self.place(last.slot) + lane]);
         for Reading { at, slot } in &self.readings[since..self.readings.len() - 1] {
             let share = (at - from) / (last.at - from);
             let place = self.place(*slot) + lane;
@@ -373,107 +372,4 @@ fn part(a: i64, b: i64, share: f64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// One lane.
-    struct One(History);
-
-    impl One {
-        fn record(&mut self, at: f64, end: i64, position: i64) {
-            let mut begun = self.0.begin(at);
-            self.0.record(&mut begun, 0, end, position);
-            self.0.end(&begun);
-        }
-
-        fn delay(&self) -> Option<f64> {
-            self.0.waiting(0, &mut 0).map(|w| w.delay)
-        }
-
-        fn arrival(&self, window: f64) -> Option<f64> {
-            self.0.arrival(0, &self.0.stretch(window, 0.0)?)
-        }
-
-        fn service(&self, window: f64) -> Option<f64> {
-            self.0.service(0, &self.0.stretch(window, 0.0)?)
-        }
-    }
-
-    fn history(points: &[(f64, i64, i64)]) -> One {
-        let mut h = One(History::new(1));
-        for (at, end, position) in points {
-            h.record(*at, *end, *position);
-        }
-        h
-    }
-
-    #[test]
-    fn delay_is_interpolated_between_two_readings() {
-        // 10 msg/s; message 50 came at t=5, and is the next to be read at t=20.
-        let h = history(&[(0.0, 0, 0), (10.0, 100, 20), (20.0, 200, 50)]);
-        assert_eq!(h.delay(), Some(15.0));
-    }
-
-    #[test]
-    fn a_burst_after_silence_is_dated_to_the_burst() {
-        let mut points: Vec<_> = (0..100).map(|t| (f64::from(t), 100, 100)).collect();
-        points.push((100.0, 200, 100));
-        points.push((110.0, 200, 100));
-        // It came after the reading at t=99, so it has waited at most 11 s.
-        let delay = history(&points).delay().unwrap();
-        assert!((10.0..=11.0).contains(&delay), "{delay}");
-    }
-
-    #[test]
-    fn older_than_the_history_is_placed_by_the_rate() {
-        let h = history(&[(0.0, 1000, 500), (10.0, 1100, 500)]);
-        assert_eq!(h.delay(), Some(10.0 + 500.0 / 10.0));
-    }
-
-    #[test]
-    fn nothing_waiting_is_no_delay() {
-        assert_eq!(history(&[(0.0, 10, 10)]).delay(), Some(0.0));
-        assert_eq!(One(History::new(1)).delay(), None);
-    }
-
-    #[test]
-    fn rates_over_a_flat_stretch_are_not_diluted() {
-        let mut points: Vec<_> = (0..=100).map(|t| (f64::from(t), 100, 100)).collect();
-        points.extend((1..=10).map(|t| (100.0 + f64::from(t), 100 + 10 * i64::from(t), 100)));
-        let h = history(&points);
-        assert_eq!(h.arrival(10.0), Some(10.0));
-        assert_eq!(h.arrival(20.0), Some(5.0));
-        assert_eq!(h.service(10.0), Some(0.0));
-    }
-
-    #[test]
-    fn a_recreated_topic_starts_anew() {
-        let mut h = history(&[(0.0, 1000, 900), (10.0, 1100, 1000)]);
-        h.record(20.0, 5, 0);
-        assert_eq!(h.arrival(60.0), None);
-        h.record(30.0, 15, 5);
-        assert_eq!(h.arrival(60.0), Some(1.0));
-    }
-
-    proptest! {
-        #[test]
-        fn bounded_and_finite_whatever_comes(steps in prop::collection::vec((0.1f64..100.0, 0i64..1000, 0i64..1000), 1..500)) {
-            let mut h = One(History::new(1));
-            let (mut at, mut end, mut position) = (0.0, 0i64, 0i64);
-            for (dt, arrived, served) in steps {
-                at += dt;
-                end += arrived;
-                position = (position + served).min(end);
-                h.record(at, end, position);
-                prop_assert!(h.0.readings.len() <= READINGS && h.0.points.len() <= READINGS);
-                let delay = h.delay().unwrap();
-                prop_assert!(delay.is_finite() && delay >= 0.0);
-                prop_assert!(delay <= at + 1e-6 || end > position);
-                for rate in [h.arrival(30.0), h.service(30.0)].into_iter().flatten() {
-                    prop_assert!(rate.is_finite() && rate >= -1e-6, "{rate}");
-                }
-            }
-        }
-    }
-}
+mod tests;
