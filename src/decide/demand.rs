@@ -132,8 +132,8 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     }
 }
 
-/// The first of some levels, from one on, of which no consumer is `asked` for more than it can do; more replicas are
-/// asked for less each.
+/// The first of some levels, from one on, of which no consumer is `asked` for more than it can do, where more replicas
+/// are asked for less each. Dealt out they nearly always are; where not, one that does, and the one below does not.
 ///
 /// To deal out thousands of partitions takes time, so few levels are tried: first the one that would do if what the
 /// busiest is asked for fell as the replicas rise, which it nearly does, and then the one below it.

@@ -65,7 +65,8 @@ pub(super) struct GroupState {
     pub members: Vec<Member>,
     /// The places of each member's partitions among them; what is not read has none.
     places: Vec<Vec<usize>>,
-    /// Of each partition, which of the members has it; [`NOBODY`] else.
+    /// Of each partition, which of the members has it; [`NOBODY`] else. None of Kafka's assignors gives one to two: of
+    /// such the last.
     owners: Vec<u32>,
     partitions: Partitions,
     /// What each of them is of the whole.
@@ -381,11 +382,14 @@ impl GroupState {
         }
     }
 
-    /// What arrived at a partition and what was processed of it over the last `window` seconds, msg/s.
+    /// What arrived at a partition and what was processed of it over the last `window` seconds, msg/s; neither is
+    /// known of one that cannot be read now.
     pub fn partition_rates(&self, topic: &str, partition: i32, window: f64) -> (Option<f64>, Option<f64>) {
         let Some(place) = self.partitions.position(topic, partition) else { return (None, None) };
-        let arrival = self.partitions.at(place).and_then(|entry| entry.arrival);
-        (arrival, self.partitions.service_of(place, window))
+        let Some(entry) = self.partitions.at(place).filter(|entry| !entry.unseen) else {
+            return (None, None);
+        };
+        (entry.arrival, self.partitions.service_of(place, window))
     }
 
     /// How long the oldest unread message of a partition has waited, s.

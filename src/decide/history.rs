@@ -7,8 +7,10 @@
 
 use super::Time;
 
-/// Readings kept. The newer half is never thinned.
+/// Readings kept at most. The newest half of so many is never thinned.
 const READINGS: usize = 64;
+/// Readings left when they are thinned.
+const KEPT: usize = 48;
 /// Of a lane that nothing was read of, and of one that does not wait.
 const NEVER: Time = f64::INFINITY;
 
@@ -29,8 +31,9 @@ struct Reading {
 /// The history of some lanes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    /// Of each lane, since when what was read counts.
+    /// Of each lane, since when what was read counts, and what was read then: that reading may be thinned out.
     since: Vec<Time>,
+    began: Vec<Point>,
     /// Of each lane, since when its oldest unread message has waited long enough to keep a consumer busy.
     saturated_since: Vec<Time>,
     /// In ascending order of time.
@@ -86,21 +89,29 @@ pub(super) struct Waiting {
 impl History {
     /// A history of so many lanes of which nothing was read yet.
     pub fn new(lanes: usize) -> Self {
-        Self { since: vec![NEVER; lanes], saturated_since: vec![NEVER; lanes], ..Self::default() }
+        Self {
+            since: vec![NEVER; lanes],
+            began: vec![Point::default(); lanes],
+            saturated_since: vec![NEVER; lanes],
+            ..Self::default()
+        }
     }
 
     /// The same readings of other lanes, each of which was one of these or is new.
     pub fn of_lanes(&self, lanes: &[Option<usize>]) -> Self {
         let of = |values: &[Time]| lanes.iter().map(|lane| lane.map_or(NEVER, |lane| values[lane])).collect();
         let (since, saturated_since) = (of(&self.since), of(&self.saturated_since));
+        let point =
+            |points: &[Point], lane: &Option<usize>| lane.map_or(Point::default(), |lane| points[lane]);
+        let began = lanes.iter().map(|lane| point(&self.began, lane)).collect();
         let mut points = Vec::with_capacity(self.readings.len() * lanes.len());
         let mut readings = Vec::with_capacity(self.readings.len());
         for (slot, reading) in self.readings.iter().enumerate() {
-            let row = self.place(reading.slot);
-            points.extend(lanes.iter().map(|lane| lane.map_or(Point::default(), |l| self.points[row + l])));
+            let row = &self.points[self.place(reading.slot)..];
+            points.extend(lanes.iter().map(|lane| point(row, lane)));
             readings.push(Reading { slot: slot as u32, ..*reading });
         }
-        Self { since, saturated_since, readings, points, free: Vec::new(), flat: false }
+        Self { since, began, saturated_since, readings, points, free: Vec::new(), flat: false }
     }
 
     /// Begins a reading, later than the last: of each lane something is then recorded or kept.
@@ -121,13 +132,13 @@ impl History {
         self.points[begun.own + lane] = point;
         let since = &mut self.since[lane];
         let Some((_, before)) = begun.before.filter(|(at, _)| *since <= *at) else {
-            (*since, begun.flat) = (begun.at, false);
+            (*since, self.began[lane], begun.flat) = (begun.at, point, false);
             return false;
         };
         let last = self.points[before + lane];
         begun.flat &= last == point;
         if end < last.end || position < last.position {
-            (*since, self.saturated_since[lane]) = (begun.at, NEVER);
+            (*since, self.began[lane], self.saturated_since[lane]) = (begun.at, point, NEVER);
         }
         position > last.position
     }
@@ -152,27 +163,31 @@ impl History {
     /// A place for the points of another reading. Where there are too many, old ones make room.
     fn free_slot(&mut self) -> u32 {
         if self.readings.len() == READINGS {
-            let mut index = 0;
-            let free = &mut self.free;
-            self.readings.retain(|reading| {
-                index += 1;
-                let kept = index == 1 || index > READINGS / 2 || index % 2 == 0;
-                if !kept {
-                    free.push(reading.slot);
-                }
-                kept
-            });
+            self.thin();
         }
         self.free.pop().unwrap_or_else(|| {
             let slots = self.readings.len();
             if self.points.len() <= slots * self.lanes() {
                 // Twice as many, and never more than are kept: there are thousands of histories.
-                let more = slots.clamp(2, READINGS.saturating_sub(slots).max(1)) * self.lanes();
+                let more = slots.max(2).min(READINGS - slots) * self.lanes();
                 self.points.reserve_exact(more);
                 self.points.resize(self.points.len() + more, Point::default());
             }
             slots as u32
         })
+    }
+
+    /// Leaves out old readings, those that lie closest together for how old they are: then a moment long ago is known
+    /// about as well, for its age, as one of a short while ago.
+    fn thin(&mut self) {
+        let newest = self.readings[READINGS - 1].at;
+        while self.readings.len() > KEPT {
+            let old = 1..self.readings.len() - READINGS / 2;
+            let gap = |i: &usize| self.readings[i + 1].at - self.readings[i - 1].at;
+            let close = |i: &usize| gap(i) / (newest - self.readings[*i].at);
+            let Some(closest) = old.min_by(|a, b| close(a).total_cmp(&close(b))) else { return };
+            self.free.push(self.readings.remove(closest).slot);
+        }
     }
 
     /// Fills in what was kept of a lane since it was read at `from`, up to the last reading: as if what came meanwhile
@@ -194,7 +209,8 @@ impl History {
     /// Takes so many messages, arrived and read, for ones that were there before all that is remembered.
     pub fn shift(&mut self, lane: usize, arrived: i64, read: i64) {
         let lanes = self.lanes().max(1);
-        for point in self.points.iter_mut().skip(lane).step_by(lanes) {
+        let began = self.began.iter_mut().skip(lane).take(1);
+        for point in self.points.iter_mut().skip(lane).step_by(lanes).chain(began) {
             point.end = point.end.saturating_add(arrived);
             point.position = point.position.saturating_add(read);
         }
@@ -202,7 +218,8 @@ impl History {
 
     /// Forgets what came before the last reading of a lane.
     pub fn forget(&mut self, lane: usize) {
-        self.since[lane] = self.readings.last().map_or(NEVER, |last| last.at);
+        let Some(last) = self.readings.last() else { return };
+        (self.since[lane], self.began[lane]) = (last.at, self.points[self.place(last.slot) + lane]);
         (self.saturated_since[lane], self.flat) = (NEVER, false);
     }
 
@@ -217,9 +234,9 @@ impl History {
         self.saturated_since[lane] = NEVER;
     }
 
-    /// Whether a lane's consumer had work throughout the last `window` seconds.
-    pub fn saturated_for(&self, lane: usize, window: f64) -> bool {
-        self.readings.last().is_some_and(|last| last.at - self.saturated_since[lane] >= window)
+    /// Whether a lane's consumer had work throughout the `window` seconds before a time.
+    pub fn saturated_for(&self, lane: usize, window: f64, until: Time) -> bool {
+        until - self.saturated_since[lane] >= window
     }
 
     /// What waits in a lane; `None` where nothing was read. Lanes next to each other are mostly alike: `near` is where
@@ -229,63 +246,60 @@ impl History {
     /// log around its offset. A message older than the history is placed by the mean arrival
     /// rate; without arrivals its delay is at least the length of the history.
     pub fn waiting(&self, lane: usize, near: &mut usize) -> Option<Waiting> {
-        let newest = self.readings.last()?;
+        let newest = self.readings.last().filter(|newest| self.since[lane] <= newest.at)?;
         let last = self.points[self.place(newest.slot) + lane];
-        let begin = self.first(lane)?;
         if last.position >= last.end {
             return Some(Waiting::default());
         }
-        let end = |index: usize| self.points[self.place(self.readings[index].slot) + lane].end;
-        let first = end(begin);
+        let (since, first) = (self.since[lane], self.began[lane].end);
         if first > last.position {
-            let (age, arrived) = (newest.at - self.readings[begin].at, last.end.saturating_sub(first) as f64);
+            let (age, arrived) = (newest.at - since, last.end.saturating_sub(first) as f64);
             let missing = first.saturating_sub(last.position) as f64;
             let rate = if age > 0.0 { arrived / age } else { 0.0 };
             let delay = if rate > 0.0 { age + missing / rate } else { age };
             return Some(Waiting { delay, older: first == last.end });
         }
-        let tried = (*near).clamp(begin + 1, self.readings.len() - 1);
-        if end(tried) > last.position && end(tried - 1) <= last.position {
-            *near = tried;
-        } else {
-            let within = &self.readings[begin..];
-            *near = begin
-                + within.partition_point(|r| self.points[self.place(r.slot) + lane].end <= last.position);
+        let begin = self.first(lane);
+        let end = |reading: &Reading| self.points[self.place(reading.slot) + lane].end;
+        let after = |index: usize| end(&self.readings[index]) > last.position;
+        if *near <= begin || *near >= self.readings.len() || !after(*near) || after(*near - 1) {
+            *near = begin + self.readings[begin..].partition_point(|r| end(r) <= last.position);
         }
-        let (a, b) = (self.readings[*near - 1].at, self.readings[*near].at);
-        let (end_a, end_b) = (end(*near - 1), end(*near));
-        let share = last.position.saturating_sub(end_a) as f64 / end_b.saturating_sub(end_a) as f64;
-        Some(Waiting { delay: (newest.at - (a + (b - a) * share)).max(0.0), older: false })
+        let b = &self.readings[*near];
+        let (a, end_a) = match near.checked_sub(1).filter(|before| *before >= begin) {
+            Some(before) => (self.readings[before].at, end(&self.readings[before])),
+            None => (since, first),
+        };
+        let share = last.position.saturating_sub(end_a) as f64 / end(b).saturating_sub(end_a) as f64;
+        Some(Waiting { delay: (newest.at - (a + (b.at - a) * share)).max(0.0), older: false })
     }
 
     /// `window` seconds (or what there is of it) that ended `ago` seconds back, for [`History::arrival`] and
     /// [`History::service`]; `None` where there is nothing of it.
     pub fn stretch(&self, window: f64, ago: f64) -> Option<Stretch> {
-        self.stretch_from(0, window, ago)
+        let (from, until) = self.span_of(self.readings.first()?.at, (window, ago))?;
+        let between = |time| {
+            let after = self.readings.partition_point(|r| r.at < time).min(self.readings.len() - 1);
+            let (a, b) = (&self.readings[after.saturating_sub(1)], &self.readings[after]);
+            let exact = b.at <= time || after == 0;
+            let (a, share) = if exact { (b, 0.0) } else { (a, (time - a.at) / (b.at - a.at)) };
+            (Between { before: self.place(a.slot), after: self.place(b.slot), share }, a.at)
+        };
+        let ((from_place, known), (until_place, _)) = (between(from), between(until));
+        Some(Stretch {
+            asked: (window, ago),
+            from: from_place,
+            until: until_place,
+            seconds: until - from,
+            known,
+        })
     }
 
-    fn stretch_from(&self, begin: usize, window: f64, ago: f64) -> Option<Stretch> {
-        let (first, last) = (self.readings.get(begin)?.at, self.readings.last()?.at);
-        let until = last - ago;
-        let from = (until - window).max(first);
-        if until - from <= 0.0 {
-            return None;
-        }
-        let (from_place, known) = self.between(begin, from);
-        let (until_place, _) = self.between(begin, until);
-        let asked = (window, ago);
-        Some(Stretch { asked, from: from_place, until: until_place, seconds: until - from, known })
-    }
-
-    /// A moment among the readings from one on, and the first reading that tells of it.
-    fn between(&self, begin: usize, time: Time) -> (Between, Time) {
-        let after = self.readings.partition_point(|r| r.at < time).clamp(begin, self.readings.len() - 1);
-        let (b, a) = (&self.readings[after], &self.readings[after.saturating_sub(1).max(begin)]);
-        let (before, after) = (self.place(a.slot), self.place(b.slot));
-        if b.at <= time || before == after {
-            return (Between { before: after, after, share: 0.0 }, b.at);
-        }
-        (Between { before, after, share: (time - a.at) / (b.at - a.at) }, a.at)
+    /// When `window` seconds that ended `ago` seconds back, or what there is of it since a time, began and ended.
+    fn span_of(&self, since: Time, (window, ago): (f64, f64)) -> Option<(Time, Time)> {
+        let until = self.readings.last()?.at - ago;
+        let from = (until - window).max(since);
+        (until - from > 0.0).then_some((from, until))
     }
 
     /// Messages that arrived in a lane per second over a stretch, or over what there is of it.
@@ -301,14 +315,10 @@ impl History {
     fn rate(&self, lane: usize, stretch: &Stretch, value: impl Fn(&Point) -> i64) -> Option<f64> {
         if self.since[lane] > stretch.known {
             // A lane that was read for a shorter time has a stretch of its own.
-            let (window, ago) = stretch.asked;
-            let own = self.stretch_from(self.first(lane)?, window, ago)?;
-            return Some(self.mean(lane, &own, value));
+            let (from, until) = self.span_of(self.since[lane], stretch.asked)?;
+            let at = |time| self.value_at(lane, time, &value);
+            return Some((at(until) - at(from)) / (until - from));
         }
-        Some(self.mean(lane, stretch, value))
-    }
-
-    fn mean(&self, lane: usize, over: &Stretch, value: impl Fn(&Point) -> i64) -> f64 {
         let at = |place: &Between| {
             let a = value(&self.points[place.before + lane]);
             if place.share == 0.0 {
@@ -317,10 +327,25 @@ impl History {
             let b = value(&self.points[place.after + lane]);
             a as f64 + b.saturating_sub(a) as f64 * place.share
         };
-        (at(&over.until) - at(&over.from)) / over.seconds
+        Some((at(&stretch.until) - at(&stretch.from)) / stretch.seconds)
     }
 
-    /// The fewest messages that waited in a lane at any reading of the last `window` seconds.
+    /// What a lane was at a time since it was read first.
+    fn value_at(&self, lane: usize, time: Time, value: impl Fn(&Point) -> i64) -> f64 {
+        let of = |r: &Reading| (r.at, value(&self.points[self.place(r.slot) + lane]));
+        let begin = self.first(lane);
+        let after = self.readings[begin..].partition_point(|r| r.at < time) + begin;
+        let before = after.checked_sub(1).filter(|before| *before >= begin);
+        let (a, from) =
+            before.map_or((self.since[lane], value(&self.began[lane])), |i| of(&self.readings[i]));
+        let Some((b, to)) = self.readings.get(after).map(of).filter(|(b, _)| *b > a) else {
+            return from as f64;
+        };
+        from as f64 + to.saturating_sub(from) as f64 * ((time - a) / (b - a)).clamp(0.0, 1.0)
+    }
+
+    /// The fewest messages that waited in a lane at any reading of the last `window` seconds; while it could not be
+    /// read, as if they had come and gone evenly.
     pub fn least_waiting(&self, lane: usize, window: f64) -> i64 {
         let Some(last) = self.readings.last() else { return 0 };
         let from = (last.at - window - 1e-9).max(self.since[lane]);
@@ -343,18 +368,16 @@ impl History {
 
     /// For how long a lane was read, s.
     pub fn span(&self, lane: usize) -> f64 {
-        let first = self.first(lane).map(|first| self.readings[first].at);
-        self.readings.last().zip(first).map_or(0.0, |(last, first)| last.at - first)
+        self.readings.last().map_or(0.0, |last| (last.at - self.since[lane]).max(0.0))
     }
 
     /// The first reading of a lane that is remembered.
-    fn first(&self, lane: usize) -> Option<usize> {
+    fn first(&self, lane: usize) -> usize {
         let since = self.since[lane];
-        let first = match self.readings.first() {
+        match self.readings.first() {
             Some(first) if since <= first.at => 0,
             _ => self.readings.partition_point(|r| r.at < since),
-        };
-        (first < self.readings.len()).then_some(first)
+        }
     }
 
     fn lanes(&self) -> usize {

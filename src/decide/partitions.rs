@@ -1,6 +1,6 @@
 //! The partitions of one group: what each waits for, and which of them stand still alone.
 //!
-//! It keeps a history each and finds them by name; what follows is the group's to say.
+//! It finds them by name and in one history of all; what follows is the group's to say.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) struct Entry {
     /// It could not be read when the others were, and is as it was last known.
     pub unseen: bool,
     /// When it was read last.
-    read_at: Time,
+    pub read_at: Time,
     /// All that is left is one record that nobody moves past: the mark at the end of a transaction.
     pub residue: bool,
     /// How long a message is kept, s.

@@ -16,6 +16,9 @@ const WHOLE: f64 = (1u64 << 42) as f64;
 /// Partitions of one consumer that are counted, a power of two.
 const COUNTED: u64 = 1 << 20;
 
+/// As many as are put in their places one by one.
+const FEW: usize = 8;
+
 /// What partitions ask for, ready to be dealt out in many ways.
 pub(super) struct Spread {
     /// Largest first, as ordered integers: parts of the whole, of which there are [`WHOLE`]. Only of uneven ones.
@@ -77,28 +80,42 @@ impl Spread {
     /// at once all get one of whom none would come up again before the last of them.
     fn deal(&self, consumers: usize, each: usize) -> f64 {
         let (firsts, mut left) = self.sorted.split_at(consumers);
+        // What asks for nothing adds nothing, whoever gets it.
+        left = &left[..left.partition_point(|rate| *rate > 0)];
+        let full = |one: &u64| one % COUNTED >= each as u64;
         // What each has to do, and below that of how many partitions; those that may get more, ascending.
         let mut open: Vec<u64> = firsts.iter().rev().map(|rate| rate * COUNTED + 1).collect();
         let (mut given, mut merged) = (Vec::with_capacity(consumers), Vec::with_capacity(consumers));
-        let mut most = firsts[0];
+        let (mut most, mut begin) = (firsts[0], 0);
         loop {
             let mut least = u64::MAX;
             given.clear();
-            for (one, rate) in open.iter().zip(left) {
+            for (one, rate) in open[begin..].iter().zip(left) {
                 if *one >= least {
                     break;
                 }
                 let more = one + rate * COUNTED + 1;
-                least = least.min(more);
+                most = most.max(more / COUNTED);
+                // Whoever is full does not come up again.
+                least = if full(&more) { least } else { least.min(more) };
                 given.push(more);
             }
             let count = given.len();
+            if count == 0 {
+                return most as f64 * self.part;
+            }
+            left = &left[count..];
+            begin += count;
+            given.retain(|one| !full(one));
             given.sort_unstable();
-            let Some(last) = given.last() else { return most as f64 * self.part };
-            (most, left) = (most.max(last / COUNTED), &left[count..]);
-            given.retain(|one| one % COUNTED < each as u64);
-            merge(&open[count..], &given, &mut merged);
+            if given.len() < FEW {
+                // Close to the front, as each has hardly more than before: nothing but what is there has to move.
+                given.iter().rev().for_each(|one| begin = put_in(&mut open, begin, *one));
+                continue;
+            }
+            merge(&open[begin..], &given, &mut merged);
             std::mem::swap(&mut open, &mut merged);
+            begin = 0;
         }
     }
 
@@ -123,6 +140,14 @@ impl Spread {
     fn worst(&self, each: usize) -> f64 {
         self.sums.get(each).map_or(f64::INFINITY, |sum| *sum as f64 * self.part)
     }
+}
+
+/// Puts one in its place among those from `begin` on, for which there is room before them. Where they begin then.
+fn put_in(open: &mut [u64], begin: usize, one: u64) -> usize {
+    let before = open[begin..].partition_point(|other| *other < one);
+    open.copy_within(begin..begin + before, begin - 1);
+    open[begin - 1 + before] = one;
+    begin - 1
 }
 
 /// Two ascending lists as one.

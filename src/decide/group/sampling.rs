@@ -59,7 +59,7 @@ impl GroupState {
             .places
             .iter()
             .filter_map(|places| {
-                let (mut rate, mut waiting, mut thirds) = (0.0, 0.0, [0.0; 3]);
+                let (mut rate, mut waiting, mut each) = (0.0, 0.0, [0.0; 3]);
                 for place in places {
                     // What it does with that one is a part of what it can do.
                     if self.partitions.at(*place)?.unseen {
@@ -67,12 +67,12 @@ impl GroupState {
                     }
                     rate += history.service(*place, whole.as_ref()?)?;
                     waiting += history.least_waiting(*place, window) as f64;
-                    for (third, part) in thirds.iter_mut().zip(&parts) {
+                    for (third, part) in each.iter_mut().zip(&parts) {
                         *third += history.service(*place, part.as_ref()?)?;
                     }
                 }
                 // More than lies between two commits and two sweeps, and never at a stand.
-                let busy = waiting >= BUSY * rate * gap && thirds.iter().all(|third| *third >= rate / 2.0);
+                let busy = waiting >= BUSY * rate * gap && each.iter().all(|third| *third >= rate / 2.0);
                 (rate > 0.0 && busy).then_some(rate)
             })
             .collect();
@@ -102,7 +102,8 @@ impl GroupState {
         self.capacity.seen(CAUTION * rate);
     }
 
-    /// What each member did over a window, of those that were seen all the while.
+    /// What each member did over a window, of those that read anything and all of whose partitions were seen all the
+    /// while.
     fn done(&self, window: f64) -> Vec<Done> {
         let history = self.partitions.history();
         let mut all = vec![Done::default(); self.places.len()];
@@ -116,7 +117,7 @@ impl GroupState {
             let rate = history.service(place, &whole).unwrap_or(0.0);
             did.whole += rate;
             // Work that nobody gets on with keeps nobody busy.
-            did.pushed |= rate > 0.0 && history.saturated_for(place, window);
+            did.pushed |= rate > 0.0 && history.saturated_for(place, window, entry.read_at);
         }
         if all.iter().any(|did| did.pushed) {
             // A window in which it stood still for a part is not its capacity.
@@ -201,8 +202,9 @@ impl GroupState {
     pub fn saturated_service(&self, policy: &Policy, pushed: f64) -> Option<f64> {
         let window = self.capacity_window(policy);
         let history = self.partitions.history();
+        // One that cannot be read now is as it was when it was.
         let busy = self.partitions.iter().enumerate();
-        let busy = busy.filter(|(at, e)| !e.unseen && history.saturated_for(*at, window)).count();
+        let busy = busy.filter(|(place, e)| history.saturated_for(*place, window, e.read_at)).count();
         let enough = busy as f64 >= pushed * self.partitions.len() as f64;
         self.partitions.service(window).filter(|_| enough)
     }
