@@ -1,11 +1,9 @@
 //! The partitions of one group: what each waits for, and which of them stand still alone.
 //!
-//! It finds them by name and in one history of all; what follows is the group's to say.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! Their names and what was read of them are kept elsewhere; what follows is the group's to say.
 
 use super::history::History;
+use super::names::Names;
 use super::{Committed, GroupObservation, Policy, StartFrom, Time};
 
 /// Sweeps over which a sudden rise is seen.
@@ -14,8 +12,6 @@ pub(super) const FAST_SWEEPS: f64 = 3.0;
 /// One partition and what was seen of it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub topic: Arc<str>,
-    pub partition: i32,
     /// Messages behind.
     pub lag: i64,
     /// How long its oldest unread message has waited, by the history, s.
@@ -26,8 +22,8 @@ pub(super) struct Entry {
     pub arrival: Option<f64>,
     /// When it last got further, or had nothing to get further with.
     pub moved_at: Time,
-    /// When it last got further.
-    pub further_at: Option<Time>,
+    /// When it last got further; before all times if never.
+    pub further_at: Time,
     /// Its last step forward left one record, and none has come since.
     left_one: bool,
     /// Nothing of it is processed while others are: a message that cannot be, or a consumer that hangs.
@@ -68,17 +64,6 @@ impl Entry {
     pub fn held_up(&self, others: bool) -> bool {
         self.standing || self.unseen || (self.unproven && others)
     }
-
-    /// Whether it is the partition of that name.
-    pub fn is(&self, topic: &Arc<str>, partition: i32) -> bool {
-        // One topic after itself, nearly always.
-        self.partition == partition && (Arc::ptr_eq(&self.topic, topic) || self.topic == *topic)
-    }
-
-    /// `orders-3`.
-    pub fn name(&self) -> String {
-        format!("{}-{}", self.topic, self.partition)
-    }
 }
 
 /// For how long a partition must have stood still to be told apart, s; `None` where it cannot be told now.
@@ -91,10 +76,6 @@ pub(super) struct Still {
     /// though somebody reads. Consumers that commit the offset after their last message never get past it
     /// (KAFKA-6607). A message that came by itself is told from it: nobody stepped forward to it.
     pub residue: Option<f64>,
-}
-
-fn keys(seen: &GroupObservation) -> impl Iterator<Item = (&Arc<str>, i32)> {
-    seen.partitions.iter().map(|p| (&p.topic, p.partition))
 }
 
 /// What a reading of all partitions told.
@@ -123,18 +104,19 @@ pub(super) struct Reading {
 /// The partitions of a group, in the order of the observation.
 #[derive(Clone, Debug)]
 pub(super) struct Partitions {
+    names: Names,
+    /// Each at the place of its name.
     entries: Vec<Entry>,
     /// What was read of each, at its place, and after the last of all as one: rates of the group need not be summed up
     /// from thousands.
     history: History,
     /// Since when any got further.
     moved: Option<Time>,
-    index: HashMap<Arc<str>, HashMap<i32, usize>>,
 }
 
 impl Default for Partitions {
     fn default() -> Self {
-        Self { entries: Vec::new(), history: History::new(1), moved: None, index: HashMap::new() }
+        Self { names: Names::default(), entries: Vec::new(), history: History::new(1), moved: None }
     }
 }
 
@@ -149,9 +131,9 @@ impl Partitions {
     ) -> Reading {
         let known =
             |p: &super::PartitionObservation| Some((p.end?, p.position(start_from)?, p.lag(start_from)?));
-        let realigned = !self.same(seen);
+        let realigned = !self.names.same(seen);
         if realigned {
-            self.align(keys(seen), at);
+            self.align(seen, at);
         }
         let total = self.entries.len();
         let (mut all_ends, mut all_positions, mut anew) = (0i64, 0i64, false);
@@ -211,7 +193,7 @@ impl Partitions {
             history.note_saturation(&begun, lane, pressed);
             reading.pressed |= pressed;
             if further {
-                entry.further_at = Some(at);
+                entry.further_at = at;
                 entry.unproven = false;
             }
             if further || lag == 0 {
@@ -268,51 +250,30 @@ impl Partitions {
         })
     }
 
-    /// Whether they are those of an observation.
-    pub fn same(&self, seen: &GroupObservation) -> bool {
-        let (mut own, mut keys) = (self.entries.iter(), keys(seen));
-        loop {
-            match (own.next(), keys.next()) {
-                (None, None) => return true,
-                (Some(entry), Some((topic, partition))) if entry.is(topic, partition) => {}
-                _ => return false,
-            }
-        }
-    }
-
-    fn align<'a>(&mut self, keys: impl Iterator<Item = (&'a Arc<str>, i32)>, at: Time) {
-        let old = self.entries.drain(..).enumerate();
-        let mut old: HashMap<(Arc<str>, i32), (usize, Entry)> =
-            old.map(|(place, e)| ((e.topic.clone(), e.partition), (place, e))).collect();
-        self.index.clear();
-        let mut lanes = Vec::new();
-        for (topic, partition) in keys {
-            let key = (topic.clone(), partition);
-            let fresh = || Entry {
-                topic: topic.clone(),
-                partition,
-                lag: 0,
-                waited: 0.0,
-                older: false,
-                arrival: None,
-                moved_at: at,
-                further_at: None,
-                // One that was there before us is taken for a mark: with a message it would be the same.
-                left_one: true,
-                standing: false,
-                unproven: false,
-                unseen: false,
-                read_at: at,
-                residue: false,
-                retention: None,
-                expired: 0,
-            };
-            self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
-            let known = old.remove(&key);
-            lanes.push(known.as_ref().map(|(place, _)| *place));
-            self.entries.push(known.map_or_else(fresh, |(_, entry)| entry));
-        }
-        self.entries.shrink_to_fit();
+    fn align(&mut self, seen: &GroupObservation, at: Time) {
+        let fresh = Entry {
+            lag: 0,
+            waited: 0.0,
+            older: false,
+            arrival: None,
+            moved_at: at,
+            further_at: f64::NEG_INFINITY,
+            // One that was there before us is taken for a mark: with a message it would be the same.
+            left_one: true,
+            standing: false,
+            unproven: false,
+            unseen: false,
+            read_at: at,
+            residue: false,
+            retention: None,
+            expired: 0,
+        };
+        let before = |p: &super::PartitionObservation| self.names.position(&p.topic, p.partition);
+        let mut lanes: Vec<Option<usize>> = seen.partitions.iter().map(before).collect();
+        let entry =
+            |lane: &Option<usize>| lane.map_or_else(|| fresh.clone(), |lane| self.entries[lane].clone());
+        self.entries = lanes.iter().map(entry).collect();
+        self.names = Names::of(seen);
         // What all were together was another all.
         lanes.push(None);
         self.history = self.history.of_lanes(&lanes);
@@ -346,9 +307,9 @@ impl Partitions {
         self.entries.iter()
     }
 
-    /// How many topics.
-    pub fn topics(&self) -> usize {
-        self.index.len()
+    /// What they are called, and at which places they are.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// How many.
@@ -356,18 +317,8 @@ impl Partitions {
         self.entries.len()
     }
 
-    /// Place of a partition in [`Partitions::iter`].
-    pub fn position(&self, topic: &str, partition: i32) -> Option<usize> {
-        self.index.get(topic)?.get(&partition).copied()
-    }
-
     /// A partition, by its place.
     pub fn at(&self, place: usize) -> Option<&Entry> {
         self.entries.get(place)
-    }
-
-    /// A partition.
-    pub fn get(&self, topic: &str, partition: i32) -> Option<&Entry> {
-        self.entries.get(self.position(topic, partition)?)
     }
 }

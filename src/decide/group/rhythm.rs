@@ -103,7 +103,7 @@ impl GroupState {
         let mut told = vec![Told::default(); self.places.len()];
         for (entry, owner) in self.partitions.iter().zip(&self.owners) {
             let Some(told) = told.get_mut(*owner as usize) else { continue };
-            told.further |= entry.further_at == Some(at);
+            told.further |= entry.further_at == at;
             told.works |= entry.lag > 0;
         }
         let (mut sum, mut count) = (0.0, 0.0);
