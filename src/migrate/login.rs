@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::keda::{Authentication, AuthenticationRef, SecretParameter, Trigger, text, yes};
 use super::{Known, Lines, left_out, quoted};
+use crate::validate::connection::{host, of_aws};
 
 /// How a cluster is reached: the lines of a KafkaConnection's spec.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -389,9 +390,7 @@ impl Parameters<'_> {
     /// be refused is told here.
     fn shown_to_aws_only(&mut self, trigger: &Trigger, tls: &Lines) {
         let servers = trigger.metadata.get("bootstrapServers").map(text).unwrap_or_default();
-        let hosts = servers.split(',').map(|s| s.trim().rsplit_once(':').map_or(s.trim(), |(host, _)| host));
-        let of_aws =
-            |host: &str| [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|end| host.ends_with(end));
+        let hosts = servers.split(',').map(|server| host(server.trim()));
         let own = "Spillway's own AWS identity is shown only to brokers below amazonaws.com, by a certificate of a public authority";
         for host in hosts.filter(|host| !host.is_empty() && !of_aws(host)) {
             self.remarks
