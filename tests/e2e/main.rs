@@ -17,6 +17,7 @@ mod document;
 mod downstream;
 mod explained;
 mod failover;
+mod floods;
 mod foreseen;
 mod given;
 mod harness;
