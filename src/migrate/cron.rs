@@ -8,9 +8,7 @@ use jiff::{Timestamp, ToSpan as _};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
-/// Years looked at: after 28 the days of the week fall on the same dates again, 29 February among them.
-const YEARS: i64 = 28;
-/// Most ends looked at: six on each of their days.
+/// Most ends looked at: six on each day of the longest time.
 const MOST: usize = 28 * 366 * 6;
 const HOUR: i64 = 3600;
 
@@ -21,10 +19,11 @@ const HOUR: i64 = 3600;
 /// Why the two are no schedule.
 pub(super) fn length(start: &str, end: &str, zone: &str) -> Result<String, String> {
     TimeZone::get(zone).map_err(|_| format!("the time zone {zone:?} is not known"))?;
+    let years = years(&[start, end]);
     let (start, end) = (parsed(start)?, parsed(end)?);
     // A zone without summer and winter, so that only the expressions count.
     let from = Timestamp::from_second(1_704_067_200).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC);
-    let until = from.checked_add(YEARS.years()).map_err(|e| e.to_string())?;
+    let until = from.checked_add(years.years()).map_err(|e| e.to_string())?;
     let mut begins = start
         .iter_from(from.clone(), croner::Direction::Forward)
         .map(|at| at.timestamp().as_second())
@@ -38,7 +37,7 @@ pub(super) fn length(start: &str, end: &str, zone: &str) -> Result<String, Strin
         while let Some(end) = ends.next_if(|end| *end <= again) {
             looked_at += 1;
             if looked_at > MOST {
-                return Err("it begins or ends more than six times a day".to_owned());
+                return Err("it begins or ends too often".to_owned());
             }
             ended = Some(end).filter(|end| *end > began);
         }
@@ -55,6 +54,22 @@ pub(super) fn length(start: &str, end: &str, zone: &str) -> Result<String, Strin
         return Err("it is shorter than 1m or longer than 168h".to_owned());
     }
     Ok(written(length))
+}
+
+/// After how many years expressions begin anew: where dates count, in the next leap year; where days of the week
+/// count, too, when those fall on the same dates again.
+fn years(expressions: &[&str]) -> i64 {
+    let any = |field: usize, is: fn(&str) -> bool| {
+        expressions.iter().any(|expression| expression.split_whitespace().nth(field).is_some_and(is))
+    };
+    let counts = |field| any(field, |said| said != "*");
+    // The third Friday, and the last one.
+    let of_a_month = any(4, |said| said.contains(['#', 'L']));
+    match (counts(2) || counts(3) || of_a_month, counts(4)) {
+        (false, _) => 1,
+        (true, false) => 4,
+        (true, true) => 28,
+    }
 }
 
 fn parsed(expression: &str) -> Result<Cron, String> {
@@ -99,8 +114,11 @@ mod tests {
     // Several ends of one beginning: the last one counts.
     #[case("0 7 * * *", "0 19,20 * * *", Ok("13h"))]
     #[case("0 0 * * *", "0 */4 * * *", Ok("24h"))]
-    #[case("0 */4 * * *", "30 */4 * * *", Ok("30m"))]
-    #[case("0 * * * *", "30 * * * *", Err("it begins or ends more than six times a day"))]
+    #[case("0 * * * *", "30 * * * *", Ok("30m"))]
+    #[case("*/5 * * * *", "2-59/5 * * * *", Err("it begins or ends too often"))]
+    // A third Friday, which is a date in some months only.
+    #[case("0 7 * * 5#3", "0 19 * * 5#3", Ok("12h"))]
+    #[case("0 7 * * 5#3", "0 19 21 * *", Err("it is not always as long"))]
     fn lengths(#[case] start: &str, #[case] end: &str, #[case] expected: Result<&str, &str>) {
         let seen = length(start, end, "Europe/Madrid");
         match (seen, expected) {
