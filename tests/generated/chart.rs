@@ -212,7 +212,7 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
         let args = &kinds("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"];
         assert!(args.as_array().is_some_and(|a| a.iter().any(|a| a == "--page=authenticated")), "{args}");
         let roles = kinds("ClusterRole");
-        let role = roles.iter().find(|r| r["metadata"]["name"] == "x-spillway-page").expect("a role");
+        let role = roles.iter().find(|r| r["metadata"]["name"] == "default:x-spillway:page").expect("a role");
         let asks = |group: &str, resource: &str| serde_json::json!({"apiGroups": [group], "resources": [resource], "verbs": ["create"]});
         assert_eq!(
             role["rules"],
@@ -221,7 +221,8 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
                 asks("authorization.k8s.io", "subjectaccessreviews")
             ])
         );
-        let bound = kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "x-spillway-page");
+        let bound =
+            kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "default:x-spillway:page");
         assert!(bound, "it is not bound");
     }
 }

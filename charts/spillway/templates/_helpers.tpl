@@ -19,6 +19,14 @@
 {{- if regexMatch "^[0-9]" $name }}s{{ end }}{{ $name }}-metrics
 {{- end }}
 
+{{/*
+Of what belongs to no namespace: releases of one name in two namespaces would else claim the same object. No part of it
+may have a colon, so no two are alike.
+*/}}
+{{- define "spillway.clusterName" -}}
+{{ .Release.Namespace }}:{{ include "spillway.fullname" . }}
+{{- end }}
+
 {{- define "spillway.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "spillway.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
