@@ -37,7 +37,8 @@ replicaCount: 2
 rbac: {aggregateToDefaultRoles: true}
 metrics: {podMonitor: {enabled: true}}
 prometheusRule: {enabled: true, runbookUrl: 'https://example.test/'}
-grafanaDashboard: {enabled: true}
+grafanaDashboard: {enabled: true, namespace: chart}
+page: {enabled: true}
 networkPolicy: {enabled: true}
 extraEnvFrom: [{configMapRef: {name: more-env}}]
 extraVolumes: [{name: more, configMap: {name: more-env}}]
@@ -117,9 +118,27 @@ fn whatever_the_chart_renders_is_accepted_and_works() {
             let found = case.bed.kubectl(&get).await?;
             ensure!(found.lines().count() == 1, "{kind}: {found:?}");
         }
+        twin(&case).await?;
         let uninstall = ["uninstall", RELEASE, "--namespace", &case.namespace, "--wait"];
         case.bed.helm(&uninstall).await.context("helm uninstall").map(drop)
     });
+}
+
+/// Another team's release of the same name is installed beside it, and taken away without a loss for the first.
+async fn twin(case: &Case) -> Result<()> {
+    let values = EVERYTHING.replace("[chart]", "[chart-twin]").replace("replicaCount: 2", "replicaCount: 0");
+    operator::install_as(case.bed, RELEASE, "chart-twin", &values).await.context("beside its namesake")?;
+    let of = format!("-lapp.kubernetes.io/instance={RELEASE}");
+    let get =
+        ["get", "clusterroles,clusterrolebindings,configmaps", &of, "-n", &case.namespace, "-o", "name"];
+    let with = case.bed.kubectl(&get).await?;
+    case.bed.helm(&["uninstall", RELEASE, "--namespace", "chart-twin", "--wait"]).await?;
+    let without = case.bed.kubectl(&get).await?;
+    let left: Vec<&str> = without.lines().collect();
+    ensure!(left.len() == 5, "three roles, a binding and a dashboard: {left:?}");
+    let gone = with.lines().filter(|line| !left.contains(line)).count();
+    ensure!(gone == left.len(), "the twin has as many of its own: {with}");
+    Ok(())
 }
 
 /// One of two pods may be evicted; the other only once there is another in its place.
@@ -222,9 +241,9 @@ async fn works(case: &Case, stage: &str) -> Result<()> {
     .await
 }
 
-async fn helm(case: &Case, args: &[&str]) -> Result<()> {
+async fn helm(case: &Case, args: &[&str]) -> Result<String> {
     let more = ["--namespace", operator::NAMESPACE, "--wait", "--timeout", "120s"];
-    case.bed.helm(&[args, &more].concat()).await.with_context(|| format!("helm {}", args.join(" "))).map(drop)
+    case.bed.helm(&[args, &more].concat()).await.with_context(|| format!("helm {}", args.join(" ")))
 }
 
 /// The pods that the Deployment asks for, and the budgets there are.
@@ -258,7 +277,8 @@ fn a_release_is_upgraded_rolled_back_and_uninstalled_without_a_loss() {
         ensure!(shape(&case).await? == (Some(1), 0), "{:?}", shape(&case).await?);
 
         let two = ["--values", &values, "--set", "replicaCount=2"];
-        helm(&case, &[&["upgrade", "spillway", &*chart], &two[..]].concat()).await?;
+        let said = helm(&case, &[&["upgrade", "spillway", &*chart], &two[..]].concat()).await?;
+        ensure!(said.contains("takes over") && !said.contains("kind: ConsumerScaler"), "{said}");
         works(&case, "upgraded").await?;
         ensure!(shape(&case).await? == (Some(2), 1), "upgraded: {:?}", shape(&case).await?);
         ensure!(users(&case).await? == before, "changed by the upgrade: {:?}", users(&case).await?);

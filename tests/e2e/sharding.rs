@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use super::backlog::{Backlog, EACH};
 use super::failover::lost;
 use super::harness::{Case, SharedBed, case};
-use super::page;
+use super::{page, typed};
 
 static BED: SharedBed =
     SharedBed::new("sharding", "{replicaCount: 2, shards: 4, lease: {duration: 8s}, page: {enabled: true}}")
@@ -212,6 +212,9 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
         change_all(&case, 10).await?;
         let backlog = Backlog::start(&case, "orders", "").await?;
         let two = even(&case, 2, SHARDS, LIMIT).await?;
+        let page = "docs/scaling-out.md";
+        let lines = typed::type_all(&case, page, &typed::blocks(page, "sh")?, "orders").await?;
+        ensure!(lines >= 1, "{page} has no commands");
 
         let (pod, (own, _)) = two.first_key_value().context("no pod")?;
         let ip = operator::pods(case.bed).await?.into_iter().find(|(name, _)| name == pod);
