@@ -37,7 +37,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") }}
-{{- toYaml (merge (dict) $own .Values.commonLabels) }}
+{{- toYaml (merge (dict) $own (default (dict) .Values.commonLabels)) }}
 {{- end }}
 
 {{/*
@@ -51,7 +51,7 @@ namespace: {{ . | quote }}
 {{- end }}
 labels:
   {{- toYaml (merge (dict) (default (dict) .labels) (fromYaml (include "spillway.labels" .root))) | nindent 2 }}
-{{- with merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations }}
+{{- with merge (dict) (default (dict) .annotations) (default (dict) .root.Values.commonAnnotations) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
