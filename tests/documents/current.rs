@@ -86,9 +86,10 @@ fn script(block: &Block) -> String {
     commands(block).into_iter().filter(|whole| is_run(whole)).collect()
 }
 
-/// Those that are not.
-pub fn others(block: &Block) -> Vec<String> {
-    commands(block).into_iter().filter(|whole| !whole.trim().is_empty() && !is_run(whole)).collect()
+/// Those of a block of that page that are not.
+pub fn others(page: &Page, block: &Block) -> Vec<String> {
+    let run = |whole: &str| page.path != BENCHMARK && is_run(whole);
+    commands(block).into_iter().filter(|whole| !whole.trim().is_empty() && !run(whole)).collect()
 }
 
 fn is_run(whole: &str) -> bool {

@@ -66,7 +66,7 @@ fn every_command_is_run_by_a_test_or_listed_with_why_not() {
             if follower(page, block).is_some() {
                 continue;
             }
-            for command in current::others(block) {
+            for command in current::others(page, block) {
                 let of =
                     |(path, begin, _): &(&str, &str, &str)| page.path == *path && command.starts_with(begin);
                 match LEFT.iter().position(of) {

@@ -3,7 +3,7 @@
 //! A reader does not type all of them one after the other: the second way to install is another release, and what
 //! removes everything is typed last. Pods of the bed have no server for `port-forward`.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use spillway_testbed::operator;
 
 use super::document::Document;

@@ -106,6 +106,7 @@ fn what_the_api_server_or_the_operator_would_refuse_is_refused_before() {
         ("log.level=verbose", "log.level"),
         ("nameOverride=Foo_Bar", "nameOverride"),
         ("resources.limit.memory=1Gi", "'limit' not allowed"),
+        ("networkPolicy.kafkaPorts=null", "missing property 'kafkaPorts'"),
         ("lease=null", "missing property 'lease'"),
     ] {
         let output = run_helm(&["template", "x", CHART, "--set", set]);
@@ -146,6 +147,7 @@ fn what_a_text_must_be_is_said_in_words() {
             "podDisruptionBudget.maxUnavailable=0%",
             "podDisruptionBudget.maxUnavailable is \"0%\": write a number from 1",
         ),
+        ("serviceAccount.create=false", "serviceAccount.name is empty, and serviceAccount.create is false"),
         (
             "grafanaDashboard.namespace=A",
             "grafanaDashboard.namespace is \"A\": write the name of a namespace",

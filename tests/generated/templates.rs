@@ -189,6 +189,10 @@ fn a_prometheus_finds_the_pods_in_one_way_only() {
     assert!(marked(&[]));
     assert!(!marked(&["metrics.podMonitor.enabled=true"]));
     assert!(!marked(&["metrics.serviceMonitor.enabled=true"]));
+    let all = objects(&["podAnnotations.prometheus\\.io/scrape=never"]);
+    let annotations = &only(&all, "Deployment")["spec"]["template"]["metadata"]["annotations"];
+    let own = json!({"prometheus.io/scrape": "never", "prometheus.io/port": "8080", "prometheus.io/path": "/metrics"});
+    assert_eq!(annotations, &own, "each once, and the user's wins");
     let both =
         refused(&["metrics.podMonitor.enabled=true", "metrics.serviceMonitor.enabled=true"], &MONITORING);
     assert!(both.contains("scraped twice: set one of them"), "{both}");

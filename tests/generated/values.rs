@@ -28,7 +28,9 @@ impl Documented {
             Value::Bool(on) => *on,
             Value::Number(number) => number.as_f64() != Some(0.0),
             Value::String(text) => !text.is_empty(),
-            Value::Array(_) | Value::Object(_) | Value::Null => false,
+            // Of a policy, no ports would be every port.
+            Value::Array(_) => self.schema.contains_key("minItems"),
+            Value::Object(_) | Value::Null => false,
         }
     }
 }

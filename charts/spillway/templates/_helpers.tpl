@@ -61,7 +61,7 @@ annotations:
 {{- if .Values.serviceAccount.create }}
 {{- default (include "spillway.fullname" .) .Values.serviceAccount.name }}
 {{- else }}
-{{- default "default" .Values.serviceAccount.name }}
+{{- .Values.serviceAccount.name }}
 {{- end }}
 {{- end }}
 
