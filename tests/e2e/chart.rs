@@ -300,7 +300,7 @@ fn a_release_is_upgraded_rolled_back_and_uninstalled_without_a_loss() {
         // As the chart's README has it: what was set before stays, and new values have their defaults; else they are missed.
         let kept = ["upgrade", "spillway", &*chart, "--reuse-values"];
         let said = format!("{:#}", helm(&case, &kept).await.err().context("without new values")?);
-        ensure!(said.contains("missing property"), "{said}");
+        ensure!(said.contains("missing properties"), "{said}");
         let reused = ["upgrade", "spillway", &*chart, "--reset-then-reuse-values", "--set", "replicaCount=2"];
         helm(&case, &reused).await?;
         ensure!(shape(&case).await? == (Some(2), 1), "upgraded again: {:?}", shape(&case).await?);
