@@ -48,6 +48,13 @@ extraObjects:
 commonAnnotations: {example.test/note: a-note}
 ";
 
+/// What a values file has where everything below a key is a comment.
+const TAKEN_AWAY: &str = "strategy=null,resources=null,podSecurityContext=null,securityContext=null,\
+    livenessProbe=null,readinessProbe=null,topologySpreadConstraints=null,affinity=null,tolerations=null,\
+    nodeSelector=null,commonLabels=null,commonAnnotations=null,podLabels=null,podAnnotations=null,\
+    imagePullSecrets=null,extraObjects=null,networkPolicy.kafkaTo=null,prometheusRule.alertLabels=null,\
+    image.tag=null,image.digest=null,rbac.secretNames=null,rbac.extraScaleTargets=null,watchNamespaces=null";
+
 /// The kinds that only a cluster with the Prometheus Operator has.
 async fn monitoring(case: &Case) -> Result<()> {
     let tools = case.bed.tools().clone();
@@ -101,6 +108,10 @@ fn whatever_the_chart_renders_is_accepted_and_works() {
         ensure!(narrow >= 11, "{narrow} objects");
         ensure!(accepted(&case, "everything", &["--values", &all_on]).await? >= 19);
         accepted(&case, "a ServiceMonitor", &["--values", &service_monitor]).await?;
+        let long = format!("fullnameOverride={}", "x".repeat(63));
+        let most = ["--values", &all_on, "--set", &long, "--set", "shards=32"];
+        ensure!(accepted(&case, "the longest names", &most).await? >= 19);
+        accepted(&case, "all taken away that may be", &["--values", &all_on, "--set", TAKEN_AWAY]).await?;
         // A check that cannot fail would tell nothing.
         let wrong = accepted(&case, "a mistake", &["--set", "podSecurityContext.runAsUzer=1"]).await;
         let said = wrong.err().context("a field that no pod has was accepted")?;
