@@ -1,5 +1,6 @@
 //! How long one decision takes: the whole of `decide`, on a group of 1,000 and of 10,000 partitions,
-//! while it keeps up, while a backlog drains, while one drains that lies unevenly, and with one that is 200 s old.
+//! while it keeps up, while a backlog drains, while one drains that lies unevenly or in every other partition, and with
+//! one that is 200 s old.
 //!
 //! Every decision gets a new observation, five seconds after the last; making it is not counted. It
 //! holds nobody to a figure: `make bench` prints what this machine does.
@@ -43,11 +44,12 @@ struct Group {
 }
 
 impl Group {
-    /// A group whose messages have been waiting for `backlog` s, more or less unevenly, and that processes
-    /// `processed` times what arrives.
-    fn new(partitions: usize, backlog: f64, skew: f64, processed: f64) -> Self {
+    /// A group whose messages have been waiting for `backlog` s, more or less unevenly and in every `busy`-th partition,
+    /// and that processes `processed` times what arrives.
+    fn new(partitions: usize, backlog: f64, (skew, busy): (f64, usize), processed: f64) -> Self {
         let topic: Arc<str> = "orders".into();
-        let weights: Vec<f64> = (1..=partitions).map(|p| (p as f64).powf(-skew)).collect();
+        let weight = |p: usize| if p.is_multiple_of(busy) { (p as f64).powf(-skew) } else { 0.0 };
+        let weights: Vec<f64> = (1..=partitions).map(weight).collect();
         let mean = weights.iter().sum::<f64>() / partitions as f64;
         let rates: Vec<f64> = weights.iter().map(|w| EACH * w / mean).collect();
         let members = (0..MEMBERS)
@@ -129,13 +131,14 @@ fn decisions(criterion: &mut Criterion) {
     let mut bench = criterion.benchmark_group("decide");
     for partitions in [1000, 10_000] {
         for (name, backlog, skew, processed) in [
-            ("steady", 0.0, 0.0, 1.0),
+            ("steady", 0.0, (0.0, 1), 1.0),
             // Older than anything that is remembered: how old is not known.
-            ("recovery", 1e7, 0.0, 1.2),
-            ("uneven recovery", 1e7, 0.5, 1.2),
+            ("recovery", 1e7, (0.0, 1), 1.2),
+            ("uneven recovery", 1e7, (0.5, 1), 1.2),
+            ("recovery of every other", 1e7, (0.0, 2), 1.2),
             // Its age lies between two readings that are remembered, and stays there for as long as it is
             // timed: as much is processed as arrives.
-            ("backlog of 200 s", 200.0, 0.0, 1.0),
+            ("backlog of 200 s", 200.0, (0.0, 1), 1.0),
         ] {
             let mut group = Group::new(partitions, backlog, skew, processed);
             let seen = group.next();

@@ -3,6 +3,8 @@
 //! Most of it is refused by the API server already; an object may be older than a rule,
 //! though, or a server may not check it. No I/O.
 
+pub mod connection;
+
 use crate::api::{self, ConsumerGroup, ConsumerScalerSpec, Span};
 use crate::calendar::Calendar;
 use crate::decide::{FallbackPolicy, GroupPolicy, Mode, Policy, StartFrom, Tuning};

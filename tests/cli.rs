@@ -334,6 +334,12 @@ fn what_migrate_prints_passes_check() {
         assert!(stderr.ends_with("; choose maxDelay and recoverWithin\n"), "{stderr}");
         let made = files.write(&format!("{name}.yaml"), &output.stdout);
         let checked = spillway(&["check", &made], &[]);
+        if name == "tokens" {
+            // What has no equal stays wrong: the comment above it says so, and so does check.
+            let told = String::from_utf8_lossy(&checked.stdout);
+            assert!(told.lines().count() == 2 && told.contains("brokers of AWS only"), "{checked:?}");
+            continue;
+        }
         assert!(checked.status.success(), "{checked:?}\n{}", String::from_utf8_lossy(&output.stdout));
     }
     let output = spillway(&["migrate", "-o", "json", &format!("{keda}/logins.yaml")], &[]);

@@ -197,7 +197,12 @@ fn one(checked: &mut Checked, document: &Document, object: Value, path: &str) {
             Resource::Scaler(Box::new(scaler))
         })
     } else {
-        typed::<KafkaConnection>(&kept).map(|connection| Resource::Connection(Box::new(connection)))
+        typed::<KafkaConnection>(&kept).map(|connection| {
+            for problem in validate::connection::connection(&connection.spec) {
+                tell(By::Operator, &format!("spec.{}", problem.field), problem.why);
+            }
+            Resource::Connection(Box::new(connection))
+        })
     };
     match resource {
         Ok(resource) => checked.resources.push(Located { line: begins, resource }),

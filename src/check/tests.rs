@@ -40,6 +40,27 @@ fn what_is_wrong_is_told_with_its_line(#[case] more: &str, #[case] expected: &[&
     assert_eq!(told(&format!("{SCALER}  {more}\n")), expected);
 }
 
+/// What the operator would say without reading a Secret or asking Kafka.
+#[rstest]
+#[case("bootstrapServers: ['kafka:9093'], tls: {caCert: {value: nonsense}}", &["spec.tls.caCert: it is not PEM: it must hold a part that begins with -----BEGIN"])]
+#[case("bootstrapServers: ['kafka:9093'], tls: {caCert: {value: '-----BEGIN CERTIFICATE-----'}}", &[])]
+#[case("bootstrapServers: ['kafka:9093'], tls: {clientCert: {secretKeyRef: {name: a, key: b}}, clientKey: {value: c}}", &["spec.tls.clientKey: it is not PEM: it must hold a part that begins with -----BEGIN"])]
+#[case("bootstrapServers: ['a.amazonaws.com:9098', 'k:1', 'l:1'], tls: {insecureSkipVerify: true}, sasl: {mechanism: AWS_MSK_IAM, aws: {region: eu-west-1}}", &[
+    "spec.bootstrapServers: Spillway's own AWS identity is shown to brokers of AWS only, and k is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey",
+    "spec.bootstrapServers: Spillway's own AWS identity is shown to brokers of AWS only, and l is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey",
+    "spec.tls: Spillway's own AWS identity is shown to brokers of AWS only, whose certificates the system's authorities sign: write tls: {}",
+])]
+#[case("bootstrapServers: ['a.amazonaws.com:9098'], tls: {}, sasl: {mechanism: AWS_MSK_IAM, aws: {region: eu-west-1}}", &[])]
+fn what_the_operator_says_of_a_connection(#[case] spec: &str, #[case] expected: &[&str]) {
+    let text = format!(
+        "{{apiVersion: spillway.dev/v1alpha1, kind: KafkaConnection, metadata: {{name: main}}, spec: {{{spec}}}}}\n"
+    );
+    let problems = check(&text).problems;
+    let told: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.field, p.message)).collect();
+    assert_eq!(told, expected);
+    assert!(problems.iter().all(|p| p.by == By::Operator));
+}
+
 #[test]
 fn a_group_listed_twice_is_told() {
     let twice = SCALER.replace(

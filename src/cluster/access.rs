@@ -2,10 +2,11 @@
 //!
 //! Nothing is decided here: without a clear yes of the API server it is no. Answers are believed for
 //! [`BELIEVED`]; tokens are kept as hashes only. Whoever sends one made-up token after another costs the API
-//! server no more than [`STRANGERS`] allows, and does not keep those out who were let in before.
+//! server no more than [`STRANGERS`] allows, and does not keep those out who were let in before; whoever asks about
+//! one name after another spends what is theirs alone (`limits`).
 
-use std::collections::HashMap;
-use std::hash::Hash;
+mod limits;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 
 use super::{CallError, within};
+use limits::{Budget, Questions, Remembered};
 
 /// How long an answer is believed: as long may somebody see what was taken from them.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -36,8 +38,6 @@ const SIDE_BY_SIDE: usize = 8;
 const STRANGERS: (f64, f64) = (20.0, 5.0);
 /// Reviews of tokens that were good.
 const FRIENDS: (f64, f64) = (50.0, 10.0);
-/// Reviews of rights.
-const QUESTIONS: (f64, f64) = (500.0, 100.0);
 
 /// Why somebody is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,7 +103,7 @@ pub struct Access {
     rights: Mutex<Remembered<Right, bool>>,
     strangers: Mutex<Budget>,
     friends: Mutex<Budget>,
-    questions: Mutex<Budget>,
+    questions: Mutex<Questions<Hashed>>,
 }
 
 impl Access {
@@ -116,7 +116,7 @@ impl Access {
             rights: Mutex::new(Remembered::new(RIGHTS)),
             strangers: budget(STRANGERS),
             friends: budget(FRIENDS),
-            questions: budget(QUESTIONS),
+            questions: Mutex::new(Questions::new(Instant::now())),
         }
     }
 
@@ -219,7 +219,8 @@ impl Access {
         {
             return Ok(*may);
         }
-        if !lock(&self.questions).spend(now) {
+        // By name: another token of the same user is no other visitor.
+        if !lock(&self.questions).spend(hashed(visitor.name()), now) {
             return Err(Refusal::TooMany);
         }
         let user = visitor.user.clone();
@@ -267,70 +268,15 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-fn hashed(token: &str) -> Hashed {
+fn hashed(text: &str) -> Hashed {
     let mut hash = Hashed::default();
-    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref());
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref());
     hash
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Every change under these locks is a single insert or sum: a panic elsewhere leaves them whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Answers and when they were asked for, at most so many.
-struct Remembered<K, V> {
-    most: usize,
-    all: HashMap<K, (Instant, V)>,
-}
-
-impl<K: Eq + Hash + Clone, V> Remembered<K, V> {
-    fn new(most: usize) -> Self {
-        Self { most, all: HashMap::new() }
-    }
-
-    fn get(&self, key: &K) -> Option<&(Instant, V)> {
-        self.all.get(key)
-    }
-
-    fn put(&mut self, key: K, value: V, now: Instant) {
-        if self.all.len() >= self.most && !self.all.contains_key(&key) {
-            self.all.retain(|_, (at, _)| now.saturating_duration_since(*at) < BELIEVED);
-            // All of them new: the oldest goes.
-            if self.all.len() >= self.most
-                && let Some(oldest) =
-                    self.all.iter().min_by_key(|(_, (at, _))| *at).map(|(key, _)| key.clone())
-            {
-                self.all.remove(&oldest);
-            }
-        }
-        self.all.insert(key, (now, value));
-    }
-}
-
-/// So many at once, and so many a second.
-struct Budget {
-    most: f64,
-    a_second: f64,
-    left: f64,
-    at: Instant,
-}
-
-impl Budget {
-    fn new((most, a_second): (f64, f64), now: Instant) -> Self {
-        Self { most, a_second, left: most, at: now }
-    }
-
-    fn spend(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + passed * self.a_second).min(self.most);
-        self.at = self.at.max(now);
-        let enough = self.left >= 1.0;
-        if enough {
-            self.left -= 1.0;
-        }
-        enough
-    }
 }
 
 #[cfg(test)]
@@ -348,31 +294,6 @@ mod tests {
     #[case("", None)]
     fn only_a_bearer_token_is_one(#[case] header: &str, #[case] token: Option<&str>) {
         assert_eq!(bearer(header), token);
-    }
-
-    #[test]
-    fn a_flood_spends_no_more_than_the_budget() {
-        let start = Instant::now();
-        let mut budget = Budget::new((20.0, 5.0), start);
-        let hundredths = |i: u64| start + Duration::from_millis(10 * i);
-        let through = (0..1000).filter(|i| budget.spend(hundredths(*i))).count();
-        // 20 at once, and 5 for each of the ten seconds.
-        assert!((68..=70).contains(&through), "{through}");
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
-        let start = Instant::now();
-        let mut remembered = Remembered::new(3);
-        for i in 0..100u64 {
-            remembered.put(i, (), start + Duration::from_millis(i));
-        }
-        let mut left: Vec<u64> = remembered.all.keys().copied().collect();
-        left.sort_unstable();
-        assert_eq!(left, [97, 98, 99]);
-        // Once nothing of it is believed any more, all of it goes.
-        remembered.put(200, (), start + BELIEVED + Duration::from_secs(1));
-        assert_eq!(remembered.all.len(), 1);
     }
 
     #[test]

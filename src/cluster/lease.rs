@@ -8,7 +8,7 @@
 //! Lease is for `share`, how many there are for `layout`; `shards` has them all.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -40,14 +40,22 @@ pub(super) struct Held {
     shard: usize,
     name: String,
     identity: String,
-    /// Until when it is surely ours.
-    until: Mutex<Option<Instant>>,
+    claim: Mutex<Claim>,
     /// Held for reading while something is done by it.
     pub acting: Arc<RwLock<()>>,
     /// How often it was gained.
     gained: AtomicU64,
     /// Of every lease, for the how many-th time it is held now.
     terms: Arc<watch::Sender<Terms>>,
+}
+
+/// What is known of our hold on a lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Claim {
+    /// Until when it is surely ours.
+    until: Option<Instant>,
+    /// It is being given up: what is under way may end, and nothing is begun.
+    closing: bool,
 }
 
 /// Of every lease, for the how many-th time it is held now, if it is.
@@ -59,15 +67,19 @@ impl Held {
             shard: elector.shard,
             name: elector.name.clone(),
             identity: elector.identity.clone(),
-            until: Mutex::new(None),
+            claim: Mutex::default(),
             acting: Arc::default(),
             gained: AtomicU64::new(0),
             terms,
         }
     }
 
+    fn claim(&self) -> MutexGuard<'_, Claim> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn until(&self) -> Option<Instant> {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claim().until
     }
 
     /// For how long the lease is surely ours: a write that ends within is safe. Zero when it is not.
@@ -75,9 +87,23 @@ impl Held {
         self.until().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether something may be begun by it: it is surely ours, and is not being given up.
+    pub fn may_begin(&self) -> bool {
+        !self.claim().closing && !self.left().is_zero()
+    }
+
+    /// From here on nothing is begun; what is under way is to be over before another begins. Whether it was before
+    /// the lease ran out; the lease is ours until then, and no longer.
+    pub async fn close(&self, why: &str) -> bool {
+        self.claim().closing = true;
+        let ended = tokio::time::timeout(self.left(), self.acting.write()).await;
+        self.hold(None, why);
+        ended.is_ok()
+    }
+
     /// Takes note of until when it is ours, if it is; a change is told with why.
     pub fn hold(&self, until: Option<Instant>, why: &str) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        *self.claim() = Claim { until, closing: false };
         let ours = until.is_some();
         let changed = self.terms.send_if_modified(|terms| match terms.get_mut(self.shard) {
             Some(term) if term.is_some() != ours => {
@@ -127,14 +153,14 @@ struct Known {
 
 impl Known {
     /// Whether another still holds the lease that says `spec`.
-    fn lasts(&mut self, spec: &LeaseSpec) -> bool {
+    fn lasts(&mut self, spec: &LeaseSpec, now: Instant) -> bool {
         if spec.holder_identity.as_deref().unwrap_or_default().is_empty() {
             return false;
         }
         if self.seen.as_ref().is_none_or(|s| s.spec != *spec) {
-            self.seen = Some(Seen { spec: spec.clone(), at: Instant::now() });
+            self.seen = Some(Seen { spec: spec.clone(), at: now });
         }
-        self.seen.as_ref().is_none_or(|s| s.at.elapsed() <= duration(spec))
+        self.seen.as_ref().is_none_or(|s| now.saturating_duration_since(s.at) <= duration(spec))
     }
 }
 
@@ -146,6 +172,7 @@ fn duration(spec: &LeaseSpec) -> Duration {
 pub(super) async fn stand(elector: Arc<Elector>, held: Arc<Held>) {
     let mut known = Known::default();
     let mut complained: Option<String> = None;
+    let mut lasts = elector.duration;
     loop {
         let before = Instant::now();
         // Our own lease must not be believed longer than it lasts, however long the call takes.
@@ -160,19 +187,16 @@ pub(super) async fn stand(elector: Arc<Elector>, held: Arc<Held>) {
             complained = None;
         }
         match outcome {
-            Ok(Attempt::Ours(why)) => {
-                held.hold(Some(before + elector.duration.saturating_sub(MARGIN)), &why);
+            Ok(Attempt::Ours { why, lasts: for_long }) => {
+                lasts = for_long;
+                held.hold(Some(before + lasts.saturating_sub(MARGIN)), &why);
             }
             Ok(Attempt::Others | Attempt::Changed) => held.hold(None, "another holds it"),
             Ok(Attempt::ToGive(why)) => {
-                let left = held.left();
-                // From here on nothing is begun; what is under way is to be over before another begins.
-                held.hold(None, &why);
-                match tokio::time::timeout(left, held.acting.write()).await {
-                    Ok(_) => elector.give_up().await,
-                    Err(_) => {
-                        info!(lease = elector.name, "a look has not ended: the lease runs out by itself")
-                    }
+                if held.close(&why).await {
+                    elector.give_up().await;
+                } else {
+                    info!(lease = elector.name, "a look has not ended: the lease runs out by itself");
                 }
             }
             Err(error) => {
@@ -188,7 +212,7 @@ pub(super) async fn stand(elector: Arc<Elector>, held: Arc<Held>) {
         }
         // Not beyond its end: who does not lead any more is to know at once.
         let pause = match held.until() {
-            Some(until) => (elector.duration / 3).min(until.saturating_duration_since(Instant::now())),
+            Some(until) => (lasts / 3).min(until.saturating_duration_since(Instant::now())),
             None => (elector.duration / 5).min(LOOK),
         };
         tokio::time::sleep(pause).await;
@@ -197,8 +221,11 @@ pub(super) async fn stand(elector: Arc<Elector>, held: Arc<Held>) {
 
 /// What one try to have the lease showed.
 enum Attempt {
-    /// It is ours; how that came, where it was not.
-    Ours(String),
+    /// It is ours for so long, unless it is renewed; and how that came, where it was not.
+    Ours {
+        why: String,
+        lasts: Duration,
+    },
     Others,
     /// It was ours when it was read, and was changed before it could be renewed.
     Changed,
@@ -231,7 +258,7 @@ impl Elector {
         }
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let ours = holder.as_deref() == Some(me);
-        let anothers = !ours && known.lasts(&spec);
+        let anothers = !ours && known.lasts(&spec, Instant::now());
         let asked = annotations.get(ASKED).cloned();
         self.saw(holder.clone().filter(|_| ours || anothers), asked.clone());
         if anothers {
@@ -239,7 +266,7 @@ impl Elector {
             let rows = self.rows();
             let asks = asked.is_none() && share::asks(&rows, me) == Some(self.shard);
             // Who counts otherwise could not take what it is given.
-            if asks && self.settled(rows.len()).await? {
+            if asks && self.settled(rows.len()).await?.is_some() {
                 annotations.insert(ASKED.to_owned(), me.to_owned());
                 (lease.metadata.annotations, lease.spec) = (Some(annotations), Some(spec));
                 if self.write(false, &lease).await? {
@@ -263,12 +290,13 @@ impl Elector {
             return Ok(Attempt::ToGive(format!("{asker} has less and asks for it")));
         }
         let shards = self.rows().len();
-        let mut lasts = self.duration;
+        // As written, and as believed here.
+        let (mut lasts, mut believed) = (self.duration, self.duration);
         let mut works = true;
         if self.shard == 0 {
             let mut layout = Layout::of(Some(&annotations)).taken_by(shards);
             if layout.before.is_some() {
-                // Who works by another number has seen it within the time that a lease lasts.
+                // Who works by another number has seen it within the time that this lease lasts.
                 lasts = lasts.max(duration(&spec));
                 works = ours && known.settling.is_some_and(|since| since.elapsed() > lasts);
                 if works {
@@ -276,7 +304,10 @@ impl Elector {
                 }
             }
             layout.put(&mut annotations);
-        } else if !self.settled(shards).await? {
+        } else if let Some(first) = self.settled(shards).await? {
+            // Who changes the number of shards waits for as long as the first lease lasts, and for no other.
+            believed = believed.min(first);
+        } else {
             let other = "the number of shards is another, or not said yet";
             return Ok(if ours { Attempt::ToGive(other.into()) } else { Attempt::Others });
         }
@@ -309,7 +340,7 @@ impl Elector {
         known.free = None;
         if works {
             known.settling = None;
-            return Ok(Attempt::Ours(why));
+            return Ok(Attempt::Ours { why, lasts: believed });
         }
         if known.settling.replace(known.settling.unwrap_or_else(Instant::now)).is_none() {
             info!(
@@ -320,10 +351,11 @@ impl Elector {
         Ok(Attempt::Others)
     }
 
-    /// Whether the first lease says, and everybody by now knows, that there are so many.
-    async fn settled(&self, shards: usize) -> Result<bool, CallError> {
+    /// How long the first lease lasts, if it says, and everybody by now knows, that there are so many.
+    async fn settled(&self, shards: usize) -> Result<Option<Duration>, CallError> {
         let first = within(self.api.get_opt(&self.first)).await?;
-        Ok(first.is_some_and(|first| Layout::of(first.metadata.annotations.as_ref()).is_settled(shards)))
+        let settled = |first: &Lease| Layout::of(first.metadata.annotations.as_ref()).is_settled(shards);
+        Ok(first.filter(settled).map(|first| duration(&first.spec.unwrap_or_default())))
     }
 
     /// Writes the lease; `false` when another was faster.
@@ -381,3 +413,6 @@ impl Elector {
         self.write(false, &lease).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,13 +43,26 @@ pub async fn client() -> Result<Client> {
 
 /// Runs a call within the time limit; what did not answer is an error like any other.
 pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
-    match tokio::time::timeout(LIMIT, call).await {
+    within_at_most(LIMIT, call).await
+}
+
+/// The same in as little as `left`; with none left it is not begun.
+pub(crate) async fn within_at_most<T>(
+    left: Duration,
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, CallError> {
+    let limit = left.min(LIMIT);
+    let late = || CallError::Unavailable(format!("no answer within {:.0}s", limit.as_secs_f64()));
+    if limit.is_zero() {
+        return Err(late());
+    }
+    match tokio::time::timeout(limit, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(kube::Error::Api(status))) => {
             Err(CallError::Api { code: status.code, message: status.message.clone() })
         }
         Ok(Err(other)) => Err(CallError::Unavailable(other.to_string())),
-        Err(_) => Err(CallError::Unavailable(format!("no answer within {}s", LIMIT.as_secs()))),
+        Err(_) => Err(late()),
     }
 }
 

@@ -4,12 +4,13 @@
 //! all of them: who gets which is for `share`. Each action on an object is begun by [`Shards::act`], and a shard is
 //! given up only when all that were begun have ended, so that no two pods ever act on an object together.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{FutureExt as _, join_all};
 use kube::{Api, Client};
-use tokio::sync::{OwnedRwLockReadGuard, watch};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, watch};
 use tokio::task::JoinHandle;
 
 use super::lease::{Elector, Held, Terms, stand};
@@ -43,6 +44,8 @@ pub struct Shards {
     rows: Arc<Mutex<Vec<Option<share::Row>>>>,
     said: Arc<Mutex<Option<usize>>>,
     tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// Told when one of them has ended, which none of them does.
+    ended: Arc<Notify>,
 }
 
 /// The right to act on the objects of a shard, until it is dropped. It does not say that a write may still be
@@ -67,6 +70,13 @@ fn turn(identity: &str, shard: usize, shards: usize) -> usize {
     1 + (shard + share::shard_of("", identity, others)) % others
 }
 
+/// The same, and tells when it has ended, also by a panic.
+async fn telling(ended: Arc<Notify>, work: impl Future<Output = ()>) {
+    // Nothing that it has touched is looked at any more but the leases, which then run out.
+    let _ = AssertUnwindSafe(work).catch_unwind().await;
+    ended.notify_one();
+}
+
 impl Shards {
     /// Starts to stand for them, in the background, for as long as the process lives.
     pub fn start(client: &Client, standing: &Standing) -> Self {
@@ -75,10 +85,10 @@ impl Shards {
             let (elector, held) = (elector.clone(), held.clone());
             let after =
                 APART * u32::try_from(turn(&elector.identity, elector.shard, all.count())).unwrap_or(0);
-            tokio::spawn(async move {
+            tokio::spawn(telling(all.ended.clone(), async move {
                 tokio::time::sleep(after).await;
                 stand(elector, held).await;
-            })
+            }))
         };
         let tasks = all.leases.iter().map(start).collect();
         Self { tasks: Arc::new(Mutex::new(tasks)), ..all }
@@ -106,7 +116,7 @@ impl Shards {
                 (elector, held)
             })
             .collect();
-        Self { leases: Arc::new(leases), terms, rows, said, tasks: Arc::default() }
+        Self { leases: Arc::new(leases), terms, rows, said, tasks: Arc::default(), ended: Arc::default() }
     }
 
     /// How many there are.
@@ -129,7 +139,7 @@ impl Shards {
         // First this: who gives the shard up says so, and then waits for what was begun.
         let begun = held.acting.clone().try_read_owned().ok()?;
         let term = self.term(namespace, name)?;
-        (!held.left().is_zero()).then_some(Acting { term, _begun: begun })
+        held.may_begin().then_some(Acting { term, _begun: begun })
     }
 
     /// For the how many-th time the shard of an object is this process's, if it is.
@@ -185,6 +195,11 @@ impl Shards {
     /// Waits until it has none any more.
     pub async fn lost(&self) {
         let _ = self.terms().wait_for(|terms| terms.iter().all(Option::is_none)).await;
+    }
+
+    /// Waits until standing for one of them has ended, by a defect: nobody would see to that shard any more.
+    pub async fn ended(&self) {
+        self.ended.notified().await;
     }
 
     /// Gives all of them up, so that another need not wait for their end.
@@ -271,6 +286,15 @@ mod tests {
         assert_eq!(again.term, 2, "what was known before may be old");
         held.hold(Some(Instant::now()), "");
         assert!(shards.act(ours.0, ours.1).is_none(), "its time is over, and nobody said so yet");
+    }
+
+    /// A pod that has died in part would keep its leases from nobody, and its process from being started anew.
+    #[tokio::test]
+    async fn a_defect_in_standing_for_a_shard_is_told() {
+        let ended = Arc::new(Notify::new());
+        let task = tokio::spawn(telling(ended.clone(), async { panic!("a defect") }));
+        tokio::time::timeout(Duration::from_secs(10), ended.notified()).await.expect("it is told");
+        task.await.expect("it has ended");
     }
 
     #[test]

@@ -110,26 +110,58 @@ pub(super) fn demand(loads: &[Load], plan: &Plan) -> Demand {
     let (spread, most) = (Spread::new(&rest), consumer * (1.0 + 1e-9));
     let consumers = |replicas: i32| replicas.saturating_mul(plan.threads.max(1)).max(0) as usize;
     let others = |replicas: i32| consumers(replicas).saturating_sub(alone.len());
-    let too_few = |replicas: &i32| {
+    // How many times what it can do the busiest consumer is asked for; more than once is too much.
+    let asked = |replicas: i32| {
         // Partitions are dealt out by number: whoever has the busiest has so many others at the least.
-        let with_it = (loads.len() / consumers(*replicas).max(1)).saturating_sub(1) as f64;
+        let with_it = (loads.len() / consumers(replicas).max(1)).saturating_sub(1) as f64;
         let shared = !alone.is_empty() && with_it * beside > BESIDE * consumer;
-        shared
-            || consumers(*replicas) < alone.len() + usize::from(!rest.is_empty())
-            || !spread.fits(others(*replicas), most)
+        if shared || consumers(replicas) < alone.len() + usize::from(!rest.is_empty()) {
+            return f64::INFINITY;
+        }
+        let among = others(replicas);
+        if spread.surely_fits(among, most) { 0.0 } else { spread.largest_load(among) / most }
     };
-    // Dealing out thousands takes time. It mostly comes close to the mean: looked for from there upwards.
-    let (mut low, mut step) = (levels.partition_point(|r| spread.surely_above(others(*r), most)), 1);
-    let mut high = low;
-    while levels.get(high).is_some_and(too_few) {
-        (low, high, step) = (high + 1, high + step, 2 * step);
-    }
-    let high = high.min(levels.len());
+    let first = levels.partition_point(|r| spread.surely_above(others(*r), most));
+    let found = first_that_does(&levels, first, asked);
     let beyond_partitions = hottest > consumer;
-    match low + levels[low..high].partition_point(too_few) {
-        i if i < levels.len() => Demand { replicas: levels[i], beyond_partitions, hot_partition },
-        _ => Demand { replicas: levels.last().copied().unwrap_or(1), beyond_partitions: true, hot_partition },
+    match found {
+        Some(replicas) => Demand { replicas, beyond_partitions, hot_partition },
+        None => {
+            Demand { replicas: levels.last().copied().unwrap_or(1), beyond_partitions: true, hot_partition }
+        }
     }
+}
+
+/// The first of some levels, from one on, of which no consumer is `asked` for more than it can do, where more replicas
+/// are asked for less each. Dealt out they nearly always are; where not, one that does, and the one below does not.
+///
+/// To deal out thousands of partitions takes time, so few levels are tried: first the one that would do if what the
+/// busiest is asked for fell as the replicas rise, which it nearly does, and then the one below it.
+fn first_that_does(levels: &[i32], first: usize, asked: impl Fn(i32) -> f64) -> Option<i32> {
+    // Those below `low` do not do; the one at `high` does, or there is none.
+    let (mut low, mut high, mut next) = (first, levels.len(), first);
+    let mut failed = 0u32;
+    while low < high {
+        let times = asked(levels[next]);
+        let found = high < levels.len();
+        if times <= 1.0 {
+            high = next;
+            next = if found { low + (high - low) / 2 } else { high.saturating_sub(1).max(low) };
+            continue;
+        }
+        low = next + 1;
+        failed += 1;
+        next = if found {
+            low + (high - low) / 2
+        } else {
+            let enough = f64::from(levels[next]) * times;
+            let hoped = levels.partition_point(|level| f64::from(*level) < enough);
+            // Where it does not fall so it would be a level at a time, or the last one at once.
+            let least = low + (1usize << failed.min(20)) / 8;
+            if times.is_finite() { hoped.max(least) } else { least }.min(high - 1).max(low)
+        };
+    }
+    levels.get(high).copied()
 }
 
 /// How long one consumer takes to clear what it has, s; `None` when it never does.
@@ -253,6 +285,22 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever the busiest is asked for, as long as it is less the more there are.
+        #[test]
+        fn the_first_that_does_is_found(mut asked in prop::collection::vec(prop_oneof![9 => 0.0f64..3.0, 1 => Just(f64::INFINITY)], 0..200), first in 0usize..200) {
+            asked.sort_by(|a, b| b.total_cmp(a));
+            let levels: Vec<i32> = (1..).take(asked.len()).collect();
+            let first = first.min(levels.len());
+            let tried = std::cell::Cell::new(0);
+            let found = first_that_does(&levels, first, |replicas| {
+                tried.set(tried.get() + 1);
+                asked[replicas as usize - 1]
+            });
+            let expected = levels[first..].iter().copied().find(|r| asked[*r as usize - 1] <= 1.0);
+            prop_assert_eq!(found, expected);
+            prop_assert!(tried.get() <= 20, "{} of {} were tried", tried.get(), levels.len());
+        }
+
         #[test]
         fn more_load_never_needs_fewer(p in 1usize..60, threads in 1i32..5, mu in 1.0f64..1000.0,
             arrival in 0.0f64..5000.0, backlog in 0.0f64..1e7, more in 1.0f64..3.0) {

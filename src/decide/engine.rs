@@ -86,9 +86,11 @@ pub fn decide(policy: &Policy, mut state: State, seen: &Observation, now: Time) 
     let mut numbers = numbers(policy, &state, seen, &choice, now);
     let stale =
         now - state.last_complete.unwrap_or(started) > policy.tuning.stale_sweeps * policy.sweep_interval;
+    // What it was before is over, and tells nothing of what there is now.
+    let over = matches!(state.state, ScalerState::Invalid | ScalerState::Paused);
     state.state = if policy.mode == Mode::Paused {
         ScalerState::Paused
-    } else if !complete && (stale || choice.rule == Rule::Fallback) {
+    } else if !complete && (stale || over || choice.rule == Rule::Fallback) {
         ScalerState::Blind
     } else if complete && !(state.seen < policy.tuning.warm_up && state.state.is_behind()) {
         classify(policy, &state, &numbers)

@@ -23,6 +23,9 @@ use super::{GroupNumbers, GroupObservation, GroupPhase, GroupPolicy, Member, Pol
 /// Readings closer than this are one, s: no rate is to be made of nothing.
 const APART: f64 = 1e-3;
 
+/// Who has a partition that nobody has.
+const NOBODY: u32 = u32::MAX;
+
 /// The memory of one consumer group.
 #[derive(Clone, Debug)]
 pub(super) struct GroupState {
@@ -62,6 +65,9 @@ pub(super) struct GroupState {
     pub members: Vec<Member>,
     /// The places of each member's partitions among them; what is not read has none.
     places: Vec<Vec<usize>>,
+    /// Of each partition, which of the members has it; [`NOBODY`] else. None of Kafka's assignors gives one to two: of
+    /// such the last.
+    owners: Vec<u32>,
     partitions: Partitions,
     /// What each of them is of the whole.
     shares: Shares,
@@ -135,6 +141,7 @@ impl GroupState {
             expired: 0,
             members: Vec::new(),
             places: Vec::new(),
+            owners: Vec::new(),
             partitions: Partitions::default(),
             shares: Shares::default(),
             standing: 0,
@@ -174,7 +181,7 @@ impl GroupState {
             let read = seen.members.iter().flat_map(|m| &m.assignment);
             read.into_iter().all(|(topic, partition)| all.contains(&(&**topic, *partition)))
         };
-        let placed = if self.at.is_none() { listed() } else { self.partitions.same(seen) };
+        let placed = if self.at.is_none() { listed() } else { self.partitions.names().same(seen) };
         seen.phase != GroupPhase::Unknown && placed && 2 * known >= seen.partitions.len()
     }
 
@@ -218,9 +225,13 @@ impl GroupState {
             self.members.clone_from(&seen.members);
         }
         if changed || self.realigned {
-            let place = |(t, p): &(Arc<str>, i32)| self.partitions.position(t, *p);
+            let place = |(t, p): &(Arc<str>, i32)| self.partitions.names().position(t, *p);
             let of = |m: &Member| m.assignment.iter().filter_map(place).collect();
             self.places = self.members.iter().map(of).collect();
+            self.owners = vec![NOBODY; self.partitions.len()];
+            for (member, places) in self.places.iter().enumerate() {
+                places.iter().for_each(|place| self.owners[*place] = member as u32);
+            }
         }
         self.phase = seen.phase;
         if changed || self.realigned {
@@ -315,6 +326,8 @@ impl GroupState {
     /// Until retention deletes the first message that waits, s; `None` where messages are kept for ever,
     /// or for how long is not known. Messages that stand still alone are not for scaling to save.
     pub fn time_to_loss(&self, policy: &Policy) -> Option<f64> {
+        // Where everything is kept for ever nothing has to be looked for.
+        self.kept?;
         let recovered = self.recovered_delay(policy);
         let moved = self.at.is_some_and(|at| self.others_moved(policy, at));
         let waiting = self.partitions.iter().filter(|e| !e.held_up(moved) && e.lag > 0);
@@ -371,14 +384,19 @@ impl GroupState {
         }
     }
 
-    /// A partition.
-    pub fn partition(&self, topic: &str, partition: i32) -> Option<&Entry> {
-        self.partitions.get(topic, partition)
+    /// What arrived at a partition and what was processed of it over the last `window` seconds, msg/s; neither is
+    /// known of one that cannot be read now.
+    pub fn partition_rates(&self, topic: &str, partition: i32, window: f64) -> (Option<f64>, Option<f64>) {
+        let Some(place) = self.partitions.names().position(topic, partition) else { return (None, None) };
+        let Some(entry) = self.partitions.at(place).filter(|entry| !entry.unseen) else {
+            return (None, None);
+        };
+        (entry.arrival, self.partitions.service_of(place, window))
     }
 
     /// How long the oldest unread message of a partition has waited, s.
     pub fn partition_delay(&self, topic: &str, partition: i32) -> Option<f64> {
-        self.partitions.get(topic, partition).map(Entry::delay)
+        self.partitions.at(self.partitions.names().position(topic, partition)?).map(Entry::delay)
     }
 
     /// Partitions that count.

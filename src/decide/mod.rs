@@ -12,6 +12,7 @@ mod engine;
 mod group;
 mod history;
 mod missing;
+mod names;
 mod need;
 mod observation;
 mod order;

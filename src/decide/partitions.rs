@@ -1,11 +1,9 @@
 //! The partitions of one group: what each waits for, and which of them stand still alone.
 //!
-//! It keeps a history each and finds them by name; what follows is the group's to say.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! Their names and what was read of them are kept elsewhere; what follows is the group's to say.
 
 use super::history::History;
+use super::names::Names;
 use super::{Committed, GroupObservation, Policy, StartFrom, Time};
 
 /// Sweeps over which a sudden rise is seen.
@@ -14,9 +12,6 @@ pub(super) const FAST_SWEEPS: f64 = 3.0;
 /// One partition and what was seen of it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub topic: Arc<str>,
-    pub partition: i32,
-    pub history: History,
     /// Messages behind.
     pub lag: i64,
     /// How long its oldest unread message has waited, by the history, s.
@@ -27,8 +22,8 @@ pub(super) struct Entry {
     pub arrival: Option<f64>,
     /// When it last got further, or had nothing to get further with.
     pub moved_at: Time,
-    /// When it last got further.
-    pub further_at: Option<Time>,
+    /// When it last got further; before all times if never.
+    pub further_at: Time,
     /// Its last step forward left one record, and none has come since.
     left_one: bool,
     /// Nothing of it is processed while others are: a message that cannot be, or a consumer that hangs.
@@ -38,6 +33,8 @@ pub(super) struct Entry {
     unproven: bool,
     /// It could not be read when the others were, and is as it was last known.
     pub unseen: bool,
+    /// When it was read last.
+    pub read_at: Time,
     /// All that is left is one record that nobody moves past: the mark at the end of a transaction.
     pub residue: bool,
     /// How long a message is kept, s.
@@ -50,11 +47,6 @@ impl Entry {
     /// How long its oldest unread message has waited, s.
     pub fn delay(&self) -> f64 {
         if self.residue { 0.0 } else { self.waited }
-    }
-
-    /// What arrived and what was processed over the last `window` seconds, msg/s.
-    pub fn rates(&self, window: f64) -> (Option<f64>, Option<f64>) {
-        (self.arrival, self.history.service(window, 0.0).map(|rate| rate.max(0.0)))
     }
 
     /// Whether messages wait of which nothing tells how long. One may be the mark at the end of a transaction.
@@ -72,16 +64,6 @@ impl Entry {
     pub fn held_up(&self, others: bool) -> bool {
         self.standing || self.unseen || (self.unproven && others)
     }
-
-    /// Whether it is the partition of that name.
-    pub fn is(&self, topic: &Arc<str>, partition: i32) -> bool {
-        self.partition == partition && self.topic == *topic
-    }
-
-    /// `orders-3`.
-    pub fn name(&self) -> String {
-        format!("{}-{}", self.topic, self.partition)
-    }
 }
 
 /// For how long a partition must have stood still to be told apart, s; `None` where it cannot be told now.
@@ -94,10 +76,6 @@ pub(super) struct Still {
     /// though somebody reads. Consumers that commit the offset after their last message never get past it
     /// (KAFKA-6607). A message that came by itself is told from it: nobody stepped forward to it.
     pub residue: Option<f64>,
-}
-
-fn keys(seen: &GroupObservation) -> impl Iterator<Item = (&Arc<str>, i32)> {
-    seen.partitions.iter().map(|p| (&p.topic, p.partition))
 }
 
 /// What a reading of all partitions told.
@@ -124,14 +102,22 @@ pub(super) struct Reading {
 }
 
 /// The partitions of a group, in the order of the observation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Partitions {
+    names: Names,
+    /// Each at the place of its name.
     entries: Vec<Entry>,
-    /// All of them as one: rates of the group need not be summed up from thousands.
-    total: History,
+    /// What was read of each, at its place, and after the last of all as one: rates of the group need not be summed up
+    /// from thousands.
+    history: History,
     /// Since when any got further.
     moved: Option<Time>,
-    index: HashMap<Arc<str>, HashMap<i32, usize>>,
+}
+
+impl Default for Partitions {
+    fn default() -> Self {
+        Self { names: Names::default(), entries: Vec::new(), history: History::new(1), moved: None }
+    }
 }
 
 impl Partitions {
@@ -145,17 +131,21 @@ impl Partitions {
     ) -> Reading {
         let known =
             |p: &super::PartitionObservation| Some((p.end?, p.position(start_from)?, p.lag(start_from)?));
-        let realigned = !self.same(seen);
+        let realigned = !self.names.same(seen);
         if realigned {
-            self.align(keys(seen), at);
-            self.total = History::default();
+            self.align(seen, at);
         }
+        let total = self.entries.len();
         let (mut all_ends, mut all_positions, mut anew) = (0i64, 0i64, false);
         let window = policy.rate_window();
         let mut reading = Reading { all_committed: true, realigned, ..Reading::default() };
-        for (entry, p) in self.entries.iter_mut().zip(&seen.partitions) {
+        let history = &mut self.history;
+        let mut begun = history.begin(at);
+        let (stretch, mut near) = (history.stretch(window, 0.0), 0);
+        for (lane, (entry, p)) in self.entries.iter_mut().zip(&seen.partitions).enumerate() {
+            let before = history.before(&begun, lane);
             let Some((end, position, lag)) = known(p) else {
-                let (end, position) = entry.history.last().unwrap_or_default();
+                let (end, position) = history.keep(&begun, lane).unwrap_or_default();
                 all_ends = all_ends.saturating_add(end);
                 all_positions = all_positions.saturating_add(position);
                 reading.lag = reading.lag.saturating_add(entry.lag);
@@ -167,41 +157,43 @@ impl Partitions {
                 }
                 continue;
             };
-            if std::mem::take(&mut entry.unseen) {
-                // What came and was read meanwhile was so at no one moment, and nobody was seen to be busy with it.
-                // Of one that was never seen all of it was left out.
-                let (before, at) = entry.history.last().unwrap_or_default();
-                self.total.shift(end.saturating_sub(before), position.saturating_sub(at));
-                entry.history.resume();
-                reading.resumed = true;
-            }
             let expired = p.expired();
             reading.expired = reading.expired.saturating_add((expired - entry.expired).max(0));
             reading.behind_retention = reading.behind_retention.saturating_add(expired);
             (entry.expired, entry.retention) = (expired, p.retention);
-            let arrived = entry.history.end().is_some_and(|before| before != end);
+            let arrived = before.is_some_and(|(before, _)| before != end);
             reading.arrived |= arrived;
-            let known = entry.history.end().is_some();
-            entry.unproven = lag > 0 && (entry.unproven || !known);
-            let further = entry.history.record(at, end, position);
+            entry.unproven = lag > 0 && (entry.unproven || before.is_none());
+            let further = history.record(&mut begun, lane, end, position);
+            if std::mem::take(&mut entry.unseen) {
+                // What came and was read meanwhile was so at no one moment, and nobody was seen to be busy with it.
+                // Of one that was never seen all of it was left out.
+                let (before, read) = before.unwrap_or_default();
+                history.shift(total, end.saturating_sub(before), position.saturating_sub(read));
+                history.fill(lane, entry.read_at);
+                history.resume(lane);
+                reading.resumed = true;
+            }
+            entry.read_at = at;
             // What came before is forgotten: the topic was made anew, or the group went back.
-            anew |= known && entry.history.is_first();
+            anew |= before.is_some() && history.is_first(lane);
             all_ends = all_ends.saturating_add(end);
             all_positions = all_positions.saturating_add(position);
             reading.progressed |= further;
-            // Read from the history while it is at hand: thousands of them are in no cache.
-            entry.waited = entry.history.delay().unwrap_or(0.0);
-            entry.older = entry.history.older();
-            entry.arrival = entry.history.arrival(window);
+            // Read while it is at hand: thousands of them are in no cache.
+            let waiting = history.waiting(lane, &mut near).unwrap_or_default();
+            (entry.waited, entry.older) = (waiting.delay, waiting.older);
+            entry.arrival = stretch.as_ref().and_then(|stretch| history.arrival(lane, stretch));
             if further && entry.standing {
                 // While it stood still it kept nobody busy, however much waited.
-                entry.history.resume();
+                history.resume(lane);
                 reading.resumed = true;
             }
-            entry.history.note_saturation(entry.waited, policy.saturated_delay());
-            reading.pressed |= lag > 0 && entry.waited >= policy.saturated_delay();
+            let pressed = lag > 0 && entry.waited >= policy.saturated_delay();
+            history.note_saturation(&begun, lane, pressed);
+            reading.pressed |= pressed;
             if further {
-                entry.further_at = Some(at);
+                entry.further_at = at;
                 entry.unproven = false;
             }
             if further || lag == 0 {
@@ -216,10 +208,11 @@ impl Partitions {
             reading.lag = reading.lag.saturating_add(lag);
             reading.all_committed &= matches!(p.committed, Committed::At(_)) || p.start == p.end;
         }
+        history.record(&mut begun, total, all_ends, all_positions);
         if anew {
-            self.total = History::default();
+            history.forget(total);
         }
-        self.total.record(at, all_ends, all_positions);
+        history.end(&begun);
         if reading.progressed {
             self.moved.get_or_insert(at);
         }
@@ -257,58 +250,56 @@ impl Partitions {
         })
     }
 
-    /// Whether they are those of an observation.
-    pub fn same(&self, seen: &GroupObservation) -> bool {
-        let (mut own, mut keys) = (self.entries.iter(), keys(seen));
-        loop {
-            match (own.next(), keys.next()) {
-                (None, None) => return true,
-                (Some(entry), Some((topic, partition))) if entry.is(topic, partition) => {}
-                _ => return false,
-            }
-        }
-    }
-
-    fn align<'a>(&mut self, keys: impl Iterator<Item = (&'a Arc<str>, i32)>, at: Time) {
-        let mut old: HashMap<(Arc<str>, i32), Entry> =
-            self.entries.drain(..).map(|e| ((e.topic.clone(), e.partition), e)).collect();
-        self.index.clear();
-        for (topic, partition) in keys {
-            let key = (topic.clone(), partition);
-            let fresh = || Entry {
-                topic: topic.clone(),
-                partition,
-                history: History::default(),
-                lag: 0,
-                waited: 0.0,
-                older: false,
-                arrival: None,
-                moved_at: at,
-                further_at: None,
-                // One that was there before us is taken for a mark: with a message it would be the same.
-                left_one: true,
-                standing: false,
-                unproven: false,
-                unseen: false,
-                residue: false,
-                retention: None,
-                expired: 0,
-            };
-            self.index.entry(topic.clone()).or_default().insert(partition, self.entries.len());
-            self.entries.push(old.remove(&key).unwrap_or_else(fresh));
-        }
-        self.entries.shrink_to_fit();
+    fn align(&mut self, seen: &GroupObservation, at: Time) {
+        let fresh = Entry {
+            lag: 0,
+            waited: 0.0,
+            older: false,
+            arrival: None,
+            moved_at: at,
+            further_at: f64::NEG_INFINITY,
+            // One that was there before us is taken for a mark: with a message it would be the same.
+            left_one: true,
+            standing: false,
+            unproven: false,
+            unseen: false,
+            read_at: at,
+            residue: false,
+            retention: None,
+            expired: 0,
+        };
+        let before = |p: &super::PartitionObservation| self.names.position(&p.topic, p.partition);
+        let mut lanes: Vec<Option<usize>> = seen.partitions.iter().map(before).collect();
+        let entry =
+            |lane: &Option<usize>| lane.map_or_else(|| fresh.clone(), |lane| self.entries[lane].clone());
+        self.entries = lanes.iter().map(entry).collect();
+        self.names = Names::of(seen);
+        // What all were together was another all.
+        lanes.push(None);
+        self.history = self.history.of_lanes(&lanes);
     }
 
     /// Messages that arrived at all of them per second over the last `window` seconds.
     pub fn arrival(&self, window: f64) -> Option<f64> {
         // Of numbers so large that they are rounded it may be a little below none.
-        self.total.arrival(window).map(|rate| rate.max(0.0))
+        let stretch = self.history.stretch(window, 0.0)?;
+        self.history.arrival(self.entries.len(), &stretch).map(|rate| rate.max(0.0))
     }
 
     /// Messages of all of them processed per second over the last `window` seconds.
     pub fn service(&self, window: f64) -> Option<f64> {
-        self.total.service(window, 0.0).map(|rate| rate.max(0.0))
+        self.service_of(self.entries.len(), window)
+    }
+
+    /// Messages of the partition at a place processed per second over the last `window` seconds.
+    pub fn service_of(&self, place: usize, window: f64) -> Option<f64> {
+        let stretch = self.history.stretch(window, 0.0)?;
+        self.history.service(place, &stretch).map(|rate| rate.max(0.0))
+    }
+
+    /// What was read of each, at its place.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// All of them.
@@ -316,9 +307,9 @@ impl Partitions {
         self.entries.iter()
     }
 
-    /// How many topics.
-    pub fn topics(&self) -> usize {
-        self.index.len()
+    /// What they are called, and at which places they are.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// How many.
@@ -326,18 +317,8 @@ impl Partitions {
         self.entries.len()
     }
 
-    /// Place of a partition in [`Partitions::iter`].
-    pub fn position(&self, topic: &str, partition: i32) -> Option<usize> {
-        self.index.get(topic)?.get(&partition).copied()
-    }
-
     /// A partition, by its place.
     pub fn at(&self, place: usize) -> Option<&Entry> {
         self.entries.get(place)
-    }
-
-    /// A partition.
-    pub fn get(&self, topic: &str, partition: i32) -> Option<&Entry> {
-        self.entries.get(self.position(topic, partition)?)
     }
 }

@@ -10,7 +10,7 @@ pub mod stories;
 
 use proptest::prelude::*;
 
-use self::stories::{Shown, any_story};
+use self::stories::{LOOKS, Shown, any_story};
 use super::*;
 
 /// Cases a property, as a share of what proptest would do.
@@ -160,7 +160,7 @@ proptest! {
 
     /// Looking again at what was seen already tells nothing new: no confirmation, no warm-up, no step.
     #[test]
-    fn the_same_look_again_is_the_same_decision(story in any_story(true), twice in prop::collection::vec(any::<bool>(), 50)) {
+    fn the_same_look_again_is_the_same_decision(story in any_story(true), twice in prop::collection::vec(any::<bool>(), LOOKS)) {
         let (mut state, mut other) = (story.memory(), story.memory());
         let mut looks = 0;
         story.play(|shown| {

@@ -191,8 +191,8 @@ impl State {
         topic: &str,
         partition: i32,
     ) -> (Option<f64>, Option<f64>) {
-        let entry = self.groups.get(group).and_then(|g| g.partition(topic, partition));
-        entry.map_or((None, None), |entry| entry.rates(policy.rate_window()))
+        let group = self.groups.get(group);
+        group.map_or((None, None), |g| g.partition_rates(topic, partition, policy.rate_window()))
     }
 
     /// Whether nothing is expected of the groups but that messages may come: all is seen and in time, members are

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::Explained;
 use crate::api::Mode;
+use crate::decide::Rule;
 use crate::report::meaning::{Mood, mood};
 use crate::report::sentence::{count, rate, span};
 
@@ -129,7 +130,13 @@ fn why(of: &Explained, now: f64) -> Vec<(String, String)> {
     let Some(decision) = &of.decision else { return Vec::new() };
     let at = decision.time.parse::<jiff::Timestamp>().map(|t| t.as_second() as f64);
     let ago = at.map_or_else(|_| decision.time.clone(), |at| format!("{} ago", span(now - at)));
-    let mut lines = vec![line("Decided", format!("{ago}: {}", decision.message))];
+    // What it could not see then may be there by now, and something else be away: the cause of now is told above.
+    let said = if decision.rule == Rule::Blind.as_str() && decision.from == decision.to {
+        "nothing is changed while it cannot see"
+    } else {
+        &decision.message
+    };
+    let mut lines = vec![line("Decided", format!("{ago}: {said}"))];
     if let Some(rule) = &of.rule {
         lines.push(line("Rule", format!("{}: {}", rule.word, rule.meaning)));
     }

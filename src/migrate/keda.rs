@@ -1,12 +1,61 @@
 //! KEDA's resources, as far as a Kafka scaler can be made of them.
 //!
-//! What is not known here is kept by its name, so that it can be told that it was left out. It reads no
-//! files and makes nothing.
+//! A field that is not named here is kept by its path, so that it can be told that it was left out. So no
+//! struct here takes what it does not know (`serde(flatten)`), and one that names a field speaks of it. It
+//! reads no files and makes nothing.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_ignored::Path;
 use serde_json::Value;
+
+/// What the API server, kubectl or KEDA itself writes into a resource: nobody misses it.
+const WRITTEN_BY_OTHERS: [&str; 12] = [
+    "apiVersion",
+    "kind",
+    "status",
+    "metadata.uid",
+    "metadata.resourceVersion",
+    "metadata.generation",
+    "metadata.creationTimestamp",
+    "metadata.deletionTimestamp",
+    "metadata.deletionGracePeriodSeconds",
+    "metadata.managedFields",
+    "metadata.selfLink",
+    "metadata.finalizers",
+];
+
+/// A resource, and the path of each field in it that is not known here.
+///
+/// # Errors
+/// A field that is known has a value that it cannot have, or is missing.
+pub(super) fn read<K: DeserializeOwned>(value: &Value) -> Result<(K, Vec<String>), serde_json::Error> {
+    let mut unknown = Vec::new();
+    let resource = serde_ignored::deserialize(value.clone(), |path| {
+        let path = written(&path);
+        if !WRITTEN_BY_OTHERS.contains(&path.as_str()) {
+            unknown.push(path);
+        }
+    })?;
+    Ok((resource, unknown))
+}
+
+/// A path as people write it: `spec.triggers[0].metricType`.
+fn written(path: &Path<'_>) -> String {
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", written(parent)),
+        Path::Map { parent, key } => match written(parent) {
+            parent if parent.is_empty() => key.clone(),
+            parent => format!("{parent}.{key}"),
+        },
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => {
+            written(parent)
+        }
+    }
+}
 
 /// Fields by name.
 pub(super) type Fields = BTreeMap<String, Value>;
@@ -17,6 +66,9 @@ pub(super) struct ScaledObject {
     #[serde(default)]
     pub metadata: Metadata,
     pub spec: Spec,
+    /// Fields that are not known here.
+    #[serde(skip)]
+    pub unknown: Vec<String>,
 }
 
 /// Of what every resource has.
@@ -36,9 +88,9 @@ pub(super) struct Metadata {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec {
     pub scale_target_ref: Target,
-    pub polling_interval: Option<f64>,
-    pub cooldown_period: Option<f64>,
-    pub initial_cooldown_period: Option<f64>,
+    pub polling_interval: Option<i64>,
+    pub cooldown_period: Option<i64>,
+    pub initial_cooldown_period: Option<i64>,
     pub min_replica_count: Option<i32>,
     pub max_replica_count: Option<i32>,
     pub idle_replica_count: Option<i32>,
@@ -46,8 +98,6 @@ pub(super) struct Spec {
     pub advanced: Option<Advanced>,
     #[serde(default)]
     pub triggers: Vec<Trigger>,
-    #[serde(flatten)]
-    pub other: Fields,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -56,12 +106,13 @@ pub(super) struct Target {
     pub name: String,
     pub api_version: Option<String>,
     pub kind: Option<String>,
+    pub env_source_container_name: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Fallback {
-    pub failure_threshold: f64,
+    pub failure_threshold: i64,
     pub replicas: i32,
     pub behavior: Option<String>,
 }
@@ -71,8 +122,7 @@ pub(super) struct Fallback {
 pub(super) struct Advanced {
     pub restore_to_original_replica_count: Option<bool>,
     pub horizontal_pod_autoscaler_config: Option<HpaConfig>,
-    #[serde(flatten)]
-    pub other: Fields,
+    pub scaling_modifiers: Option<Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -91,12 +141,10 @@ pub(super) struct Behavior {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ScaleDown {
-    pub stabilization_window_seconds: Option<f64>,
+    pub stabilization_window_seconds: Option<i64>,
     pub select_policy: Option<String>,
     #[serde(default)]
     pub policies: Vec<ScalingPolicy>,
-    #[serde(flatten)]
-    pub other: Fields,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -114,11 +162,19 @@ pub(super) struct ScalingPolicy {
 pub(super) struct Trigger {
     #[serde(rename = "type")]
     pub kind: String,
+    pub name: Option<String>,
     #[serde(default)]
     pub metadata: Fields,
+    pub metric_type: Option<String>,
+    pub use_cached_metrics: Option<bool>,
     pub authentication_ref: Option<AuthenticationRef>,
-    #[serde(flatten)]
-    pub other: Fields,
+}
+
+impl Trigger {
+    /// Whether it is about Kafka.
+    pub fn of_kafka(&self) -> bool {
+        matches!(self.kind.as_str(), "kafka" | "apache-kafka")
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -128,6 +184,11 @@ pub(super) struct AuthenticationRef {
 }
 
 impl AuthenticationRef {
+    /// What it is found by, named in this namespace: its own namespace, if it has one, and its name.
+    pub fn key(&self, namespace: &str) -> (Option<String>, String) {
+        ((!self.cluster()).then(|| namespace.to_owned()), self.name.clone())
+    }
+
     /// Whether it is one of the whole cluster.
     pub fn cluster(&self) -> bool {
         self.kind.as_deref() == Some("ClusterTriggerAuthentication")
@@ -140,6 +201,12 @@ pub(super) struct Authentication {
     #[serde(default)]
     pub metadata: Metadata,
     pub spec: AuthenticationSpec,
+    /// Fields that are not known here, among them other places to keep a value.
+    #[serde(skip)]
+    pub unknown: Vec<String>,
+    /// Its file, and the line there.
+    #[serde(skip)]
+    pub place: (String, usize),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -147,8 +214,7 @@ pub(super) struct Authentication {
 pub(super) struct AuthenticationSpec {
     #[serde(default)]
     pub secret_target_ref: Vec<SecretParameter>,
-    #[serde(flatten)]
-    pub other: Fields,
+    pub pod_identity: Option<Value>,
 }
 
 /// Where a parameter comes from.
@@ -157,6 +223,11 @@ pub(super) struct SecretParameter {
     pub parameter: String,
     pub name: String,
     pub key: String,
+}
+
+/// Whether a text says yes, as Go reads it.
+pub(super) fn yes(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
 /// A value as text: KEDA's are, in principle.

@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use super::keda::{Authentication, AuthenticationRef, SecretParameter, Trigger, text};
-use super::{Known, Lines, quoted};
+use serde_json::Value;
+
+use super::keda::{Authentication, AuthenticationRef, SecretParameter, Trigger, text, yes};
+use super::{Known, Lines, left_out, quoted};
+use crate::validate::connection::{host, of_aws};
 
 /// How a cluster is reached: the lines of a KafkaConnection's spec.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,7 +96,22 @@ pub(super) fn login(trigger: &Trigger, namespace: &str, known: &Known) -> Login 
 impl Parameters<'_> {
     fn take(&mut self, authentication: &Authentication, reference: &AuthenticationRef) {
         for parameter in &authentication.spec.secret_target_ref {
-            self.all.insert(parameter.parameter.clone(), Parameter::Secret(parameter.clone()));
+            let name = &parameter.parameter;
+            match self.all.get(name) {
+                // As with KEDA, the trigger comes first.
+                Some(Parameter::Value(_)) => self
+                    .remarks
+                    .push(format!("{name} of {} was left out: the trigger says it, too", reference.name)),
+                before => {
+                    if before.is_some() {
+                        self.remarks.push(format!(
+                            "{name} is there twice in {}: the last one counts",
+                            reference.name
+                        ));
+                    }
+                    self.all.insert(name.clone(), Parameter::Secret(parameter.clone()));
+                }
+            }
         }
         if reference.cluster() && !authentication.spec.secret_target_ref.is_empty() {
             self.remarks.push(format!(
@@ -101,31 +119,55 @@ impl Parameters<'_> {
                 reference.name
             ));
         }
-        for (field, value) in &authentication.spec.other {
-            match (field.as_str(), value["provider"].as_str()) {
-                ("podIdentity", Some("none")) => {}
-                ("podIdentity", Some("aws" | "aws-eks")) => {
-                    self.all.insert("podIdentity".into(), Parameter::Value("aws".into()));
-                    for (field, value) in value.as_object().into_iter().flatten() {
-                        match (field.as_str(), text(value)) {
-                            ("provider", _) => {}
-                            ("roleArn", role) => self.remarks.push(format!(
-                                "podIdentity.roleArn ({role}) has no equal: give Spillway's ServiceAccount that role"
-                            )),
-                            ("identityOwner", owner) if owner == "workload" => self.remarks.push(
-                                "podIdentity.identityOwner: workload has no equal: Spillway does not take on the identity of what it scales".into(),
-                            ),
-                            ("identityOwner", _) => {}
-                            (other, _) => {
-                                self.remarks.push(format!("podIdentity.{other} has no equal, and was left out"));
-                            }
-                        }
-                    }
+        if let Some(identity) = &authentication.spec.pod_identity {
+            self.identity(identity);
+        }
+        for path in &authentication.unknown {
+            let of = format!("{} of {}", path.strip_prefix("spec.").unwrap_or(path), reference.name);
+            self.remarks.push(match path.strip_prefix("spec.") {
+                Some(field) if !field.contains(['.', '[']) => {
+                    format!("{of} has no equal: put the values into a Secret, and name it here")
                 }
-                _ => self.remarks.push(format!(
-                    "{field} of {} has no equal: put the values into a Secret, and name it here",
-                    reference.name
+                _ => format!("{of} is not known here and was left out"),
+            });
+        }
+        let metadata = &authentication.metadata;
+        for (name, value) in &metadata.annotations {
+            self.remarks.extend(left_out::of_annotation(name, value));
+        }
+        for name in metadata.labels.keys() {
+            self.remarks.push(format!(
+                "label {name} of {} was left out: write it here if it is needed",
+                reference.name
+            ));
+        }
+    }
+
+    /// The identity by which KEDA logs in.
+    fn identity(&mut self, identity: &Value) {
+        match identity["provider"].as_str() {
+            None | Some("none") => return,
+            Some("aws" | "aws-eks") => {}
+            Some(other) => {
+                return self.remarks.push(format!(
+                    "podIdentity ({other}) has no equal: log in with a password, with OAUTHBEARER or to AWS"
+                ));
+            }
+        }
+        self.all.insert("podIdentity".into(), Parameter::Value("aws".into()));
+        for (field, value) in identity.as_object().into_iter().flatten() {
+            match (field.as_str(), text(value)) {
+                ("provider", _) => {}
+                ("roleArn", role) => self.remarks.push(format!(
+                    "podIdentity.roleArn ({role}) has no equal: give Spillway's ServiceAccount that role"
                 )),
+                ("identityOwner", owner) if owner == "workload" => self.remarks.push(
+                    "podIdentity.identityOwner: workload has no equal: Spillway does not take on the identity of what it scales".into(),
+                ),
+                ("identityOwner", _) => {}
+                (other, _) => {
+                    self.remarks.push(format!("podIdentity.{other} has no equal, and was left out"));
+                }
             }
         }
     }
@@ -160,22 +202,46 @@ impl Parameters<'_> {
         })
     }
 
+    /// Takes away what KEDA itself does not look at.
+    fn unused(&mut self, why: &str, names: &[&str]) {
+        let there: Vec<&str> =
+            names.iter().filter(|name| self.all.remove(**name).is_some()).copied().collect();
+        if !there.is_empty() {
+            self.remarks.push(format!(
+                "{} {} left out: {why}, KEDA does not look at {}",
+                there.join(", "),
+                if there.len() == 1 { "was" } else { "were" },
+                if there.len() == 1 { "it" } else { "them" },
+            ));
+        }
+    }
+
     fn tls(&mut self, lines: &mut Lines) {
         let in_secret = matches!(self.all.get("tls"), Some(Parameter::Secret(_)));
-        let has_certificates = ["ca", "cert", "key"].iter().any(|name| self.all.contains_key(*name));
-        let on = match self.read("tls") {
-            Some(said) => said == "enable",
+        let said = self.read("tls");
+        let on = match said.as_deref() {
+            Some("enable") => true,
+            Some("disable" | "") => false,
+            Some(other) => {
+                self.remarks
+                    .push(format!("tls ({other}) is neither enable nor disable: it counts as disable"));
+                false
+            }
             // Not to be had: who keeps it in a Secret has it on.
-            None => in_secret || has_certificates,
+            None => in_secret,
         };
-        let insecure = self.read("unsafeSsl").is_some_and(|said| said == "true");
+        let insecure = self.read("unsafeSsl").is_some_and(|said| yes(&said));
+        if !on {
+            self.unused("without tls: enable", &["ca", "cert", "key", "keyPassword"]);
+            if insecure {
+                self.remarks.push("unsafeSsl was left out: without tls: enable, nothing is encrypted".into());
+            }
+            return;
+        }
         let values: Vec<(&str, Option<String>)> =
             [("caCert", "ca"), ("clientCert", "cert"), ("clientKey", "key")]
                 .map(|(field, parameter)| (field, self.value(parameter)))
                 .to_vec();
-        if !on {
-            return;
-        }
         if self.all.remove("keyPassword").is_some() {
             self.remarks.push(
                 "keyPassword has no equal: keep the client's key in the Secret without a password".into(),
@@ -201,6 +267,17 @@ impl Parameters<'_> {
         let in_secret = matches!(self.all.get("sasl"), Some(Parameter::Secret(_)));
         let said = self.read("sasl").or_else(|| in_secret.then(|| "plaintext".to_owned()));
         let provider = self.read("saslTokenProvider");
+        if let Some(provider) = &provider {
+            match (said.as_deref(), provider.as_str()) {
+                (_, "bearer" | "") | (Some("oauthbearer"), "aws_msk_iam") => {}
+                (Some("oauthbearer"), other) => self.remarks.push(format!(
+                    "saslTokenProvider ({other}) is neither bearer nor aws_msk_iam: it counts as bearer"
+                )),
+                (_, other) => self.remarks.push(format!(
+                    "saslTokenProvider ({other}) was left out: without sasl: oauthbearer, KEDA does not look at it"
+                )),
+            }
+        }
         let mechanism = match (said.as_deref().unwrap_or("none"), provider.as_deref()) {
             ("none" | "", _) => return By::Nothing,
             ("plaintext", _) => "PLAIN",
@@ -212,11 +289,6 @@ impl Parameters<'_> {
                 self.remarks.push(format!(
                     "sasl: {other} has no equal: Spillway logs in with a password, OAUTHBEARER or AWS_MSK_IAM; give it a user of its own"
                 ));
-                for name in
-                    ["username", "password", "keytab", "realm", "kerberosConfig", "kerberosServiceName"]
-                {
-                    self.all.remove(name);
-                }
                 return By::Nothing;
             }
         };
@@ -318,9 +390,7 @@ impl Parameters<'_> {
     /// be refused is told here.
     fn shown_to_aws_only(&mut self, trigger: &Trigger, tls: &Lines) {
         let servers = trigger.metadata.get("bootstrapServers").map(text).unwrap_or_default();
-        let hosts = servers.split(',').map(|s| s.trim().rsplit_once(':').map_or(s.trim(), |(host, _)| host));
-        let of_aws =
-            |host: &str| [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|end| host.ends_with(end));
+        let hosts = servers.split(',').map(|server| host(server.trim()));
         let own = "Spillway's own AWS identity is shown only to brokers below amazonaws.com, by a certificate of a public authority";
         for host in hosts.filter(|host| !host.is_empty() && !of_aws(host)) {
             self.remarks

@@ -6,12 +6,14 @@
 
 mod cron;
 mod keda;
+mod left_out;
 mod login;
 mod scaler;
+mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -57,8 +59,7 @@ pub(crate) struct Known {
 
 impl Known {
     fn authentication(&self, of: &AuthenticationRef, namespace: &str) -> Option<&Authentication> {
-        let namespace = (!of.cluster()).then(|| namespace.to_owned());
-        self.authentications.get(&(namespace, of.name.clone()))
+        self.authentications.get(&of.key(namespace))
     }
 
     /// A value of a Secret.
@@ -143,7 +144,11 @@ pub fn migrate(files: &[(String, String)]) -> Migrated {
     }
     let mut connections = Connections::default();
     let mut scalers = String::new();
+    let mut named = BTreeSet::new();
     for (file, line, object) in objects {
+        let references = object.spec.triggers.iter().filter(|t| t.of_kafka());
+        let references = references.filter_map(|trigger| trigger.authentication_ref.as_ref());
+        named.extend(references.map(|of| of.key(&object.metadata.namespace)));
         match scaler::scaler(&object, &known, &mut connections) {
             Ok((text, remarks)) => {
                 made.scalers += 1;
@@ -152,6 +157,12 @@ pub fn migrate(files: &[(String, String)]) -> Migrated {
             }
             Err(message) => made.notes.push(Note { file, line, message: yaml::one_line(&message) }),
         }
+    }
+    for ((namespace, name), unused) in known.authentications.iter().filter(|(key, _)| !named.contains(*key)) {
+        let kind = if namespace.is_some() { "TriggerAuthentication" } else { "ClusterTriggerAuthentication" };
+        let (file, line) = unused.place.clone();
+        let message = yaml::one_line(&format!("{kind} {name} was left out: no Kafka trigger here names it"));
+        made.notes.push(Note { file, line, message });
     }
     let (text, remarks) = connections.yaml();
     made.remarks += remarks;
@@ -178,20 +189,30 @@ fn sort(
     known: &mut Known,
     objects: &mut Vec<(String, usize, ScaledObject)>,
 ) -> Result<(), (bool, String)> {
-    fn read<K: DeserializeOwned>(value: &Value, what: &str) -> Result<K, (bool, String)> {
-        serde_json::from_value(value.clone()).map_err(|e| (true, format!("{what} cannot be read: {e}")))
+    fn read<K: DeserializeOwned>(value: &Value, what: &str) -> Result<(K, Vec<String>), (bool, String)> {
+        keda::read(value).map_err(|e| (true, format!("{what} cannot be read: {e}")))
     }
     let kind = value["kind"].as_str().unwrap_or_default();
     let what = format!("{kind} {}", value["metadata"]["name"].as_str().unwrap_or_default());
     match kind {
-        "ScaledObject" => objects.push((file.to_owned(), line, read(value, &what)?)),
+        "ScaledObject" => {
+            let (object, unknown) = read::<ScaledObject>(value, &what)?;
+            objects.push((file.to_owned(), line, ScaledObject { unknown, ..object }));
+        }
         "TriggerAuthentication" | "ClusterTriggerAuthentication" => {
-            let read: Authentication = read(value, &what)?;
+            let (read, unknown) = read::<Authentication>(value, &what)?;
             let namespace = (kind == "TriggerAuthentication").then(|| read.metadata.namespace.clone());
-            known.authentications.insert((namespace, read.metadata.name.clone()), read);
+            let key = (namespace, read.metadata.name.clone());
+            if known
+                .authentications
+                .insert(key, Authentication { unknown, place: (file.to_owned(), line), ..read })
+                .is_some()
+            {
+                return Err((false, format!("{what} is in the files more than once: the last one counts")));
+            }
         }
         "Secret" => {
-            let secret: Secret = read(value, &what)?;
+            let (secret, _) = read::<Secret>(value, &what)?;
             let name = |name: &Option<String>| name.clone().unwrap_or_default();
             let key = (name(&secret.metadata.namespace), name(&secret.metadata.name));
             known.secrets.insert(key, secret);
@@ -226,7 +247,13 @@ impl Connections {
     fn name(&mut self, namespace: &str, servers: &str, login: &Login, otherwise: &str) -> String {
         let same =
             |c: &&Connection| c.namespace == namespace && c.servers == servers && c.lines == login.lines;
-        if let Some(known) = self.0.iter().find(same) {
+        if let Some(at) = self.0.iter().position(|c| same(&c)) {
+            let known = &mut self.0[at];
+            for remark in &login.remarks {
+                if !known.remarks.contains(remark) {
+                    known.remarks.push(remark.clone());
+                }
+            }
             return known.name.clone();
         }
         let wanted = login.name.clone().unwrap_or_else(|| otherwise.to_owned());

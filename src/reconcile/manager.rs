@@ -321,7 +321,8 @@ impl Manager {
         let (namespace, name) = (&bad.namespace, &bad.name);
         warn!(namespace, name, kind, "it cannot be read: {}", bad.error);
         let status = status(&format!("the object cannot be read: {}", bad.error));
-        match self.shared.hands.status.undecodable::<K>(bad, status).await {
+        let left = self.shared.hands.shards.left(namespace, name);
+        match self.shared.hands.status.undecodable::<K>(bad, status, left).await {
             Ok(()) => {
                 self.shared.hands.metrics.kubernetes_write("status", "ok");
                 let mut all = self.undecodable.lock().unwrap_or_else(PoisonError::into_inner);

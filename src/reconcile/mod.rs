@@ -160,10 +160,13 @@ pub async fn run(settings: Settings) -> Result<()> {
             Err(why) => anyhow!("a defect in Spillway stopped its work: {why}; please report it with the log"),
             Ok(()) => anyhow!("a defect in Spillway ended its work; please report it with the log"),
         }),
+        () = shards.ended() => {
+            Err(anyhow!("a defect in Spillway ended its standing for a lease; please report it with the log"))
+        }
     };
     // Nothing may be written after the lease is given up.
     work.abort();
-    if outcome.is_ok() {
+    if !work.is_finished() {
         let _ = work.await;
     }
     if tokio::time::timeout(ENDING, loops.write()).await.is_err() {

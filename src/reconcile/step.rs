@@ -351,7 +351,8 @@ async fn write_status(
     if !at_once && !hands.budget.take(if words { Spend::All } else { Spend::Half }) {
         return;
     }
-    match hands.status.scaler(object, &new).await {
+    let left = hands.shards.left(&object.namespace().unwrap_or_default(), &object.name_any());
+    match hands.status.scaler(object, &new, left).await {
         Ok(()) => {
             hands.metrics.kubernetes_write("status", "ok");
             memory.status = new;

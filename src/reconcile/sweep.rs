@@ -348,7 +348,8 @@ pub(super) async fn tell_connection(
         Ok(()) => info!(namespace, name, "Kafka answers"),
         Err(why) => warn!(namespace, name, reason = why.reason, "{}", why.message),
     }
-    match shared.hands.status.connection(object, &new).await {
+    let left = shared.hands.shards.left(&object.namespace().unwrap_or_default(), &object.name_any());
+    match shared.hands.status.connection(object, &new, left).await {
         Ok(()) => {
             shared.hands.metrics.kubernetes_write("connection status", "ok");
             let mut all = shared.connection_statuses.lock().unwrap_or_else(PoisonError::into_inner);

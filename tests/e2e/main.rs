@@ -17,6 +17,8 @@ mod document;
 mod downstream;
 mod explained;
 mod failover;
+mod floods;
+mod foreseen;
 mod given;
 mod harness;
 mod hot;

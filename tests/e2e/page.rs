@@ -17,6 +17,7 @@ use spillway_testbed::http_client::{Answer, http_get_with};
 use spillway_testbed::wait::eventually;
 use spillway_testbed::{operator, sample};
 
+use super::floods::{flood, greedy};
 use super::harness::{CALM, Case, case};
 use super::lag::{blocked, commit, connection, scaler, send};
 
@@ -64,7 +65,7 @@ pub async fn ask(ip: &str, path: &str, token: Option<&str>) -> Result<(Answer, V
     Ok((answer, json))
 }
 
-async fn says(ip: &str, path: &str, token: Option<&str>, status: u16, word: &str) -> Result<Value> {
+pub async fn says(ip: &str, path: &str, token: Option<&str>, status: u16, word: &str) -> Result<Value> {
     let (answer, json) = ask(ip, path, token).await?;
     ensure!(
         answer.status == status && answer.body.contains(word),
@@ -124,12 +125,6 @@ spec:
     Ok(())
 }
 
-/// Reviews of tokens that the operator has asked for so far.
-fn reviews(case: &Case) -> Result<usize> {
-    let calls = case.bed.plane().calls(operator::NAMESPACE, operator::RELEASE)?;
-    Ok(calls.iter().filter(|c| c.object_ref.resource == "tokenreviews").count())
-}
-
 /// Only whom the API server knows and lets, and only to what it lets. The token of one whose rights were taken
 /// away at the end.
 async fn rights(case: &Case, ip: &str, viewer: &str) -> Result<String> {
@@ -173,32 +168,6 @@ async fn rights(case: &Case, ip: &str, viewer: &str) -> Result<String> {
     says(ip, &long, Some(viewer), 404, "\"scaler\":null").await?;
     case.bed.kubectl(&["delete", "rolebinding", "lister", "-n", &case.namespace]).await?;
     Ok(lister)
-}
-
-/// Made-up tokens cost the API server little, and keep nobody out.
-async fn flood(case: &Case, ip: &str, viewer: &str) -> Result<()> {
-    let before = reviews(case)?;
-    for _ in 0..30 {
-        says(ip, "/api/scalers", Some("made-up"), 401, "does not accept").await?;
-    }
-    let same = reviews(case)? - before;
-    // Another case may ask meanwhile.
-    ensure!(same <= 3, "{same} reviews of one token");
-    let tokens: Vec<String> = (0..200).map(|i| format!("made-up-{i}")).collect();
-    let answers = futures::future::join_all(tokens.iter().map(|t| ask(ip, "/api/scalers", Some(t)))).await;
-    let statuses = answers.into_iter().map(|a| Ok(a?.0.status)).collect::<Result<Vec<u16>>>()?;
-    let refused = statuses.iter().filter(|s| **s == 429).count();
-    ensure!(
-        refused > 0 && statuses.iter().all(|s| [401, 429].contains(s)),
-        "the answers to 200 made-up tokens: {statuses:?}"
-    );
-    says(ip, "/api/scalers", Some(viewer), 200, "page").await?;
-    let asked = reviews(case)? - before - same;
-    ensure!(
-        asked + refused >= 200 - 3 && asked < 150,
-        "{asked} reviews, and {refused} were refused, of 200 made-up tokens"
-    );
-    Ok(())
 }
 
 /// The page of one that has some of the shards: it says so, and who has the others.
@@ -474,6 +443,7 @@ fn the_page_shows_what_the_api_server_lets_somebody_see() {
         }
         outcome?;
         flood(&case, &ip, &viewer).await?;
+        greedy(&case, &ip, &viewer).await?;
         eventually("the rights that were taken away to be gone", LIMIT, || async {
             says(&ip, "/api/scalers", Some(&lister), 403, "may not list").await
         })

@@ -15,6 +15,7 @@ use crate::decide::{Committed, GroupObservation, GroupPhase, StartFrom as Start}
 use crate::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation, Sweep};
 use crate::reconcile;
 use crate::report::sentence::count;
+use crate::validate;
 
 /// Time limit of one question: one to a Kafka that does not answer takes as long.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -43,6 +44,8 @@ pub(super) async fn ask(found: &Found, brokers: &[String], report: &mut Report) 
         let settings = settings.map(|config| at(config, brokers));
         match &settings {
             Ok(config) => of(&mut clusters, config).connections.push(connection),
+            // Told before anybody was asked.
+            Err(_) if !validate::connection::connection(&object.spec).is_empty() => {}
             Err(why) => {
                 // The line begins with its name already.
                 let named = format!("KafkaConnection {}: ", object.name_any());

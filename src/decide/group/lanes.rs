@@ -13,7 +13,7 @@ use crate::decide::demand::Load;
 impl GroupState {
     /// Finds out whether partitions move together: as soon as two members show it one way or the other.
     pub(super) fn find_lanes(&mut self) {
-        let topics = self.partitions.topics();
+        let topics = self.partitions.names().topics();
         if topics < 2 {
             self.lanes = None;
             return;
@@ -25,12 +25,12 @@ impl GroupState {
         let mut owner: HashMap<i32, usize> = HashMap::new();
         let mut together = true;
         for (member, places) in self.places.iter().enumerate() {
-            for entry in places.iter().filter_map(|place| self.partitions.at(*place)) {
-                together &= *owner.entry(entry.partition).or_insert(member) == member;
+            for number in places.iter().filter_map(|place| self.partitions.names().numbers().get(*place)) {
+                together &= *owner.entry(*number).or_insert(member) == member;
             }
         }
         self.lanes = together.then(|| {
-            let mut numbers: Vec<i32> = self.partitions.iter().map(|e| e.partition).collect();
+            let mut numbers: Vec<i32> = self.partitions.names().numbers().to_vec();
             numbers.sort_unstable();
             numbers.dedup();
             numbers
@@ -46,8 +46,8 @@ impl GroupState {
     pub fn by_lane(&self, loads: Vec<Load>) -> Vec<Load> {
         let Some(numbers) = &self.lanes else { return loads };
         let mut lanes = vec![Load { arrival: 0.0, backlog: 0.0 }; numbers.len()];
-        for (entry, load) in self.partitions.iter().zip(loads) {
-            if let Ok(lane) = numbers.binary_search(&entry.partition) {
+        for (number, load) in self.partitions.names().numbers().iter().zip(loads) {
+            if let Ok(lane) = numbers.binary_search(number) {
                 lanes[lane].arrival += load.arrival;
                 lanes[lane].backlog += load.backlog;
             }

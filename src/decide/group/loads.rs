@@ -64,15 +64,16 @@ impl GroupState {
 
     fn spread(&self, rate: f64, growth: f64) -> Vec<Load> {
         let known = self.shares.arrival;
-        let even = rate / self.shares.each.len().max(1) as f64;
-        let load = |of: &Share| {
+        let growth = if rate > 0.0 { growth } else { 0.0 };
+        let even = 1.0 / self.shares.each.len().max(1) as f64;
+        let (rate_each, growth_each) = (rate / known, growth / known);
+        let load = |of: &Share| match of.arrival {
             // The partitions' own short-window rates give the shares; the sum is the group's.
-            let arrival = match of.arrival {
-                Some(own) if known > 0.0 => own.max(0.0) / known * rate,
-                _ => even,
-            };
-            let share = if rate > 0.0 { arrival / rate } else { 0.0 };
-            Load { arrival, backlog: of.waits + growth * share }
+            Some(own) if known > 0.0 => {
+                let own = own.max(0.0);
+                Load { arrival: own * rate_each, backlog: of.waits + own * growth_each }
+            }
+            _ => Load { arrival: even * rate, backlog: of.waits + even * growth },
         };
         self.shares.each.iter().map(load).collect()
     }

@@ -3,7 +3,7 @@
 //! Of what was read; when that is, and what a replica can do, are elsewhere.
 
 use super::GroupState;
-use crate::decide::partitions::{Entry, FAST_SWEEPS};
+use crate::decide::partitions::FAST_SWEEPS;
 use crate::decide::{Policy, Time};
 
 /// How many standard deviations of Poisson arrivals a rise must exceed to count as one.
@@ -57,9 +57,9 @@ impl GroupState {
     /// The name of the partition that gets most, if that is more than one consumer processes.
     pub fn hot_partition(&self, policy: &Policy) -> Option<String> {
         let consumer = self.capacity()? / f64::from(policy.threads_per_replica.max(1));
-        let arrival = |e: &&Entry| e.arrival.unwrap_or(0.0);
-        let most = self.partitions.iter().max_by(|a, b| arrival(a).total_cmp(&arrival(b)))?;
-        (arrival(&most) > consumer).then(|| most.name())
+        let arrivals = self.partitions.iter().map(|e| e.arrival.unwrap_or(0.0));
+        let (place, most) = arrivals.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (most > consumer).then(|| self.partitions.names().name(place))
     }
 
     /// Whether something was processed as lately as commits and sweeps can tell.

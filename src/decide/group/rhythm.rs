@@ -81,6 +81,13 @@ pub(super) struct Pulse {
     pub at: Option<Time>,
 }
 
+/// What a reading told of a member: whether it got further anywhere, and whether it has work.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    further: bool,
+    works: bool,
+}
+
 impl GroupState {
     /// Notes what this reading tells of the time between commits: of the group as a whole, `since` its last
     /// progress if that was one gap, and of each member that has the partitions it had.
@@ -92,18 +99,15 @@ impl GroupState {
         if let Some(gap) = since {
             self.rhythm.note(gap);
         }
+        // In the order of partitions and not of members: that is how they lie in memory.
+        let mut told = vec![Told::default(); self.places.len()];
+        for (entry, owner) in self.partitions.iter().zip(&self.owners) {
+            let Some(told) = told.get_mut(*owner as usize) else { continue };
+            told.further |= entry.further_at == at;
+            told.works |= entry.lag > 0;
+        }
         let (mut sum, mut count) = (0.0, 0.0);
-        for (places, pulse) in self.places.iter().zip(&mut self.pulses) {
-            let mut read = places.iter().filter_map(|place| self.partitions.at(*place)).peekable();
-            if read.peek().is_none() {
-                pulse.at = Some(at);
-                continue;
-            }
-            let (mut further, mut works) = (false, false);
-            for entry in read {
-                further |= entry.further_at == Some(at);
-                works |= entry.lag > 0;
-            }
+        for (Told { further, works }, pulse) in told.into_iter().zip(&mut self.pulses) {
             let last = pulse.at.filter(|last| self.silent_until.is_none_or(|until| *last >= until));
             if let (true, true, Some(last)) = (further, since.is_some(), last) {
                 sum += at - last;

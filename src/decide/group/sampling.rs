@@ -4,7 +4,7 @@
 
 use super::GroupState;
 use crate::decide::capacity::Capacity;
-use crate::decide::partitions::Entry;
+use crate::decide::history::{History, Stretch};
 use crate::decide::{Policy, Time};
 
 /// How many times what is processed must arrive for a rush.
@@ -13,6 +13,32 @@ const RUSH: f64 = 1.25;
 const CAUTION: f64 = 0.8;
 /// How many times what a member does between two readings must wait for it to count as busy.
 const BUSY: f64 = 1.5;
+
+/// What one member did over a window.
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    /// Messages per second.
+    whole: f64,
+    /// Whether it has any partition.
+    reads: bool,
+    /// Whether one of them was not seen for all of the window.
+    unseen: bool,
+    /// Whether it had work in one of them throughout, and got on with it.
+    pushed: bool,
+    /// Whether it did so in each third of the window.
+    steady: bool,
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self { whole: 0.0, reads: false, unseen: false, pushed: false, steady: true }
+    }
+}
+
+/// The thirds of a window, the last one first.
+fn thirds(history: &History, window: f64) -> [Option<Stretch>; 3] {
+    [0.0, 1.0, 2.0].map(|ago| history.stretch(window / 3.0, ago * window / 3.0))
+}
 
 impl GroupState {
     /// What warm members do that had more to do than they could, if only for a moment, msg/s a replica. Less
@@ -27,25 +53,26 @@ impl GroupState {
         if !warm || same < window {
             return None;
         }
+        let history = self.partitions.history();
+        let (whole, parts) = (history.stretch(window, 0.0), thirds(history, window));
         let busy: Vec<f64> = self
-            .members
+            .places
             .iter()
-            .filter_map(|member| {
-                let read = member.assignment.iter().filter_map(|(t, p)| self.partitions.get(t, *p));
-                let (mut rate, mut waiting, mut thirds) = (0.0, 0.0, [0.0; 3]);
-                for entry in read {
+            .filter_map(|places| {
+                let (mut rate, mut waiting, mut each) = (0.0, 0.0, [0.0; 3]);
+                for place in places {
                     // What it does with that one is a part of what it can do.
-                    if entry.unseen {
+                    if self.partitions.at(*place)?.unseen {
                         return None;
                     }
-                    rate += entry.history.service(window, 0.0)?;
-                    waiting += entry.history.least_waiting(window) as f64;
-                    for (i, third) in thirds.iter_mut().enumerate() {
-                        *third += entry.history.service(window / 3.0, i as f64 * window / 3.0)?;
+                    rate += history.service(*place, whole.as_ref()?)?;
+                    waiting += history.least_waiting(*place, window) as f64;
+                    for (third, part) in each.iter_mut().zip(&parts) {
+                        *third += history.service(*place, part.as_ref()?)?;
                     }
                 }
                 // More than lies between two commits and two sweeps, and never at a stand.
-                let busy = waiting >= BUSY * rate * gap && thirds.iter().all(|third| *third >= rate / 2.0);
+                let busy = waiting >= BUSY * rate * gap && each.iter().all(|third| *third >= rate / 2.0);
                 (rate > 0.0 && busy).then_some(rate)
             })
             .collect();
@@ -75,6 +102,38 @@ impl GroupState {
         self.capacity.seen(CAUTION * rate);
     }
 
+    /// What each member did over a window, of those that read anything and all of whose partitions were seen all the
+    /// while.
+    fn done(&self, window: f64) -> Vec<Done> {
+        let history = self.partitions.history();
+        let mut all = vec![Done::default(); self.places.len()];
+        let Some(whole) = history.stretch(window, 0.0) else { return Vec::new() };
+        // In the order of partitions and not of members: that is how they lie in memory.
+        let owned = || self.partitions.iter().zip(&self.owners).enumerate();
+        for (place, (entry, owner)) in owned() {
+            let Some(did) = all.get_mut(*owner as usize) else { continue };
+            did.unseen |= entry.unseen || history.span(place) < window;
+            did.reads = true;
+            let rate = history.service(place, &whole).unwrap_or(0.0);
+            did.whole += rate;
+            // Work that nobody gets on with keeps nobody busy.
+            did.pushed |= rate > 0.0 && history.saturated_for(place, window, entry.read_at);
+        }
+        if all.iter().any(|did| did.pushed) {
+            // A window in which it stood still for a part is not its capacity.
+            for part in thirds(history, window) {
+                let mut sums = vec![0.0; all.len()];
+                for (place, (_, owner)) in owned() {
+                    let Some(sum) = sums.get_mut(*owner as usize) else { continue };
+                    *sum += part.as_ref().and_then(|part| history.service(place, part)).unwrap_or(0.0);
+                }
+                all.iter_mut().zip(sums).for_each(|(did, sum)| did.steady &= sum >= 0.5 * did.whole);
+            }
+        }
+        all.retain(|did| did.reads && !did.unseen);
+        all
+    }
+
     pub(in crate::decide) fn sample_capacity(&mut self, policy: &Policy, at: Time) {
         self.before_samples(policy, at);
         let window = self.capacity_window(policy);
@@ -90,26 +149,8 @@ impl GroupState {
         self.looked_at = Some(at);
         let threads = f64::from(policy.threads_per_replica);
         let (mut busy, mut others) = (Vec::new(), Vec::new());
-        for places in &self.places {
-            let read: Vec<&Entry> = places.iter().filter_map(|at| self.partitions.at(*at)).collect();
-            let rate = |window: f64, ago: f64| -> f64 {
-                read.iter().filter_map(|e| e.history.service(window, ago)).sum()
-            };
-            if read.is_empty() || read.iter().any(|e| e.unseen || e.history.span() < window) {
-                continue;
-            }
-            let whole = rate(window, 0.0);
-            // A window in which it stood still for a part is not its capacity.
-            let third = window / 3.0;
-            let steady = || (0..3).all(|i| rate(third, f64::from(i) * third) >= 0.5 * whole);
-            // Work that nobody gets on with keeps nobody busy.
-            let pushed =
-                |e: &Entry| e.history.saturated_for(window) && e.history.service(window, 0.0) > Some(0.0);
-            if whole > 0.0 && read.iter().any(|e| pushed(e)) && steady() {
-                busy.push(whole);
-            } else {
-                others.push(whole);
-            }
+        for did in self.done(window) {
+            if did.pushed && did.steady { &mut busy } else { &mut others }.push(did.whole);
         }
         // What a replica did, it can do; what it can do at most, only a warm one tells.
         let warm = self.same_members_since.is_some_and(|since| at - since >= policy.warm() + window);
@@ -160,7 +201,10 @@ impl GroupState {
     /// `pushed` of the partitions had work throughout it.
     pub fn saturated_service(&self, policy: &Policy, pushed: f64) -> Option<f64> {
         let window = self.capacity_window(policy);
-        let busy = self.partitions.iter().filter(|e| e.history.saturated_for(window)).count();
+        let history = self.partitions.history();
+        // One that cannot be read now is as it was when it was.
+        let busy = self.partitions.iter().enumerate();
+        let busy = busy.filter(|(place, e)| history.saturated_for(*place, window, e.read_at)).count();
         let enough = busy as f64 >= pushed * self.partitions.len() as f64;
         self.partitions.service(window).filter(|_| enough)
     }

@@ -46,7 +46,7 @@ impl GroupState {
                 return false;
             }
             let since = read().filter(|e| e.standing).map(|e| e.moved_at).fold(f64::INFINITY, f64::min);
-            work.all(|e| e.standing) && read().all(|e| e.further_at.is_none_or(|further| further <= since))
+            work.all(|e| e.standing) && read().all(|e| e.further_at <= since)
         };
         self.places.iter().enumerate().filter(move |(_, places)| hangs(places)).map(|(i, _)| i)
     }
@@ -56,8 +56,9 @@ impl GroupState {
         if self.standing == 0 {
             return Vec::new();
         }
-        let late = |e: &&Entry| e.delay() > policy.max_delay && self.called(policy, e);
-        self.partitions.iter().filter(late).map(Entry::name).collect()
+        let late = |e: &Entry| e.delay() > policy.max_delay && self.called(policy, e);
+        let places = self.partitions.iter().enumerate().filter(|(_, entry)| late(entry));
+        places.map(|(place, _)| self.partitions.names().name(place)).collect()
     }
 
     /// The members behind them, where it is they that process nothing: who, and from where.

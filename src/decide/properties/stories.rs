@@ -10,6 +10,9 @@ use proptest::prelude::*;
 
 use super::super::*;
 
+/// The most looks of a story.
+pub const LOOKS: usize = 160;
+
 /// A policy from which the others are made.
 pub fn policy() -> Policy {
     Policy {
@@ -226,7 +229,9 @@ pub fn any_story(broken: bool) -> impl Strategy<Value = Story> {
         weights,
         0..14i32,
         start,
-        prop::collection::vec(any_step(broken), 1..50),
+        // Some so long that old readings are thinned out.
+        prop_oneof![15 => 1..50usize, 1 => 100..LOOKS]
+            .prop_flat_map(move |looks| prop::collection::vec(any_step(broken), 1..=looks)),
     )
         .prop_map(|(policy, learnt, state, weights, replicas, start, steps)| Story {
             policy,

@@ -1,5 +1,7 @@
 //! What a decision says of itself beyond its number: what binds it, what is a try, what is on its way.
 
+use rstest::rstest;
+
 use super::plant::{Plant, knows, policy};
 use crate::decide::*;
 
@@ -113,4 +115,20 @@ fn with_all_there_may_be_a_limit_behind_them_stays_said() {
     let all = plant.run(&policy, &mut state, 403.0);
     let last = all.last().unwrap();
     assert_eq!((last.state, last.from), (ScalerState::DownstreamSaturated, Some(4)), "{:?}", plant.writes);
+}
+
+/// A Secret is there at last, and has a wrong password: nothing is wrong with the resource any more.
+#[rstest]
+#[case(ScalerState::Invalid, ScalerState::Blind)]
+#[case(ScalerState::Paused, ScalerState::Blind)]
+#[case(ScalerState::KeepingUp, ScalerState::KeepingUp)]
+fn what_can_be_acted_on_and_not_seen_is_blind_at_once(
+    #[case] before: ScalerState,
+    #[case] expected: ScalerState,
+) {
+    let mut seen = Plant::new(2, |_| 60.0, |_| true).see();
+    seen.groups = vec![GroupObservation::unseen("orders", "Kafka refused the login")];
+    let state = State::restored(Learnt::default(), Some(before));
+    let (decision, _) = decide(&policy(), state, &seen, 0.0);
+    assert_eq!((decision.state, decision.to, decision.write), (expected, Some(2), false));
 }
