@@ -178,6 +178,7 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         }
         ScalerState::Blind | ScalerState::Paused | ScalerState::Invalid => {
             put("KeepingUp", "Unknown", decision.state.as_str(), "Not known");
+            date_blindness(&mut all, old, decision);
         }
         late => put(
             "KeepingUp",
@@ -187,6 +188,19 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         ),
     }
     all
+}
+
+/// Has `KeepingUp` tell since when it is blind. Paused and invalid are unknown, too, and of another kind: that time
+/// is none that [`blind_since`] may count, though the status of the condition stays the same.
+fn date_blindness(all: &mut [Condition], old: &[Condition], decision: &Decision) {
+    let blind = ScalerState::Blind.as_str();
+    let known = old.iter().any(|c| c.type_ == "KeepingUp" && c.reason == blind);
+    if decision.state == ScalerState::Blind
+        && !known
+        && let Some(condition) = all.iter_mut().find(|c| c.type_ == "KeepingUp")
+    {
+        condition.last_transition_time = MetaTime(timestamp(decision.at));
+    }
 }
 
 /// What could not be seen, all of it unless it is much: whoever mends one thing after the other waits for each.
@@ -453,6 +467,21 @@ mod tests {
         let at = |at: f64| Decision { at, ..decision(ScalerState::Blind, 1000) };
         let blind = next(&next(&late, &at(2000.0)), &at(3000.0));
         assert_eq!(blind_since(&blind), Some(2000.0));
+    }
+
+    /// All three are `Unknown`, and a fallback counts from the time that is told here.
+    #[test]
+    fn being_paused_or_invalid_is_no_blindness() {
+        let at = |state, at: f64| Decision { at, ..decision(state, 1000) };
+        let paused = next(&ConsumerScalerStatus::default(), &at(ScalerState::Paused, 1000.0));
+        let invalid = invalid(&ConsumerScalerStatus::default(), Some(1), "SecretNotFound", "none", 1000.0);
+        for before in [paused, invalid] {
+            assert_eq!(blind_since(&before), None);
+            let blind = next(&before, &at(ScalerState::Blind, 260_000.0));
+            assert_eq!(blind_since(&blind), Some(260_000.0), "{:?}", before.state);
+            let still = next(&blind, &at(ScalerState::Blind, 260_005.0));
+            assert_eq!(blind_since(&still), Some(260_000.0), "{:?}", before.state);
+        }
     }
 
     #[test]
