@@ -230,10 +230,11 @@ pub(super) fn yes(text: &str) -> bool {
     matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
 }
 
-/// A value as text: KEDA's are, in principle.
+/// A value as text, which KEDA's are, in principle, and as KEDA reads them: without the blanks around it.
 pub(super) fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.trim().to_owned(),
+        Value::Null => String::new(),
         other => other.to_string(),
     }
 }

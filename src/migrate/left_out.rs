@@ -18,7 +18,7 @@ pub(super) fn of_metadata(name: &str, value: &str) -> Option<String> {
         | "consumerGroupFromEnv"
         | "topicFromEnv" => return None,
         _ if METADATA.contains(&name) => return None,
-        "activationLagThreshold" if value == "0" => return None,
+        "activationLagThreshold" if matches!(value, "0" | "") => return None,
         "activationLagThreshold" => {
             format!("({value}) has no equal: from zero, the first message starts a replica")
         }

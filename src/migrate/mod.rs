@@ -12,6 +12,7 @@ mod scaler;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
