@@ -225,9 +225,23 @@ pub(super) struct SecretParameter {
     pub key: String,
 }
 
-/// Whether a text says yes, as Go reads it.
+/// Yes or no, as Go reads it; `None`: neither.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether a text says yes.
 pub(super) fn yes(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+    boolean(text) == Some(true)
+}
+
+/// Whether an annotation that is there pauses: what is no boolean does, too, with KEDA.
+pub(super) fn pauses(text: &str) -> bool {
+    boolean(text) != Some(false)
 }
 
 /// A value as text, which KEDA's are, in principle, and as KEDA reads them: without the blanks around it.

@@ -2,7 +2,7 @@
 //!
 //! It knows names and sentences only; what the other fields become is for `scaler`, `settings` and `login`.
 
-use super::keda::{Trigger, yes};
+use super::keda::{Trigger, boolean, yes};
 use super::login::METADATA;
 
 /// What is said of an entry in the metadata of a trigger; `None`: nothing, as it is carried over.
@@ -60,12 +60,11 @@ pub(super) fn of_annotation(name: &str, value: &str) -> Option<String> {
     let (domain, field) = name.split_once('/').unwrap_or(("", name));
     let why = match name {
         "kubectl.kubernetes.io/last-applied-configuration" => return None,
-        "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" if yes(value) => return None,
-        "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" if value == "false" => {
+        "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" if boolean(value).is_some() => {
             return None;
         }
         "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" => {
-            "is neither true nor false, and was left out"
+            "is neither true nor false: it counts as true, as with KEDA"
         }
         "autoscaling.keda.sh/paused-replicas" => {
             "has no equal: Paused keeps the replicas there are; set that number yourself"

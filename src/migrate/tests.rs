@@ -268,7 +268,7 @@ spec:
     "'autoscaling.keda.sh/paused': 'perhaps'",
     "",
     "",
-    "annotation paused (perhaps) is neither true nor false"
+    "annotation paused (perhaps) is neither true nor false: it counts as true, as with KEDA"
 )]
 #[case("team: checkout", "", "", "annotation team is none of KEDA's")]
 #[case(
@@ -285,6 +285,24 @@ spec:
 fn what_is_said(#[case] annotations: &str, #[case] spec: &str, #[case] metadata: &str, #[case] said: &str) {
     let yaml = said_of(annotations, spec, metadata);
     assert!(yaml.contains(said), "{yaml}");
+}
+
+/// Whoever paused KEDA finds it paused, however it was written.
+#[rstest]
+#[case("paused", "true", "Paused")]
+#[case("paused", "perhaps", "Paused")]
+#[case("paused", "", "Paused")]
+#[case("paused", "False", "DryRun")]
+#[case("paused", "0", "DryRun")]
+#[case("paused", "f", "DryRun")]
+#[case("paused-scale-in", "T", "DryRun # watches and tells, writes nothing; then PausedScaleDown")]
+#[case("paused-scale-in", "yes", "DryRun # watches and tells, writes nothing; then PausedScaleDown")]
+#[case("paused-scale-in", "FALSE", "DryRun # watches and tells, writes nothing; Active")]
+fn which_mode_it_is(#[case] annotation: &str, #[case] value: &str, #[case] mode: &str) {
+    let yaml = said_of(&format!("'autoscaling.keda.sh/{annotation}': '{value}'"), "", "");
+    assert!(yaml.contains(&format!("\n  mode: {mode}")), "{yaml}");
+    let neither = ["perhaps", "yes", ""].contains(&value);
+    assert_eq!(yaml.contains("is neither true nor false"), neither, "{yaml}");
 }
 
 /// Of several policies KEDA's choice is carried over, and the others are named.
