@@ -279,7 +279,12 @@ spec:
 )]
 #[case("", "", "topicFromEnv: TOPIC, ", "topicFromEnv (TOPIC) is not needed: topic is in the trigger, too")]
 #[case("", "", "allowIdleConsumers: 'True', ", "allowIdleConsumers has no equal")]
-#[case("", "", "tls: 'true', ", "CHANGE ME: tls (true) is neither enable nor disable, and KEDA refuses it: it counts as enable")]
+#[case(
+    "",
+    "",
+    "tls: 'true', ",
+    "CHANGE ME: tls (true) is neither enable nor disable, and KEDA refuses it: it counts as enable"
+)]
 #[case("", "", "unsafeSsl: 'true', ", "unsafeSsl was left out: without tls: enable, nothing is encrypted")]
 #[case("", "", "saslTokenProvider: aws_msk_iam, ", "saslTokenProvider (aws_msk_iam) was left out")]
 fn what_is_said(#[case] annotations: &str, #[case] spec: &str, #[case] metadata: &str, #[case] said: &str) {

@@ -42,11 +42,7 @@ spec: {{scaleTargetRef: {{name: orders}}, triggers: [{{type: kafka, metadata: {{
 // KEDA refuses it.
 #[case("tls: enabled, ", &[], true)]
 #[case("", &[("tls", "yes")], true)]
-fn whether_it_is_encrypted(
-    #[case] metadata: &str,
-    #[case] secret: &[(&str, &str)],
-    #[case] encrypted: bool,
-) {
+fn whether_it_is_encrypted(#[case] metadata: &str, #[case] secret: &[(&str, &str)], #[case] encrypted: bool) {
     let yaml = with(metadata, secret);
     assert_eq!(yaml.contains("\n  tls: {}"), encrypted, "{yaml}");
     let refused = metadata.contains("enabled") || secret.contains(&("tls", "yes"));
