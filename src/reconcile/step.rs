@@ -301,7 +301,8 @@ fn announce(
     let before = memory.told.replace(decision.state.as_str().to_owned());
     let changed = before.as_deref() != Some(decision.state.as_str());
     // One event a finding: who is told of a missing workload knows that it cannot be seen.
-    let said = (told && before.is_none()) || (obstacle && decision.state == ScalerState::Blind);
+    let same = decision.state == ScalerState::Blind && status::unseen_beside(decision, context).is_none();
+    let said = (told && before.is_none()) || (obstacle && same);
     if changed && !said {
         let text = match &context.connection {
             Some(why) => why.message.clone(),

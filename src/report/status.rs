@@ -130,7 +130,11 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         set(&mut all, kind, value, reason, message, context.generation, decision.at);
     };
     match (&context.blocked, &context.connection, decision.state) {
-        (Some(b), _, _) => put("Ready", "False", &b.reason, &b.message),
+        (Some(b), _, _) => {
+            let unseen = unseen_beside(decision, context);
+            let unseen = unseen.map_or_else(String::new, |unseen| format!("; and not to be seen: {unseen}"));
+            put("Ready", "False", &b.reason, &format!("{}{unseen}", b.message));
+        }
         (None, Some(b), _) => put("Ready", "False", &b.reason, &b.message),
         (None, None, ScalerState::Blind) => {
             put("Ready", "False", "Blind", &unseen(&decision.problems));
@@ -201,6 +205,17 @@ fn date_blindness(all: &mut [Condition], old: &[Condition], decision: &Decision)
     {
         condition.last_transition_time = MetaTime(timestamp(decision.at));
     }
+}
+
+/// What cannot be seen of one that is blind, beside what keeps it from being scaled: who mends the one is to know of
+/// the other. `None`: nothing else, or nothing keeps it.
+pub fn unseen_beside(decision: &Decision, context: &Context) -> Option<String> {
+    let blocked = context.blocked.as_ref().filter(|_| decision.state == ScalerState::Blind)?;
+    if let Some(connection) = &context.connection {
+        return Some(connection.message.clone());
+    }
+    let others: Vec<String> = decision.problems.iter().filter(|p| **p != blocked.message).cloned().collect();
+    (!others.is_empty()).then(|| unseen(&others))
 }
 
 /// What could not be seen, all of it unless it is much: whoever mends one thing after the other waits for each.
@@ -541,6 +556,31 @@ mod tests {
         assert_eq!(said(2), "p1; p2");
         assert_eq!(said(5), "p1; p2; p3; p4; p5");
         assert_eq!(said(7), "p1; p2; p3; p4; p5 (and 2 more)");
+    }
+
+    #[test]
+    fn what_blocks_does_not_hide_what_cannot_be_seen() {
+        let mut blind = decision(ScalerState::Blind, 0);
+        let why = |message: &str| Some(Blocked { reason: "Why".into(), message: message.into() });
+        let ready = |decision: &Decision, context: &Context| {
+            let status = status(&ConsumerScalerStatus::default(), decision, &Learnt::default(), context);
+            let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+            (ready.reason.clone(), ready.message.clone())
+        };
+        let mut context = Context { blocked: why("an HPA scales it, too"), ..Context::default() };
+        let said = |message: &str| ("Why".to_owned(), message.to_owned());
+        assert_eq!(ready(&blind, &context), said("an HPA scales it, too"));
+        blind.problems = vec!["topic a is not there".into(), "partition b-1 has no leader".into()];
+        let both =
+            "an HPA scales it, too; and not to be seen: topic a is not there; partition b-1 has no leader";
+        assert_eq!(ready(&blind, &context), said(both));
+        context.connection = why("Kafka refuses the login");
+        let both = "an HPA scales it, too; and not to be seen: Kafka refuses the login";
+        assert_eq!(ready(&blind, &context), said(both));
+        // A workload that cannot be read is both, and told once.
+        blind.problems = vec!["there is no Deployment orders".into()];
+        context = Context { blocked: why("there is no Deployment orders"), ..Context::default() };
+        assert_eq!(ready(&blind, &context), said("there is no Deployment orders"));
     }
 
     #[test]
