@@ -44,6 +44,8 @@ pub(super) struct Parameters<'a> {
     pub all: BTreeMap<String, Parameter>,
     known: &'a Known,
     namespace: &'a str,
+    /// Whether the Secrets are those of a ClusterTriggerAuthentication.
+    cluster: bool,
     /// Secrets that Spillway will read.
     secrets: Vec<String>,
     pub remarks: Vec<String>,
@@ -55,8 +57,14 @@ pub(super) const METADATA: [&str; 6] =
 
 /// What a trigger says of TLS and login.
 pub(super) fn login(trigger: &Trigger, namespace: &str, known: &Known) -> Login {
-    let mut parameters =
-        Parameters { all: BTreeMap::new(), known, namespace, secrets: Vec::new(), remarks: Vec::new() };
+    let mut parameters = Parameters {
+        all: BTreeMap::new(),
+        known,
+        namespace,
+        cluster: trigger.authentication_ref.as_ref().is_some_and(AuthenticationRef::cluster),
+        secrets: Vec::new(),
+        remarks: Vec::new(),
+    };
     for (name, value) in &trigger.metadata {
         // As with KEDA, an empty one is not there: the TriggerAuthentication is asked for it.
         let value = Some(text(value)).filter(|value| METADATA.contains(&name.as_str()) && !value.is_empty());
@@ -183,7 +191,13 @@ impl Parameters<'_> {
 
     /// What a Secret holds, if it is among the files.
     fn given(&self, of: &SecretParameter) -> Option<String> {
-        self.known.secret(self.namespace, &of.name, &of.key)
+        self.known.secret(self.namespace_of(of), &of.name, &of.key)
+    }
+
+    /// The namespace whose Secret it is. KEDA's own is known by what is among the files alone.
+    fn namespace_of(&self, of: &SecretParameter) -> &str {
+        let kedas = self.known.of_keda(&of.name, self.namespace).filter(|_| self.cluster);
+        kedas.unwrap_or(self.namespace)
     }
 
     /// The text of a parameter, if it is to be had: Secrets among the files count, and blanks around it do not.
@@ -192,7 +206,13 @@ impl Parameters<'_> {
             Parameter::Value(value) => Some(value),
             Parameter::Secret(of) => {
                 let value = self.given(&of).map(|value| value.trim().to_owned());
-                if value.is_none() {
+                let namespace = self.namespace_of(&of);
+                if value.is_some() && namespace != self.namespace {
+                    self.remarks.push(format!(
+                        "the value of `{name}` is that of Secret {} in namespace {namespace}",
+                        of.name
+                    ));
+                } else if value.is_none() {
                     self.remarks.push(format!(
                         "the value of `{name}` is in Secret {}, key {}, which is not among the files: what is written here for it is a guess",
                         of.name, of.key

@@ -63,6 +63,12 @@ impl Known {
         self.authentications.get(&of.key(namespace))
     }
 
+    /// In which namespace a Secret of KEDA's own is: in its usual one, else in this, else wherever there is one.
+    fn of_keda(&self, name: &str, otherwise: &str) -> Option<&str> {
+        let found = self.secrets.keys().filter(|(_, of)| of == name).map(|(namespace, _)| namespace.as_str());
+        found.min_by_key(|namespace| (*namespace != "keda", *namespace != otherwise))
+    }
+
     /// A value of a Secret.
     fn secret(&self, namespace: &str, name: &str, key: &str) -> Option<String> {
         let secret = self.secrets.get(&(namespace.to_owned(), name.to_owned()))?;

@@ -18,6 +18,7 @@ fn of(name: &str) -> Migrated {
 #[case("everything")]
 #[case("logins")]
 #[case("tokens")]
+#[case("printed")]
 fn what_becomes_of_them(#[case] name: &str) {
     let made = of(name);
     assert_eq!(made.problems, []);
@@ -31,6 +32,7 @@ fn what_becomes_of_them(#[case] name: &str) {
 #[case("everything", 2)]
 #[case("logins", 5)]
 #[case("tokens", 10)]
+#[case("printed", 1)]
 fn check_finds_nothing_wrong_with_it(#[case] name: &str, #[case] resources: usize) {
     let made = of(name);
     let checked = check(&made.yaml);
@@ -147,6 +149,41 @@ fn a_new_field_is_not_lost_without_a_word(#[case] name: &str) {
         let made = of_documents(&documents);
         assert_eq!(made.problems, [], "{i} {path}");
         assert!(made.yaml.contains("unforeseen"), "{i} {path}:\n{}", made.yaml);
+    }
+}
+
+/// A template that had nothing to write leaves a field without a value: nothing else is lost by it.
+#[rstest]
+#[case("plain")]
+#[case("everything")]
+#[case("logins")]
+#[case("printed")]
+fn a_field_without_a_value_is_not_there(#[case] name: &str) {
+    const NEEDED: [&str; 9] = [
+        "spec",
+        "scaleTargetRef",
+        "name",
+        "type",
+        "failureThreshold",
+        "replicas",
+        "value",
+        "parameter",
+        "key",
+    ];
+    let documents = documents(name);
+    for (i, path) in of_keda(&documents) {
+        let (parent, field) = path.rsplit_once('/').unwrap_or_default();
+        // Entries of a list are no fields, and without its triggers it is none on Kafka.
+        let entry = field.parse::<usize>().is_ok();
+        if entry || path.is_empty() || ["kind", "triggers"].contains(&field) {
+            continue;
+        }
+        let mut without = documents.clone();
+        let Some(fields) = without[i].pointer_mut(parent).and_then(Value::as_object_mut) else { continue };
+        fields.insert(field.replace("~1", "/"), Value::Null);
+        let made = of_documents(&without);
+        let needed = NEEDED.contains(&field) && !path.starts_with("/metadata");
+        assert!(needed || made.problems.is_empty(), "{i} {path}: {:?}", made.problems);
     }
 }
 

@@ -161,10 +161,11 @@ mod tests {
     use super::*;
 
     const LOGIN: &str = "username: {value: a}, password: {value: b}";
-    const OAUTH: &str = "tokenEndpoint: 'https://id/token', clientId: {value: a}, clientSecret: {value: b}";
+    const PROVIDER: &str =
+        "tokenEndpoint: 'https://id/token', clientId: {value: a}, clientSecret: {value: b}";
 
     fn said(spec: &str) -> Vec<(&'static str, String)> {
-        let spec = spec.replace("LOGIN", LOGIN).replace("OAUTH", OAUTH);
+        let spec = spec.replace("LOGIN", LOGIN).replace("PROVIDER", PROVIDER);
         let spec = serde_yaml::from_str(&format!("{{{spec}}}")).unwrap();
         connection(&spec).into_iter().map(|problem| (problem.field, problem.why)).collect()
     }
@@ -176,7 +177,7 @@ mod tests {
     #[case("bootstrapServers: ['k:1'], sasl: {mechanism: PLAIN, LOGIN}")]
     #[case("bootstrapServers: ['k:1'], tls: {caCert: {value: '-----BEGIN CERTIFICATE-----'}}")]
     #[case("bootstrapServers: ['k:1'], tls: {clientKey: {secretKeyRef: {name: a, key: b}}}")]
-    #[case("bootstrapServers: ['k:1'], tls: {}, sasl: {mechanism: OAUTHBEARER, oauth: {OAUTH}}")]
+    #[case("bootstrapServers: ['k:1'], tls: {}, sasl: {mechanism: OAUTHBEARER, oauth: {PROVIDER}}")]
     #[case(
         "bootstrapServers: ['b.amazonaws.com:1'], tls: {}, sasl: {mechanism: AWS_MSK_IAM, aws: {region: a}}"
     )]
@@ -199,7 +200,7 @@ mod tests {
     #[case("bootstrapServers: ['k:1'], tls: {caCert: {value: a}}", "tls.caCert", "it is not PEM")]
     #[case("bootstrapServers: ['k:1'], tls: {clientCert: {value: a}}", "tls.clientCert", "it is not PEM")]
     #[case("bootstrapServers: ['k:1'], tls: {clientKey: {}}", "tls.clientKey", "give exactly one of value")]
-    #[case("bootstrapServers: ['k:1'], sasl: {mechanism: OAUTHBEARER, oauth: {OAUTH}}", "tls", "need it")]
+    #[case("bootstrapServers: ['k:1'], sasl: {mechanism: OAUTHBEARER, oauth: {PROVIDER}}", "tls", "need it")]
     #[case(
         "bootstrapServers: ['b.amazonaws.com:1'], sasl: {mechanism: AWS_MSK_IAM, aws: {region: a}}",
         "tls",
@@ -231,7 +232,7 @@ mod tests {
         "write https://host/path"
     )]
     #[case(
-        "bootstrapServers: ['k:1'], tls: {}, sasl: {mechanism: OAUTHBEARER, oauth: {OAUTH, caCert: {value: a}}}",
+        "bootstrapServers: ['k:1'], tls: {}, sasl: {mechanism: OAUTHBEARER, oauth: {PROVIDER, caCert: {value: a}}}",
         "sasl.oauth.caCert",
         "it is not PEM"
     )]

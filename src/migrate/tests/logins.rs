@@ -71,3 +71,37 @@ fn a_password_with_a_line_feed() {
     };
     assert!(said("p\n") && !said("p"));
 }
+
+/// A ClusterTriggerAuthentication's Secrets are in KEDA's namespace, wherever that is.
+#[rstest]
+#[case(&["keda"], Some("keda"))]
+#[case(&["shop", "keda", "autoscaling"], Some("keda"))]
+#[case(&["shop"], Some("shop"))]
+#[case(&["autoscaling"], Some("autoscaling"))]
+#[case(&[], None)]
+fn secrets_of_the_whole_cluster(#[case] namespaces: &[&str], #[case] read: Option<&str>) {
+    let secret = |namespace: &&str| {
+        let tls = if Some(*namespace) == read { "enable" } else { "disable" };
+        format!(
+            "kind: Secret\nmetadata: {{name: login, namespace: {namespace}}}\nstringData: {{tls: {tls}, sasl: plaintext}}\n---\n"
+        )
+    };
+    let secrets: String = namespaces.iter().map(secret).collect();
+    let text = format!(
+        "{secrets}kind: ClusterTriggerAuthentication
+metadata: {{name: kafka}}
+spec: {{secretTargetRef: [{{parameter: tls, name: login, key: tls}}, {{parameter: sasl, name: login, key: sasl}}]}}
+---
+kind: ScaledObject
+metadata: {{name: orders, namespace: shop}}
+spec: {{scaleTargetRef: {{name: orders}}, triggers: [{{type: kafka, metadata: {{bootstrapServers: 'k:9092', consumerGroup: orders}}, authenticationRef: {{name: kafka, kind: ClusterTriggerAuthentication}}}}]}}
+"
+    );
+    let yaml = migrate(&[("a.yaml".to_owned(), text)]).yaml;
+    assert!(yaml.contains("\n  tls: {}") && yaml.contains("mechanism: PLAIN"), "{yaml}");
+    assert_eq!(yaml.contains("which is not among the files"), read.is_none(), "{yaml}");
+    for namespace in ["keda", "autoscaling"] {
+        let said = format!("the value of `tls` is that of Secret login in namespace {namespace}");
+        assert_eq!(yaml.contains(&said), read == Some(namespace), "{yaml}");
+    }
+}
