@@ -154,8 +154,8 @@ mod tests {
     #[case("0 7 * * *", 12, "Europe/Madrid", false)]
     #[case("30 22 * * *", 8, "UTC", false)]
     #[case("30 22 * * *", 8, "Asia/Kolkata", false)]
-    // It had two until October 2024.
-    #[case("30 22 * * *", 8, "America/Asuncion", false)]
+    // It had two changes a year until 2019.
+    #[case("30 22 * * *", 8, "America/Sao_Paulo", false)]
     // In the night to a Sunday.
     #[case("0 22 * * 6", 8, "Europe/Madrid", true)]
     #[case("0 22 * * 1-5", 8, "Europe/Madrid", false)]
