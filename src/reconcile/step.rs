@@ -5,9 +5,9 @@
 use kube::ResourceExt;
 use tracing::{info, warn};
 
-use super::Hands;
 use super::apply::{Outcome, apply, other_autoscaler, read_workload};
 use super::work::Work;
+use super::{Hands, not_written};
 use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
 use crate::cluster::budget::Spend;
@@ -378,8 +378,8 @@ async fn write_status(
             memory.refused_at = None;
         }
         Err(error) => {
-            hands.metrics.kubernetes_write("status", "error");
-            warn!(namespace = object.namespace(), name = object.name_any(), "writing the status: {error}");
+            let namespace = object.namespace().unwrap_or_default();
+            not_written(&hands.metrics, "status", &namespace, &object.name_any(), &error);
             memory.refused_at = Some(now);
         }
     }

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::shared::Shared;
 use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
-use super::{connect, step};
+use super::{connect, not_written, step};
 use crate::api::KafkaConnection;
 use crate::clock;
 use crate::decide::{GroupObservation, PartitionObservation, Time};
@@ -358,8 +358,8 @@ pub(super) async fn tell_connection(
             all.insert(uid, (new, now));
         }
         Err(error) => {
-            shared.hands.metrics.kubernetes_write("connection status", "error");
-            warn!(namespace, name, "writing the status: {error}");
+            let namespace = namespace.unwrap_or_default();
+            not_written(&shared.hands.metrics, "connection status", &namespace, &name, &error);
         }
     }
 }
