@@ -220,9 +220,13 @@ pub fn unseen_beside(decision: &Decision, context: &Context) -> Option<String> {
 
 /// What could not be seen, all of it unless it is much: whoever mends one thing after the other waits for each.
 fn unseen(problems: &[String]) -> String {
-    let said = problems.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
-    match problems.len() {
-        0 => "Not enough was seen yet".to_owned(),
+    if problems.is_empty() { "Not enough was seen yet".to_owned() } else { first_few(problems) }
+}
+
+/// The first few of several sentences, and how many there are beside them.
+pub fn first_few(all: &[String]) -> String {
+    let said = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match all.len() {
         all if all > NAMED => format!("{said} (and {} more)", all - NAMED),
         _ => said,
     }

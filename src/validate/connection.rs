@@ -16,6 +16,8 @@ pub struct Problem {
 
 /// Shortest and longest time between two sweeps, s.
 const SWEEP: std::ops::RangeInclusive<f64> = 1.0..=300.0;
+/// Hosts that are named of one problem.
+const NAMED: usize = 3;
 
 /// Every problem that can be seen without a Secret.
 pub fn connection(spec: &KafkaConnectionSpec) -> Vec<Problem> {
@@ -56,6 +58,16 @@ pub fn of_aws(host: &str) -> bool {
 /// The host of `host:port`.
 pub fn host(server: &str) -> &str {
     server.rsplit_once(':').map_or(server, |(host, _)| host)
+}
+
+/// The first few of some hosts, with `is` or `are`; `None`: there are none.
+fn named(hosts: &[&str]) -> Option<String> {
+    Some(match hosts {
+        [] => return None,
+        [one] => format!("{one} is"),
+        [some @ .., last] if hosts.len() <= NAMED => format!("{} and {last} are", some.join(", ")),
+        _ => format!("{} and {} more are", hosts[..NAMED].join(", "), hosts.len() - NAMED),
+    })
 }
 
 struct Problems(Vec<Problem>);
@@ -109,9 +121,15 @@ impl Problems {
     /// sent to a server of theirs, and use it.
     fn only_aws(&mut self, spec: &KafkaConnectionSpec) {
         let own = "Spillway's own AWS identity is shown to brokers of AWS only";
+        let mut hosts: Vec<&str> = Vec::new();
         for host in spec.bootstrap_servers.iter().map(|server| host(&server.0)).filter(|host| !of_aws(host)) {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        if let Some(hosts) = named(&hosts) {
             let why = format!(
-                "{own}, and {host} is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey"
+                "{own}, and {hosts} not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey"
             );
             self.tell("bootstrapServers", why);
         }
@@ -288,12 +306,12 @@ mod tests {
     }
 
     /// Where a Secret is named, below `spec`.
-    fn named(value: &Value, path: &str, to: &mut Vec<String>) {
+    fn places(value: &Value, path: &str, to: &mut Vec<String>) {
         for (field, value) in value.as_object().into_iter().flatten() {
             if field == "secretKeyRef" {
                 to.push(path.to_owned());
             }
-            named(value, &format!("{path}/{field}"), to);
+            places(value, &format!("{path}/{field}"), to);
         }
     }
 
@@ -324,7 +342,7 @@ mod tests {
             let spec: Value = serde_json::from_str(&spec.replace("KEY", key)).unwrap();
             assert_eq!(connection(&serde_json::from_value(spec.clone()).unwrap()), []);
             let mut all = Vec::new();
-            named(&spec, "", &mut all);
+            places(&spec, "", &mut all);
             for path in all {
                 let mut spec = spec.clone();
                 *spec.pointer_mut(&format!("{path}/secretKeyRef/name")).unwrap() = "../a/secrets/b".into();
