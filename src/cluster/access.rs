@@ -300,7 +300,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{Json, Router};
+    use futures::future::{join, join_all};
     use rstest::rstest;
+    use serde_json::json;
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -320,5 +326,40 @@ mod tests {
         let some = Seeing::Namespaces(vec!["shop".into()]);
         assert!(some.covers("shop") && !some.covers("sho") && !some.covers("shop2"));
         assert!(Seeing::Everything.covers("shop"));
+    }
+
+    /// However many are asked at once: the rest waits here, not at the API server.
+    #[tokio::test]
+    async fn so_many_reviews_are_under_way_and_no_more() {
+        const ASKED: usize = 100;
+        let (under_way, all, go) = (AtomicUsize::new(0), Notify::new(), Semaphore::new(0));
+        let state = Arc::new((under_way, all, go));
+        let of = state.clone();
+        let answers = Router::new().fallback(async move || {
+            let (under_way, all, go) = &*of;
+            if under_way.fetch_add(1, Ordering::SeqCst) + 1 >= UNDER_WAY {
+                all.notify_one();
+            }
+            let _turn = go.acquire().await;
+            Json(json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                "spec": {}, "status": {"allowed": true}
+            }))
+        });
+        let access = Access::new(Client::new(answers, "shop"));
+        let user = UserInfo { username: Some("greedy".into()), ..UserInfo::default() };
+        let visitor = Visitor { hash: hashed("token"), user };
+        let names: Vec<String> = (0..ASKED).map(|i| format!("orders-{i}")).collect();
+        let asked = join_all(names.iter().map(|name| access.getting(&visitor, "shop", name)));
+        let begun = async {
+            state.1.notified().await;
+            let begun = state.0.load(Ordering::SeqCst);
+            state.2.add_permits(ASKED);
+            begun
+        };
+        let (answers, begun) = timeout(LIMIT, join(asked, begun)).await.expect("all are answered");
+        assert_eq!(begun, UNDER_WAY);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(state.0.load(Ordering::SeqCst), ASKED);
     }
 }
