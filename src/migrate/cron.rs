@@ -71,6 +71,11 @@ pub(super) fn meets_a_change(start: &str, length: i64, zone: &str) -> bool {
     let Ok(from) = beginning().checked_add((4 * 366 * 24).hours()) else { return false };
     zone.following(from).take(CHANGES).any(|change| {
         let at = change.timestamp();
+        // Some time zone files end with a change that is none.
+        let before = at.checked_sub(1.second()).unwrap_or(at);
+        if zone.to_offset(before) == zone.to_offset(at) {
+            return false;
+        }
         let began = start.iter_before(at.to_zoned(zone.clone())).next();
         began.is_some_and(|began| at.as_second() - began.timestamp().as_second() < length)
     })
