@@ -44,5 +44,6 @@ mod sharding;
 mod soak;
 mod steady;
 mod tenant;
+mod tenure;
 mod typed;
 mod zero;
