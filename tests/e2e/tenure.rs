@@ -126,3 +126,28 @@ impl Log {
         by.into_iter().filter(|(_, pods)| pods.len() > 1).map(|(name, _)| name).collect()
     }
 }
+
+#[test]
+fn a_write_of_who_does_not_hold_the_lease_any_more_is_seen() {
+    let at = |second| Timestamp::from_second(second).expect("a time");
+    let tenure = |pod: &str, from, until: Option<i64>| Tenure {
+        pod: pod.into(),
+        from: at(from),
+        until: until.map(at),
+    };
+    let judged = |writes: &[(&str, i64)]| {
+        let write = |(pod, second): &(&str, i64)| Write {
+            at: at(*second),
+            pod: (*pod).into(),
+            name: "orders".into(),
+            what: "status".into(),
+        };
+        let tenures = BTreeMap::from([(2, vec![tenure("a", 10, Some(20)), tenure("b", 22, None)])]);
+        let log = Log { tenures, writes: writes.iter().map(write).collect() };
+        log.each_by_its_holder("shop", |_| 4).is_ok()
+    };
+    assert!(judged(&[("a", 10), ("a", 19), ("b", 22), ("b", 99)]));
+    for wrong in [("a", 9), ("a", 20), ("b", 21), ("a", 30), ("c", 15)] {
+        assert!(!judged(&[wrong]), "{wrong:?}");
+    }
+}
