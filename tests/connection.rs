@@ -237,6 +237,20 @@ async fn groups_are_read_again_when_their_coordinators_have_moved() -> Result<()
     };
     let before = led(1).await?;
     ensure!(before > 0, "broker 1 is the coordinator of no group");
+    kafka.pause_broker(0);
+    let swept = connection.sweep(requests.clone(), Duration::from_secs(3)).await;
+    kafka.resume_broker(0);
+    ensure!(swept.problem.is_none(), "of three brokers one stands still: {:?}", swept.problem);
+    let bootstrap = kafka.bootstrap();
+    let broker = bootstrap.split(',').next().context("no broker")?;
+    let silent = |group: &str| {
+        format!(
+            "broker {broker}, the coordinator of consumer group {group}, does not answer, though Kafka can be reached: its members and committed offsets are not known. Check that broker"
+        )
+    };
+    let told = swept.groups.iter().filter(|g| g.problems.contains(&silent(&g.group))).count();
+    ensure!((1..GROUPS).contains(&told), "{told} groups of {GROUPS}: {:#?}", swept.groups);
+    read("with broker 1 going on").await?;
     kafka.kill_broker(0).await;
     read("without broker 1").await?;
     kafka.start_broker(0).await?;
