@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -191,7 +191,7 @@ async fn dies_amid_a_backlog(case: &Case, backlog: &Backlog<'_>) -> Result<Vec<i
     case.until("the group to rest", "orders", LIMIT, |s| s.state.as_deref() == Some("Idle")).await?;
     let log = Log::of(case)?;
     let last = log.writes.iter().rfind(|w| w.name == "orders").context("nobody wrote of it")?;
-    ensure!(last.pod != died, "{died} is gone, and wrote last of it: {last:?}");
+    ensure!(last.pod != died, "{died} is gone, and wrote last of it: {last}");
     // It may yet go down: both are looked at until they are of the same moment.
     eventually("as many changes of the replicas as writes of them", LIMIT, || async {
         let (counts, writes) = (backlog.path.counts()?, case.scale_writes()?);
@@ -259,11 +259,12 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
         for name in names() {
             ensure!(log.writes.iter().any(|w| w.name == name), "nobody wrote the status of {name}");
         }
-        // Whoever works by the old number is done before anybody works by the new, whatever on.
+        // Whoever works by the old number is done before anybody works by the new, on whatever object.
         let first =
             log.writes.iter().position(|w| new.contains(&w.pod)).context("the new ones wrote nothing")?;
-        let late = log.writes[first..].iter().find(|w| !new.contains(&w.pod));
-        ensure!(late.is_none(), "{late:?} by four shards, after {:?} by two", log.writes[first]);
+        if let Some(late) = log.writes[first..].iter().find(|w| !new.contains(&w.pod)) {
+            bail!("{late}, by four shards, after {}, by two", log.writes[first]);
+        }
         Ok(())
     });
 }

@@ -4,6 +4,7 @@
 //! have which shard is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ struct Tenure {
 }
 
 /// A word of a pod about an object: its replicas or its status.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Write {
     /// When it came in.
     pub at: Timestamp,
@@ -33,6 +34,12 @@ pub struct Write {
     pub name: String,
     /// `scale` or `status`.
     pub what: String,
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} of {} written by {} at {}", self.what, self.name, self.pod, self.at)
+    }
 }
 
 /// What the log has of a case.
@@ -111,7 +118,7 @@ impl Log {
             };
             ensure!(
                 tenures.iter().any(held),
-                "{write:?} is of shard {shard}, which was then another's: {tenures:#?}"
+                "{write}: its shard {shard} was not that pod's then: {tenures:#?}"
             );
         }
         Ok(())
