@@ -131,6 +131,8 @@ pub(super) struct Elector {
     pub duration: Duration,
     /// Every lease as last read.
     pub rows: Arc<Mutex<Vec<Option<Row>>>>,
+    /// How many shards there are, as the first lease was last read.
+    pub said: Arc<Mutex<Option<usize>>>,
 }
 
 /// Another's claim: what its lease said, and when that was first seen here.
@@ -251,6 +253,9 @@ impl Elector {
         });
         let spec = lease.spec.take().unwrap_or_default();
         let mut annotations = lease.metadata.annotations.take().unwrap_or_default();
+        if self.shard == 0 {
+            self.says(Layout::of(Some(&annotations)).shards);
+        }
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
         let ours = holder.as_deref() == Some(me);
         let anothers = !ours && known.lasts(&spec, Instant::now());
@@ -329,6 +334,9 @@ impl Elector {
             return Ok(if ours { Attempt::Changed } else { Attempt::Others });
         }
         self.saw(Some(me.to_owned()), None);
+        if self.shard == 0 {
+            self.says(shards);
+        }
         known.free = None;
         if works {
             known.settling = None;
@@ -370,6 +378,10 @@ impl Elector {
 
     fn rows(&self) -> Vec<Option<Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn says(&self, shards: usize) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(shards);
     }
 
     fn saw(&self, holder: Option<String>, asked: Option<String>) {

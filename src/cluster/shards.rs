@@ -42,6 +42,7 @@ pub struct Shards {
     leases: Arc<Vec<(Arc<Elector>, Arc<Held>)>>,
     terms: Arc<watch::Sender<Terms>>,
     rows: Arc<Mutex<Vec<Option<share::Row>>>>,
+    said: Arc<Mutex<Option<usize>>>,
     tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
     /// Told when one of them has ended, which none of them does.
     ended: Arc<Notify>,
@@ -98,6 +99,7 @@ impl Shards {
         let shards = standing.shards.clamp(1, MOST);
         let terms = Arc::new(watch::Sender::new(vec![None; shards]));
         let rows = Arc::new(Mutex::new(vec![None; shards]));
+        let said = Arc::new(Mutex::new(None));
         let leases: Vec<_> = (0..shards)
             .map(|shard| {
                 let elector = Arc::new(Elector {
@@ -108,12 +110,13 @@ impl Shards {
                     identity: standing.identity.clone(),
                     duration: standing.duration,
                     rows: rows.clone(),
+                    said: said.clone(),
                 });
                 let held = Arc::new(Held::new(&elector, terms.clone()));
                 (elector, held)
             })
             .collect();
-        Self { leases: Arc::new(leases), terms, rows, tasks: Arc::default(), ended: Arc::default() }
+        Self { leases: Arc::new(leases), terms, rows, said, tasks: Arc::default(), ended: Arc::default() }
     }
 
     /// How many there are.
@@ -157,6 +160,13 @@ impl Shards {
     /// Of each shard, whether it is surely ours now.
     pub fn ours(&self) -> Vec<bool> {
         self.leases.iter().map(|(_, held)| !held.left().is_zero()).collect()
+    }
+
+    /// The same of those there are by what the first Lease says: nothing of any while it says another number, as
+    /// then others are at work by that, or it was not read yet.
+    pub fn in_force(&self) -> Vec<Option<bool>> {
+        let counted = *self.said.lock().unwrap_or_else(PoisonError::into_inner) == Some(self.count());
+        self.ours().into_iter().map(|ours| counted.then_some(ours)).collect()
     }
 
     /// Whether any is.
@@ -227,8 +237,7 @@ mod tests {
         assert_eq!((turn("a", 0, 1), turn("a", 1, 2)), (0, 1));
     }
 
-    #[tokio::test]
-    async fn what_was_begun_ends_before_a_shard_is_given_up_and_nothing_is_begun_after() {
+    fn four() -> Shards {
         let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let standing = Standing {
             namespace: "spillway".into(),
@@ -237,7 +246,25 @@ mod tests {
             identity: "a".into(),
             duration: Duration::from_secs(15),
         };
-        let shards = Shards::none(&Client::try_from(nowhere).unwrap(), &standing);
+        Shards::none(&Client::try_from(nowhere).unwrap(), &standing)
+    }
+
+    #[tokio::test]
+    async fn shards_that_are_not_in_force_are_nobodys_to_miss() {
+        let shards = four();
+        shards.leases[2].1.hold(Some(Instant::now() + Duration::from_secs(60)), "");
+        let says = |count| *shards.said.lock().unwrap() = count;
+        for other in [None, Some(1), Some(3), Some(8)] {
+            says(other);
+            assert_eq!(shards.in_force(), [None; 4], "{other:?}");
+        }
+        says(Some(4));
+        assert_eq!(shards.in_force(), [false, false, true, false].map(Some));
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_ends_before_a_shard_is_given_up_and_nothing_is_begun_after() {
+        let shards = four();
         let (ours, others) = (("shop", "payments"), ("shop", "orders"));
         assert_ne!(shards.of(ours.0, ours.1), shards.of(others.0, others.1));
         let held = shards.leases[shards.of(ours.0, ours.1)].1.clone();

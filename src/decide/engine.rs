@@ -171,6 +171,8 @@ fn align_groups(policy: &Policy, state: &mut State) {
         && state.groups.iter().zip(&policy.groups).all(|(a, b)| a.policy == *b);
     if !same {
         let (first, mut old) = (state.groups.is_empty(), std::mem::take(&mut state.groups));
+        // Most have one, there are thousands of scalers, and room for more would be kept for good.
+        state.groups.reserve_exact(policy.groups.len());
         for group in &policy.groups {
             let kept = old.iter().position(|g| g.policy == *group).map(|i| old.swap_remove(i));
             let capacity = state.learnt.capacity_per_replica.get(&group.group).copied();

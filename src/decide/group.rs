@@ -288,7 +288,7 @@ impl GroupState {
         (self.waiting, self.delay, self.oldest, self.standing) = (0, 0.0, 0.0, 0);
         (self.moving, self.undated) = (0.0, false);
         let moment = self.moment(policy);
-        self.shares.clear();
+        self.shares.clear(self.partitions.len());
         let moved = self.others_moved(policy, at);
         let (mut hidden, mut kept, mut unclear) = (false, None, false);
         for entry in self.partitions.note_still(at, still) {

@@ -94,7 +94,8 @@ pub async fn run(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let client = cluster::client().await?;
-    let metrics = Arc::new(Metrics::new(settings.partition_metrics));
+    let lease = format!("{}/{}", settings.standing.namespace, settings.standing.name);
+    let metrics = Arc::new(Metrics::new(&lease, settings.partition_metrics));
     let (scalers, scaler_watch) = watch::watch::<ConsumerScaler>(client.clone(), &settings.namespaces);
     let (connections, connection_watch) =
         watch::watch::<KafkaConnection>(client.clone(), &settings.namespaces);
@@ -111,7 +112,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     info!(
         address = %settings.listen_address,
         identity = standing.identity,
-        lease = format!("{}/{}", standing.namespace, standing.name),
+        lease,
         shards = standing.shards,
         namespaces = if settings.namespaces.is_empty() { "all".into() } else { settings.namespaces.join(",") },
         version = env!("CARGO_PKG_VERSION"),
@@ -187,7 +188,7 @@ fn probes(health: Arc<shared::Health>, metrics: Arc<Metrics>, shards: Shards) ->
         ready: Box::new(move || health.ready()),
         metrics: Box::new(move || {
             // Whether a lease is surely held changes with time alone.
-            metrics.shards(&shards.ours());
+            metrics.shards(&shards.in_force());
             Ok(metrics.render()?)
         }),
     }

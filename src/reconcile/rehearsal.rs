@@ -70,7 +70,7 @@ pub async fn rehearse(
     let all = scalers.list();
     let losers = conflict::second_scalers(&all);
     let plan = plan(&all, &resolved, &connections.invalid(), &mut Ids::default());
-    let (metrics, pages) = (Metrics::new(100), Pages::default());
+    let (metrics, pages) = (Metrics::new("spillway-system/spillway", 100), Pages::default());
 
     let mut outcomes: Vec<Outcome> =
         scalers.invalid().into_iter().map(|bad| Outcome::Undecodable(bad.error)).collect();

@@ -15,7 +15,7 @@ use super::root;
 
 const SPILLWAY: &str = env!("CARGO_BIN_EXE_spillway");
 /// Beginnings of the lines that are run here, where nothing in them needs a cluster. All else is tested elsewhere.
-const RUN: [&str; 7] = [
+const RUN: [&str; 8] = [
     "sed ",
     "spillway simulate ",
     "spillway check deploy/",
@@ -23,6 +23,7 @@ const RUN: [&str; 7] = [
     "spillway crd",
     "cat docs/pictures/",
     "printf ",
+    "source <(spillway completion ",
 ];
 const ELSEWHERE: [&str; 3] = ["kubectl", "helm", "docker"];
 const PICTURES: &str = "docs/pictures";
@@ -82,7 +83,22 @@ fn follow(page: &Page) -> (usize, Vec<String>) {
 
 /// The lines of a block that are run, with what they are continued by.
 fn script(block: &Block) -> String {
-    let mut script = String::new();
+    commands(block).into_iter().filter(|whole| is_run(whole)).collect()
+}
+
+/// Those of a block of that page that are not.
+pub fn others(page: &Page, block: &Block) -> Vec<String> {
+    let run = |whole: &str| page.path != BENCHMARK && is_run(whole);
+    commands(block).into_iter().filter(|whole| !whole.trim().is_empty() && !run(whole)).collect()
+}
+
+fn is_run(whole: &str) -> bool {
+    RUN.iter().any(|run| whole.starts_with(run)) && !ELSEWHERE.iter().any(|other| whole.contains(other))
+}
+
+/// The lines of a block, each with what it is continued by.
+fn commands(block: &Block) -> Vec<String> {
+    let mut commands = Vec::new();
     let mut lines = block.text.lines();
     while let Some(line) = lines.next() {
         let mut whole = format!("{line}\n");
@@ -90,13 +106,9 @@ fn script(block: &Block) -> String {
             whole += lines.next().unwrap_or_default();
             whole.push('\n');
         }
-        if RUN.iter().any(|run| whole.starts_with(run))
-            && !ELSEWHERE.iter().any(|other| whole.contains(other))
-        {
-            script += &whole;
-        }
+        commands.push(whole);
     }
-    script
+    commands
 }
 
 /// Where a page's commands run.

@@ -9,6 +9,7 @@ mod current;
 mod links;
 mod page;
 mod resources;
+mod runners;
 
 use std::path::Path;
 

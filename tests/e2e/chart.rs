@@ -37,7 +37,8 @@ replicaCount: 2
 rbac: {aggregateToDefaultRoles: true}
 metrics: {podMonitor: {enabled: true}}
 prometheusRule: {enabled: true, runbookUrl: 'https://example.test/'}
-grafanaDashboard: {enabled: true}
+grafanaDashboard: {enabled: true, namespace: chart}
+page: {enabled: true}
 networkPolicy: {enabled: true}
 extraEnvFrom: [{configMapRef: {name: more-env}}]
 extraVolumes: [{name: more, configMap: {name: more-env}}]
@@ -46,6 +47,13 @@ extraObjects:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: more-env}, data: {SPILLWAY_LOG_FORMAT: text}}
 commonAnnotations: {example.test/note: a-note}
 ";
+
+/// What a values file has where everything below a key is a comment.
+const TAKEN_AWAY: &str = "strategy=null,resources=null,podSecurityContext=null,securityContext=null,\
+    livenessProbe=null,readinessProbe=null,topologySpreadConstraints=null,affinity=null,tolerations=null,\
+    nodeSelector=null,commonLabels=null,commonAnnotations=null,podLabels=null,podAnnotations=null,\
+    imagePullSecrets=null,extraObjects=null,networkPolicy.kafkaTo=null,prometheusRule.alertLabels=null,\
+    image.tag=null,image.digest=null,rbac.secretNames=null,rbac.extraScaleTargets=null,watchNamespaces=null";
 
 /// The kinds that only a cluster with the Prometheus Operator has.
 async fn monitoring(case: &Case) -> Result<()> {
@@ -100,6 +108,10 @@ fn whatever_the_chart_renders_is_accepted_and_works() {
         ensure!(narrow >= 11, "{narrow} objects");
         ensure!(accepted(&case, "everything", &["--values", &all_on]).await? >= 19);
         accepted(&case, "a ServiceMonitor", &["--values", &service_monitor]).await?;
+        let long = format!("fullnameOverride={}", "x".repeat(63));
+        let most = ["--values", &all_on, "--set", &long, "--set", "shards=32"];
+        ensure!(accepted(&case, "the longest names", &most).await? >= 19);
+        accepted(&case, "all taken away that may be", &["--values", &all_on, "--set", TAKEN_AWAY]).await?;
         // A check that cannot fail would tell nothing.
         let wrong = accepted(&case, "a mistake", &["--set", "podSecurityContext.runAsUzer=1"]).await;
         let said = wrong.err().context("a field that no pod has was accepted")?;
@@ -117,9 +129,27 @@ fn whatever_the_chart_renders_is_accepted_and_works() {
             let found = case.bed.kubectl(&get).await?;
             ensure!(found.lines().count() == 1, "{kind}: {found:?}");
         }
+        twin(&case).await?;
         let uninstall = ["uninstall", RELEASE, "--namespace", &case.namespace, "--wait"];
         case.bed.helm(&uninstall).await.context("helm uninstall").map(drop)
     });
+}
+
+/// Another team's release of the same name is installed beside it, and taken away without a loss for the first.
+async fn twin(case: &Case) -> Result<()> {
+    let values = EVERYTHING.replace("[chart]", "[chart-twin]").replace("replicaCount: 2", "replicaCount: 0");
+    operator::install_as(case.bed, RELEASE, "chart-twin", &values).await.context("beside its namesake")?;
+    let of = format!("-lapp.kubernetes.io/instance={RELEASE}");
+    let get =
+        ["get", "clusterroles,clusterrolebindings,configmaps", &of, "-n", &case.namespace, "-o", "name"];
+    let with = case.bed.kubectl(&get).await?;
+    case.bed.helm(&["uninstall", RELEASE, "--namespace", "chart-twin", "--wait"]).await?;
+    let without = case.bed.kubectl(&get).await?;
+    let left: Vec<&str> = without.lines().collect();
+    ensure!(left.len() == 5, "three roles, a binding and a dashboard: {left:?}");
+    let gone = with.lines().filter(|line| !left.contains(line)).count();
+    ensure!(gone == left.len(), "the twin has as many of its own: {with}");
+    Ok(())
 }
 
 /// One of two pods may be evicted; the other only once there is another in its place.
@@ -222,9 +252,9 @@ async fn works(case: &Case, stage: &str) -> Result<()> {
     .await
 }
 
-async fn helm(case: &Case, args: &[&str]) -> Result<()> {
+async fn helm(case: &Case, args: &[&str]) -> Result<String> {
     let more = ["--namespace", operator::NAMESPACE, "--wait", "--timeout", "120s"];
-    case.bed.helm(&[args, &more].concat()).await.with_context(|| format!("helm {}", args.join(" "))).map(drop)
+    case.bed.helm(&[args, &more].concat()).await.with_context(|| format!("helm {}", args.join(" ")))
 }
 
 /// The pods that the Deployment asks for, and the budgets there are.
@@ -258,17 +288,30 @@ fn a_release_is_upgraded_rolled_back_and_uninstalled_without_a_loss() {
         ensure!(shape(&case).await? == (Some(1), 0), "{:?}", shape(&case).await?);
 
         let two = ["--values", &values, "--set", "replicaCount=2"];
-        helm(&case, &[&["upgrade", "spillway", &*chart], &two[..]].concat()).await?;
+        let said = helm(&case, &[&["upgrade", "spillway", &*chart], &two[..]].concat()).await?;
+        ensure!(said.contains("takes over") && !said.contains("kind: ConsumerScaler"), "{said}");
         works(&case, "upgraded").await?;
         ensure!(shape(&case).await? == (Some(2), 1), "upgraded: {:?}", shape(&case).await?);
         ensure!(users(&case).await? == before, "changed by the upgrade: {:?}", users(&case).await?);
+
+        for (changed, why) in [
+            ("fullnameOverride=other", "makes other of spillway: that is another Lease"),
+            ("nameOverride=spill", "which the pods are selected by: that cannot be changed"),
+        ] {
+            let renamed = [&["upgrade", "spillway", &*chart], &two[..], &["--set", changed]].concat();
+            let said = format!("{:#}", helm(&case, &renamed).await.err().context("two would act")?);
+            ensure!(said.contains(why), "{changed}: {said}");
+        }
 
         helm(&case, &["rollback", "spillway", "1"]).await?;
         works(&case, "rolled-back").await?;
         ensure!(shape(&case).await? == (Some(1), 0), "rolled back: {:?}", shape(&case).await?);
         ensure!(users(&case).await? == before, "changed by the rollback: {:?}", users(&case).await?);
 
-        // As the chart's README has it: what was set before stays, and new values have their defaults.
+        // As the chart's README has it: what was set before stays, and new values have their defaults; else they are missed.
+        let kept = ["upgrade", "spillway", &*chart, "--reuse-values"];
+        let said = format!("{:#}", helm(&case, &kept).await.err().context("without new values")?);
+        ensure!(said.contains("missing properties"), "{said}");
         let reused = ["upgrade", "spillway", &*chart, "--reset-then-reuse-values", "--set", "replicaCount=2"];
         helm(&case, &reused).await?;
         ensure!(shape(&case).await? == (Some(2), 1), "upgraded again: {:?}", shape(&case).await?);

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use spillway_testbed::operator;
 use tokio::process::Command;
 
 use super::harness::Case;
@@ -64,6 +65,20 @@ impl<'a> Document<'a> {
         fs::write(&path, format!("#!/bin/bash\n{script}\n"))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         Ok(())
+    }
+
+    /// Helm with what every release on a bed needs.
+    pub fn helm(&self) -> Result<()> {
+        let values = self.folder.join("bed-values.yaml");
+        fs::write(&values, operator::VALUES)?;
+        let (helm, values) = (self.case.bed.tools().helm(), values.display().to_string());
+        self.program(
+            "helm",
+            &format!(
+                "case \"$1\" in install|upgrade) set -- \"$@\" --values '{values}';; esac\nexec '{}' \"$@\"",
+                helm.display()
+            ),
+        )
     }
 
     /// Follows it and returns what was printed, each command before what it printed.

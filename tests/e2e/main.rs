@@ -34,6 +34,7 @@ mod poison;
 mod prometheus;
 mod quick_start;
 mod random;
+mod readme;
 mod recovery;
 mod refused;
 mod relapse;

@@ -99,16 +99,7 @@ fn the_quick_start_goes_from_nothing_to_a_scaled_group_and_back() {
 
 /// Helm with what every release on a bed needs, and Kafka's programs.
 fn programs(case: &Case, page: &Document<'_>) -> Result<()> {
-    let values = page.folder.join("bed-values.yaml");
-    fs::write(&values, operator::VALUES)?;
-    let (helm, values) = (case.bed.tools().helm(), values.display().to_string());
-    page.program(
-        "helm",
-        &format!(
-            "case \"$1\" in install|upgrade) set -- \"$@\" --values '{values}';; esac\nexec '{}' \"$@\"",
-            helm.display()
-        ),
-    )?;
+    page.helm()?;
     for (name, class) in [
         ("kafka-topics.sh", "TopicCommand"),
         ("kafka-acls.sh", "AclCommand"),

@@ -22,8 +22,8 @@ use spillway_testbed::wait::eventually;
 use super::backlog::{Backlog, EACH, FIRST, Parts};
 use super::failover::lost;
 use super::harness::{Case, SharedBed, case};
-use super::page;
 use super::tenure::Log;
+use super::{page, typed};
 
 static BED: SharedBed =
     SharedBed::new("sharding", "{replicaCount: 2, shards: 4, lease: {duration: 8s}, page: {enabled: true}}")
@@ -122,6 +122,40 @@ async fn change_all(case: &Case, most: usize) -> Result<()> {
     Ok(())
 }
 
+/// A rollout to one shard more stands still, as its pod does not get ready. By what `SpillwayDown` is made from, shards
+/// that are not in force are nobody's to miss: no pod shows them.
+async fn stands_still(case: &Case, shards: usize) -> Result<()> {
+    let before = operator::pods(case.bed).await?;
+    let (chart, more) = (operator::chart(), format!("shards={}", shards + 1));
+    let upgrade =
+        ["upgrade", operator::RELEASE, &*chart.to_string_lossy(), "--namespace", operator::NAMESPACE];
+    let stuck = ["--reuse-values", "--set", &more, "--set", "readinessProbe.httpGet.path=/nowhere"];
+    case.bed.helm(&[&upgrade[..], &stuck].concat()).await?;
+    eventually("a pod by the new number, and the shards of the old", LIMIT, || async {
+        let pods = operator::pods(case.bed).await?;
+        ensure!(pods.len() == before.len() + 1 && before.iter().all(|pod| pods.contains(pod)), "{pods:?}");
+        let (mut owners, mut shown_by_new) = (BTreeMap::<String, f64>::new(), None);
+        for pod in pods {
+            let samples =
+                operator::metrics(&pod.1).await.with_context(|| format!("the metrics of {}", pod.0))?;
+            let owned = samples.iter().filter(|sample| sample.name == "spillway_shard_owned");
+            let owned: Vec<_> = owned.map(|s| (s.labels["shard"].clone(), s.value)).collect();
+            if !before.contains(&pod) {
+                let leads = operator::value(&samples, "spillway_leader", &[]);
+                ensure!(leads == Some(0.0), "{} leads: {leads:?}", pod.0);
+                shown_by_new = Some(owned.len());
+            }
+            for (shard, value) in owned {
+                *owners.entry(shard).or_default() += value;
+            }
+        }
+        let expected: BTreeMap<_, _> = (0..shards).map(|shard| (shard.to_string(), 1.0)).collect();
+        ensure!(owners == expected && shown_by_new == Some(0), "{owners:?}, {shown_by_new:?} by the new pod");
+        Ok(())
+    })
+    .await
+}
+
 /// Does so for as long as something lasts, so that who has a scaler writes all the while, and once after. Something
 /// must have changed hands meanwhile.
 async fn amid_changes<T>(
@@ -218,6 +252,9 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
         case.bed.apply(&yaml).await?;
         let backlog = Backlog::deploy(&case, "orders", Parts::default()).await?;
         let two = even(&case, 2, SHARDS).await?;
+        let page = "docs/scaling-out.md";
+        let lines = typed::type_all(&case, page, &typed::blocks(page, "sh")?, "orders").await?;
+        ensure!(lines >= 1, "{page} has no commands");
 
         let (pod, (own, _)) = two.first_key_value().context("no pod")?;
         let ip = operator::pods(case.bed).await?.into_iter().find(|(name, _)| name == pod);
@@ -265,6 +302,6 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
         if let Some(late) = log.writes[first..].iter().find(|w| !new.contains(&w.pod)) {
             bail!("{late}, by four shards, after {}, by two", log.writes[first]);
         }
-        Ok(())
+        stands_still(&case, 2).await
     });
 }

@@ -1,5 +1,7 @@
 //! The chart as Helm renders it: its values, its definitions, its roles.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use spillway::crd;
 
@@ -104,6 +106,8 @@ fn what_the_api_server_or_the_operator_would_refuse_is_refused_before() {
         ("log.level=verbose", "log.level"),
         ("nameOverride=Foo_Bar", "nameOverride"),
         ("resources.limit.memory=1Gi", "'limit' not allowed"),
+        ("networkPolicy.kafkaPorts=null", "missing property 'kafkaPorts'"),
+        ("lease=null", "missing property 'lease'"),
     ] {
         let output = run_helm(&["template", "x", CHART, "--set", set]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -112,6 +116,90 @@ fn what_the_api_server_or_the_operator_would_refuse_is_refused_before() {
     }
     let filter = "log.level=info\\,spillway::kafka=debug";
     assert!(helm(&["template", "x", CHART, "--set", filter]).contains("info,spillway::kafka=debug"));
+}
+
+/// In the words of whoever mends it, and all of them at once; by `helm lint` too.
+#[test]
+fn what_a_text_must_be_is_said_in_words() {
+    for (set, said) in [
+        ("nameOverride=Foo_Bar", "nameOverride is \"Foo_Bar\": write lower case letters"),
+        ("fullnameOverride=a-", "fullnameOverride is \"a-\": write lower case letters"),
+        ("image.digest=sha256:abc", "image.digest is \"sha256:abc\": write sha256: and 64 digits"),
+        ("lease.duration=2s", "lease.duration is \"2s\": write a time from 3s to 5m"),
+        ("lease.duration=1h", "lease.duration is \"1h\": write a time from 3s to 5m"),
+        ("log.level=loud", "log.level is \"loud\": write error, warn, info"),
+        ("watchNamespaces={shop,Shop}", "watchNamespaces[1] is \"Shop\": write the name of a namespace"),
+        ("rbac.secretNames={a/b}", "rbac.secretNames[0] is \"a/b\": write the name of a Secret"),
+        (
+            "rbac.extraScaleTargets[0].apiGroup=a/v1,rbac.extraScaleTargets[0].resource=bs",
+            "[0].apiGroup is \"a/v1\": write the group",
+        ),
+        (
+            "rbac.extraScaleTargets[0].apiGroup=a,rbac.extraScaleTargets[0].resource=B",
+            "[0].resource is \"B\": write the plural",
+        ),
+        ("metrics.podMonitor.interval=30", "metrics.podMonitor.interval is \"30\": write a time such as 30s"),
+        (
+            "metrics.serviceMonitor.scrapeTimeout=x",
+            "metrics.serviceMonitor.scrapeTimeout is \"x\": write a time",
+        ),
+        (
+            "podDisruptionBudget.maxUnavailable=0%",
+            "podDisruptionBudget.maxUnavailable is \"0%\": write a number from 1",
+        ),
+        ("serviceAccount.create=false", "serviceAccount.name is empty, and serviceAccount.create is false"),
+        (
+            "grafanaDashboard.namespace=A",
+            "grafanaDashboard.namespace is \"A\": write the name of a namespace",
+        ),
+    ] {
+        // Digits alone would be taken for a number.
+        let how = if set.ends_with("=30") { "--set-string" } else { "--set" };
+        let output = run_helm(&["template", "x", CHART, how, set]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(said), "{set}: {told}");
+        assert!(!told.contains('^') && !told.contains("pattern"), "{set}: {told}");
+        assert!(
+            !run_helm(&["lint", CHART, how, set]).status.success(),
+            "{set}: nothing is wrong by helm lint"
+        );
+    }
+    let output = run_helm(&["template", "x", CHART, "--set", "lease.duration=2s,log.level=loud"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("\n- lease.duration") && told.contains("\n- log.level"), "{told}");
+}
+
+/// `null`, or a key with nothing but comments below it: without what is empty by default the chart does as well, and
+/// of all else it says that it is missing.
+#[test]
+fn a_value_that_is_taken_away_is_not_missed_or_named() {
+    let (needed, others): (Vec<_>, Vec<_>) = values::documented().into_iter().partition(|v| v.is_needed());
+    assert!(needed.len() > 15 && others.len() > 60, "{} and {}", needed.len(), others.len());
+    let groups = needed.iter().filter_map(|v| v.key.rsplit_once('.')).map(|(group, _)| group.to_owned());
+    let groups: BTreeSet<String> = groups.collect();
+    for key in groups.into_iter().chain(needed.into_iter().map(|v| v.key)) {
+        let output = run_helm(&["template", "x", CHART, "--set", &format!("{key}=null")]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let named = format!("missing property '{}'", key.rsplit('.').next().unwrap_or_default());
+        assert!(!output.status.success() && said.contains(&named), "{key}: {said}");
+    }
+    for file in ON {
+        let file = format!("{CHART}/ci/{file}");
+        for value in &others {
+            let null = format!("{}=null", value.key);
+            let args = ["template", "x", CHART, "--api-versions", "monitoring.coreos.com/v1"];
+            let rendered = helm(&[&args[..], &["--values", &file, "--set", &null]].concat());
+            let deployment = documents(&rendered).into_iter().find(|o| o["kind"] == "Deployment");
+            let args = deployment.expect("a Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+                .clone();
+            let empty = args
+                .as_array()
+                .expect("arguments")
+                .iter()
+                .any(|a| a.as_str().is_none_or(|a| a.ends_with('=')));
+            assert!(!empty, "{file} without {}: {args}", value.key);
+        }
+    }
 }
 
 #[test]
@@ -212,7 +300,7 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
         let args = &kinds("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"];
         assert!(args.as_array().is_some_and(|a| a.iter().any(|a| a == "--page=authenticated")), "{args}");
         let roles = kinds("ClusterRole");
-        let role = roles.iter().find(|r| r["metadata"]["name"] == "x-spillway-page").expect("a role");
+        let role = roles.iter().find(|r| r["metadata"]["name"] == "default:x-spillway:page").expect("a role");
         let asks = |group: &str, resource: &str| serde_json::json!({"apiGroups": [group], "resources": [resource], "verbs": ["create"]});
         assert_eq!(
             role["rules"],
@@ -221,7 +309,8 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
                 asks("authorization.k8s.io", "subjectaccessreviews")
             ])
         );
-        let bound = kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "x-spillway-page");
+        let bound =
+            kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "default:x-spillway:page");
         assert!(bound, "it is not bound");
     }
 }

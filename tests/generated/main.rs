@@ -9,6 +9,7 @@ mod alerts;
 mod chart;
 mod current;
 mod examples;
+mod notes;
 mod reference;
 mod templates;
 mod values;

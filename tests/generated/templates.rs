@@ -4,9 +4,12 @@
 //! With the defaults the chart is deploy/install.yaml, which `current` compares. Whether an API server takes
 //! the objects is for the end-to-end suite.
 
+use std::collections::BTreeSet;
+use std::fs;
+
 use serde_json::{Value, json};
 
-use super::{CHART, documents, helm, run_helm};
+use super::{CHART, documents, helm, root, run_helm};
 
 /// Arguments that make Helm believe that the Prometheus Operator is there.
 const MONITORING: [&str; 2] = ["--api-versions", "monitoring.coreos.com/v1"];
@@ -186,6 +189,10 @@ fn a_prometheus_finds_the_pods_in_one_way_only() {
     assert!(marked(&[]));
     assert!(!marked(&["metrics.podMonitor.enabled=true"]));
     assert!(!marked(&["metrics.serviceMonitor.enabled=true"]));
+    let all = objects(&["podAnnotations.prometheus\\.io/scrape=never"]);
+    let annotations = &only(&all, "Deployment")["spec"]["template"]["metadata"]["annotations"];
+    let own = json!({"prometheus.io/scrape": "never", "prometheus.io/port": "8080", "prometheus.io/path": "/metrics"});
+    assert_eq!(annotations, &own, "each once, and the user's wins");
     let both =
         refused(&["metrics.podMonitor.enabled=true", "metrics.serviceMonitor.enabled=true"], &MONITORING);
     assert!(both.contains("scraped twice: set one of them"), "{both}");
@@ -245,41 +252,90 @@ fn the_address_of_a_runbook_has_the_alert_at_its_end_or_where_it_is_asked_for() 
     assert_eq!(first("https://a.test/\\{alert\\}.md"), "https://a.test/SpillwayDown.md");
 }
 
+/// The objects with everything on that goes together, in two ways; those of `extraObjects` are the user's own.
+fn with_everything(more: &[&str]) -> Vec<Vec<Value>> {
+    let values = format!("{CHART}/ci/all-on-values.yaml");
+    let all =
+        ["template", "x", CHART, "--namespace", "own", "--values", &values, "--set", "extraObjects=null"];
+    let sets: Vec<&str> = more.iter().flat_map(|value| ["--set", value]).collect();
+    let other = "watchNamespaces=null,metrics.podMonitor.enabled=false,metrics.serviceMonitor.enabled=true";
+    let ways = [&[][..], &["--set", other][..]];
+    let texts = ways.map(|way| helm(&[&all[..], &MONITORING, &sets, way].concat()));
+    let templates = fs::read_dir(root().join(CHART).join("templates")).expect("templates");
+    for template in templates.map(|t| t.expect("a template").file_name().to_string_lossy().into_owned()) {
+        let none =
+            template.starts_with('_') || ["NOTES.txt", "extraobjects.yaml"].contains(&template.as_str());
+        let source = format!("# Source: spillway/templates/{template}\n");
+        assert!(none || texts.iter().any(|text| text.contains(&source)), "{template} renders nothing");
+    }
+    texts.iter().map(|text| documents(text)).collect()
+}
+
 #[test]
 fn labels_and_annotations_for_all_are_on_all_and_select_nothing() {
-    let all = objects(&[
+    let ways = with_everything(&[
+        "nameOverride=null",
+        "fullnameOverride=null",
         "commonLabels.team=a",
         "commonLabels.app\\.kubernetes\\.io/name=wrong",
         "podLabels.app\\.kubernetes\\.io/instance=wrong",
         "commonAnnotations.note=b",
-        "replicaCount=2",
-        "networkPolicy.enabled=true",
-        "metrics.podMonitor.enabled=true",
-        "prometheusRule.enabled=true",
-        "grafanaDashboard.enabled=true",
-        "rbac.aggregateToDefaultRoles=true",
     ]);
-    for object in &all {
+    for object in ways.iter().flatten() {
         let metadata = &object["metadata"];
         assert_eq!(metadata["labels"]["team"], "a", "{} {metadata}", object["kind"]);
         assert_eq!(metadata["labels"]["app.kubernetes.io/name"], "spillway", "{metadata}");
         assert_eq!(metadata["annotations"]["note"], "b", "{} {metadata}", object["kind"]);
     }
     let selected = json!({"app.kubernetes.io/name": "spillway", "app.kubernetes.io/instance": "x"});
-    let spec = &only(&all, "Deployment")["spec"];
+    let spec = &only(&ways[0], "Deployment")["spec"];
     assert_eq!(spec["selector"]["matchLabels"], selected);
     assert_eq!(spec["template"]["metadata"]["labels"]["team"], "a");
-    for (kind, at) in [
-        ("Service", "/spec/selector"),
-        ("PodDisruptionBudget", "/spec/selector/matchLabels"),
-        ("NetworkPolicy", "/spec/podSelector/matchLabels"),
-        ("PodMonitor", "/spec/selector/matchLabels"),
+    for (way, kind, at) in [
+        (0, "Service", "/spec/selector"),
+        (0, "PodDisruptionBudget", "/spec/selector/matchLabels"),
+        (0, "NetworkPolicy", "/spec/podSelector/matchLabels"),
+        (0, "PodMonitor", "/spec/selector/matchLabels"),
+        (1, "ServiceMonitor", "/spec/selector/matchLabels"),
     ] {
-        assert_eq!(only(&all, kind).pointer(at), Some(&selected), "{kind}");
+        assert_eq!(only(&ways[way], kind).pointer(at), Some(&selected), "{kind}");
     }
     for (label, value) in selected.as_object().expect("labels") {
         assert_eq!(&spec["template"]["metadata"]["labels"][label], value, "pods are what is selected");
     }
+}
+
+/// Which object it is: Helm refuses one that another release has.
+fn identity(object: &Value) -> (String, String, String) {
+    let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    (text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
+}
+
+#[test]
+fn releases_of_one_name_in_two_namespaces_claim_no_object_twice() {
+    let values = format!("{CHART}/ci/all-on-values.yaml");
+    let claimed = |namespace: &str, watched: &str, crds: bool| -> BTreeSet<_> {
+        let (watched, crds) = (format!("watchNamespaces={watched}"), format!("crds.enabled={crds}"));
+        let args = ["template", "spillway", CHART, "--namespace", namespace, "--values", &values];
+        let text = helm(&[&args[..], &MONITORING, &["--set", &watched, "--set", &crds]].concat());
+        documents(&text).iter().map(identity).collect()
+    };
+    for (one, other) in [("null", "null"), ("{shop}", "{billing}"), ("{team-b}", "{billing}")] {
+        let first = claimed("team-a", one, true);
+        assert!(first.len() >= 18 && first.iter().any(|(_, namespace, _)| namespace.is_empty()), "{first:?}");
+        let second = claimed("team-b", other, false);
+        let both: Vec<_> = first.intersection(&second).collect();
+        assert!(both.is_empty(), "watching {one} and {other}: {both:?}");
+        // The definitions are one release's.
+        let both = first.intersection(&claimed("team-b", other, true)).cloned().collect::<Vec<_>>();
+        assert!(both.len() == 2 && both.iter().all(|(k, ..)| k == "CustomResourceDefinition"), "{both:?}");
+    }
+    // What two names would make of the same letters.
+    let wide = |release: &str, namespace: &str| {
+        let args = ["template", release, CHART, "--namespace", namespace];
+        identity(only(&documents(&helm(&args)), "ClusterRole"))
+    };
+    assert_ne!(wide("b-spillway", "a"), wide("spillway", "a-b"));
 }
 
 #[test]

@@ -20,6 +20,21 @@ pub struct Documented {
     schema: Map<String, Value>,
 }
 
+impl Documented {
+    /// Whether the chart cannot do without: what is empty by default, and what holds fields of Kubernetes' own, may be
+    /// taken away.
+    pub fn is_needed(&self) -> bool {
+        match &self.default {
+            Value::Bool(on) => *on,
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            Value::String(text) => !text.is_empty(),
+            // Of a policy, no ports would be every port.
+            Value::Array(_) => self.schema.contains_key("minItems"),
+            Value::Object(_) | Value::Null => false,
+        }
+    }
+}
+
 /// The values with a `# --` comment above them, in their order.
 pub fn documented() -> Vec<Documented> {
     documented_in(&read(&format!("{CHART}/values.yaml")))
@@ -80,8 +95,12 @@ pub fn schema(values: &[Documented]) -> Value {
         let last = keys.pop().expect("a key");
         let mut at = &mut root;
         for key in keys {
+            require(at, key);
             let properties = at["properties"].as_object_mut().expect("properties");
             at = properties.entry(key).or_insert_with(group);
+        }
+        if value.is_needed() {
+            require(at, last);
         }
         at["properties"][last] = one(value);
     }
@@ -90,6 +109,15 @@ pub fn schema(values: &[Documented]) -> Value {
 
 fn group() -> Value {
     json!({"type": "object", "additionalProperties": false, "properties": {}})
+}
+
+/// `null` in a values file takes a default away, and so does a key with nothing but comments below it.
+fn require(at: &mut Value, key: &str) {
+    let required = at.as_object_mut().expect("a group").entry("required").or_insert_with(|| json!([]));
+    let required = required.as_array_mut().expect("a list");
+    if !required.iter().any(|there| there == key) {
+        required.push(json!(key));
+    }
 }
 
 fn one(value: &Documented) -> Value {
@@ -118,7 +146,7 @@ fn a_schema_is_the_default_and_what_the_comment_adds() {
         "a:\n  # -- Says this\n  # and that.\n  # @schema {minimum: 1}\n  b: 2\n  # -- Free.\n  c: {d: [1]}\n",
     );
     let seen = schema(&values)["properties"]["a"].clone();
-    let expected = json!({"type": "object", "additionalProperties": false, "properties": {
+    let expected = json!({"type": "object", "additionalProperties": false, "required": ["b"], "properties": {
         "b": {"type": "integer", "minimum": 1, "default": 2, "description": "Says this and that."},
         "c": {"type": "object", "default": {"d": [1]}, "description": "Free."},
     }});

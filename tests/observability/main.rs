@@ -4,6 +4,8 @@
 //! something there, is for the end-to-end suite.
 #![allow(missing_docs)]
 
+mod releases;
+
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -32,10 +34,13 @@ fn files(under: &str, ending: &str) -> Vec<PathBuf> {
     all.filter(|path| path.extension().is_some_and(|e| e == ending)).collect()
 }
 
+/// Where the test bed's tools are.
+fn cache() -> PathBuf {
+    env::var_os("SPILLWAY_TESTBED_CACHE").map_or_else(|| root().join("target/testbed"), PathBuf::from)
+}
+
 fn promtool(args: &[&str]) {
-    let cache =
-        env::var_os("SPILLWAY_TESTBED_CACHE").map_or_else(|| root().join("target/testbed"), PathBuf::from);
-    let tool = cache.join("prometheus/usr/bin/promtool");
+    let tool = cache().join("prometheus/usr/bin/promtool");
     let output = Command::new(&tool)
         .args(args)
         .current_dir(root())
@@ -192,7 +197,9 @@ fn nothing_asks_for_a_metric_that_there_is_not() {
     }
     let named_in_rules: usize = texts.iter().map(|(_, text)| named(text).len()).sum();
     assert!(named_in_rules > 40, "only {named_in_rules} metrics found");
-    texts.push((TESTS.to_owned(), read(TESTS)));
+    for tests in [TESTS, releases::TESTS] {
+        texts.push((tests.to_owned(), read(tests)));
+    }
     for path in files("docs", "md").into_iter().chain(files("docs/runbooks", "md")) {
         texts.push((path.display().to_string(), fs::read_to_string(&path).expect("a page")));
     }

@@ -19,6 +19,14 @@
 {{- if regexMatch "^[0-9]" $name }}s{{ end }}{{ $name }}-metrics
 {{- end }}
 
+{{/*
+Of what belongs to no namespace: releases of one name in two namespaces would else claim the same object. No part of it
+may have a colon, so no two are alike.
+*/}}
+{{- define "spillway.clusterName" -}}
+{{ .Release.Namespace }}:{{ include "spillway.fullname" . }}
+{{- end }}
+
 {{- define "spillway.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "spillway.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -29,7 +37,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") }}
-{{- toYaml (merge (dict) $own .Values.commonLabels) }}
+{{- toYaml (merge (dict) $own (default (dict) .Values.commonLabels)) }}
 {{- end }}
 
 {{/*
@@ -43,7 +51,7 @@ namespace: {{ . | quote }}
 {{- end }}
 labels:
   {{- toYaml (merge (dict) (default (dict) .labels) (fromYaml (include "spillway.labels" .root))) | nindent 2 }}
-{{- with merge (dict) (default (dict) .annotations) .root.Values.commonAnnotations }}
+{{- with merge (dict) (default (dict) .annotations) (default (dict) .root.Values.commonAnnotations) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -53,7 +61,7 @@ annotations:
 {{- if .Values.serviceAccount.create }}
 {{- default (include "spillway.fullname" .) .Values.serviceAccount.name }}
 {{- else }}
-{{- default "default" .Values.serviceAccount.name }}
+{{- .Values.serviceAccount.name }}
 {{- end }}
 {{- end }}
 

@@ -132,6 +132,7 @@ impl Pod {
             identity: identity.to_owned(),
             duration: Duration::from_secs(seconds),
             rows: Arc::new(Mutex::new(vec![None; shards])),
+            said: Arc::default(),
         });
         let terms = Arc::new(watch::Sender::new(vec![None; shards]));
         let held = Arc::new(Held::new(&elector, terms.clone()));

@@ -24,8 +24,10 @@ struct Share {
 }
 
 impl Shares {
-    pub fn clear(&mut self) {
+    /// Begins anew, with so many to come.
+    pub fn clear(&mut self, partitions: usize) {
         self.each.clear();
+        self.each.reserve_exact(partitions);
         self.arrival = 0.0;
     }
 

@@ -154,15 +154,15 @@ const KUBERNETES_WRITES: Family = Family {
 const LEADER: Family = Family {
     name: "spillway_leader",
     kind: Kind::Gauge,
-    labels: &[],
-    help: "1 while this process holds a lease and scales, 0 while it stands by.",
+    labels: &["lease"],
+    help: "1 while this process holds a lease and scales, 0 while it stands by. `lease` is the namespace and name of the first one: the same for all pods of a release.",
     series: "1",
 };
 const SHARD_OWNED: Family = Family {
     name: "spillway_shard_owned",
     kind: Kind::Gauge,
-    labels: &["shard"],
-    help: "1 while this process surely holds the lease of that shard, else 0. Without sharding there is the shard 0 alone.",
+    labels: &["lease", "shard"],
+    help: "1 while this process surely holds the lease of that shard, else 0. Without sharding there is the shard 0 alone. Absent while the first lease says another number of shards than this process counts.",
     series: "shards",
 };
 
@@ -187,9 +187,10 @@ pub fn families() -> Vec<&'static Family> {
 }
 
 impl Metrics {
-    /// No scaler, no connection, not leading. At most `partitions` of each group have series of their
+    /// No scaler, no connection, not leading. `lease` is the `namespace/name` of the first lease: in one
+    /// cluster there may be several releases. At most `partitions` of each group have series of their
     /// own, whose labels name the member that reads them: 0 is none.
-    pub fn new(partitions: usize) -> Self {
+    pub fn new(lease: &str, partitions: usize) -> Self {
         let registry = Registry::new();
         let version =
             Opts::new(BUILD_INFO.name, BUILD_INFO.help).const_label("version", env!("CARGO_PKG_VERSION"));
@@ -211,8 +212,11 @@ impl Metrics {
                 &registry,
                 IntCounterVec::new(opts(&KUBERNETES_WRITES), KUBERNETES_WRITES.labels),
             ),
-            leader: add(&registry, IntGauge::with_opts(opts(&LEADER))),
-            shard_owned: add(&registry, IntGaugeVec::new(opts(&SHARD_OWNED), SHARD_OWNED.labels)),
+            leader: add(&registry, IntGauge::with_opts(opts(&LEADER).const_label("lease", lease))),
+            shard_owned: add(
+                &registry,
+                IntGaugeVec::new(opts(&SHARD_OWNED).const_label("lease", lease), &["shard"]),
+            ),
             registry,
             partitions,
             scalers: Mutex::default(),
@@ -306,10 +310,15 @@ impl Metrics {
         self.leader.set(leads.into());
     }
 
-    /// Takes note of which shards are this process's.
-    pub fn shards(&self, ours: &[bool]) {
+    /// Takes note of which shards are this process's; nothing of those there are not, by what is in force.
+    pub fn shards(&self, ours: &[Option<bool>]) {
         for (shard, ours) in ours.iter().enumerate() {
-            self.shard_owned.with_label_values(&[&shard.to_string()]).set((*ours).into());
+            let shard = shard.to_string();
+            match ours {
+                Some(ours) => self.shard_owned.with_label_values(&[&shard]).set((*ours).into()),
+                // An error says that there was no such series, which is what is wanted.
+                None => drop(self.shard_owned.remove_label_values(&[&shard])),
+            }
         }
     }
 

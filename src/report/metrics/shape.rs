@@ -11,7 +11,7 @@ use super::{Family, Metrics, ScalerKey, families};
 #[test]
 fn of_each_group_so_many_partitions_are_shown_and_the_rest_are_counted() {
     let shown = |most: usize| {
-        let metrics = Metrics::new(most);
+        let metrics = Metrics::new("spillway-system/spillway", most);
         let mut case = Case::new("orders", &[("a", &[5, 7]), ("b", &[1])]);
         case.show(&metrics, &orders());
         // Another group on the same topic shows its own.
@@ -68,7 +68,7 @@ fn full() -> Case {
 
 #[test]
 fn a_scaler_has_as_many_series_as_the_documents_say() {
-    let metrics = Metrics::new(0);
+    let metrics = Metrics::new("spillway-system/spillway", 0);
     let before = scrape(&metrics).len();
     full().show(&metrics, &orders());
     let series = scrape(&metrics).len() - before;
@@ -77,13 +77,13 @@ fn a_scaler_has_as_many_series_as_the_documents_say() {
 
 #[test]
 fn every_family_is_described_as_it_is_written() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     full().show(&metrics, &orders());
     metrics.scale_write(&orders(), 2, 9, "ok");
     metrics.sweep("shop/main", 1000.0, 0.02, Ok(()));
     metrics.sweep("shop/main", 1005.0, 3.0, Err("BrokersUnreachable"));
     metrics.traffic("shop/main", &[("OffsetFetch".to_owned(), 7)].into(), 4);
-    metrics.shards(&[true]);
+    metrics.shards(&[Some(true)]);
     metrics.kubernetes_write("status", "ok");
     let text = metrics.render().expect("a page");
     let mut written = Vec::new();

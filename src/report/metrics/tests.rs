@@ -44,7 +44,7 @@ pub(super) fn names_with(series: &BTreeMap<String, f64>, part: &str) -> Vec<Stri
 
 #[test]
 fn a_look_shows_its_numbers() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     Case::new("orders", &[("orders", &[5, 0])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let of = |name: &str| seen.get(&format!("{name}{{namespace=\"shop\",name=\"orders\"}}")).copied();
@@ -73,7 +73,7 @@ fn a_look_shows_its_numbers() {
 
 #[test]
 fn partitions_that_stand_still_are_named_while_they_do() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let mut case = Case::new("orders", &[("orders", &[5, 7])]);
     case.decision.numbers.stuck_partitions = vec!["orders-1".into(), "orders-1".into()];
     case.show(&metrics, &orders());
@@ -94,7 +94,7 @@ fn partitions_that_stand_still_are_named_while_they_do() {
 
 #[test]
 fn lag_has_the_established_names_and_labels() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
     let group = "cluster_name=\"shop/main\",group=\"orders\"";
@@ -118,7 +118,7 @@ fn lag_has_the_established_names_and_labels() {
 
 #[test]
 fn what_is_unknown_is_absent_and_so_are_its_sums() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let mut case = Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]);
     case.partition(1).end = None;
     let why = vec!["partition orders-1 has no leader".to_owned()];
@@ -141,7 +141,7 @@ fn what_is_unknown_is_absent_and_so_are_its_sums() {
 
 #[test]
 fn a_commit_past_the_end_has_an_offset_but_no_lag() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.partition(0).committed = Committed::PastEnd(900);
     case.show(&metrics, &orders());
@@ -154,7 +154,7 @@ fn a_commit_past_the_end_has_an_offset_but_no_lag() {
 
 #[test]
 fn no_commit_has_a_lag_but_no_offset() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.partition(0).committed = Committed::None;
     case.show(&metrics, &orders());
@@ -166,7 +166,7 @@ fn no_commit_has_a_lag_but_no_offset() {
 
 #[test]
 fn a_blind_look_keeps_the_time_of_the_last_sight_but_no_old_figure() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let mut case = Case::new("orders", &[("orders", &[5])]);
     case.show(&metrics, &orders());
     case.observation.groups[0] = GroupObservation::unseen("orders", "no broker answers");
@@ -184,7 +184,7 @@ fn a_blind_look_keeps_the_time_of_the_last_sight_but_no_old_figure() {
 
 #[test]
 fn nothing_of_a_forgotten_scaler_stays() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let before = scrape(&metrics);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     metrics.scale_write(&orders(), 2, 9, "ok");
@@ -198,7 +198,7 @@ fn nothing_of_a_forgotten_scaler_stays() {
 
 #[test]
 fn a_group_topic_or_partition_that_is_gone_leaves_no_series() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     Case::new("orders", &[("orders", &[5, 7]), ("refunds", &[1])]).show(&metrics, &orders());
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     let seen = scrape(&metrics);
@@ -213,7 +213,7 @@ fn a_group_topic_or_partition_that_is_gone_leaves_no_series() {
 
 #[test]
 fn an_invalid_scaler_shows_its_state_and_keeps_its_counters() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &orders());
     metrics.observe_unseen(&orders(), ScalerState::Invalid);
     let seen = scrape(&metrics);
@@ -226,7 +226,7 @@ fn an_invalid_scaler_shows_its_state_and_keeps_its_counters() {
 
 #[test]
 fn scalers_of_one_group_share_its_series() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let (a, b) = (ScalerKey::new("shop", "a"), ScalerKey::new("shop", "b"));
     Case::new("orders", &[("orders", &[5, 7])]).show(&metrics, &a);
     let mut other = Case::new("orders", &[("orders", &[6, 8]), ("refunds", &[1])]);
@@ -247,7 +247,7 @@ fn scalers_of_one_group_share_its_series() {
 
 #[test]
 fn the_same_group_name_on_another_cluster_is_another_group() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     Case::new("orders", &[("orders", &[5])]).show(&metrics, &ScalerKey::new("shop", "a"));
     let mut other = Case::new("orders", &[("orders", &[6])]);
     other.clusters = vec!["shop/second".into()];
@@ -259,7 +259,7 @@ fn the_same_group_name_on_another_cluster_is_another_group() {
 
 #[test]
 fn writes_are_counted_by_direction_and_result() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let case = Case::new("orders", &[("orders", &[5])]);
     case.show(&metrics, &orders());
     metrics.scale_write(&orders(), 2, 9, "ok");
@@ -280,7 +280,7 @@ fn writes_are_counted_by_direction_and_result() {
 
 #[test]
 fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
-    let metrics = Metrics::new(100);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
     let before = scrape(&metrics);
     metrics.sweep("shop/main", 1000.0, 0.02, Ok(()));
     metrics.sweep("shop/main", 1005.0, 3.0, Err("BrokersUnreachable"));
@@ -305,14 +305,19 @@ fn a_connection_shows_its_sweeps_until_it_is_forgotten() {
 
 #[test]
 fn the_process_says_whether_it_leads_and_which_version_it_is() {
-    let metrics = Metrics::new(100);
-    assert_eq!(scrape(&metrics)["spillway_leader"], 0.0);
+    let metrics = Metrics::new("spillway-system/spillway", 100);
+    let lease = "lease=\"spillway-system/spillway\"";
+    let leader = format!("spillway_leader{{{lease}}}");
+    assert_eq!(scrape(&metrics)[&leader], 0.0);
     metrics.leader(true);
-    metrics.shards(&[true, false]);
+    metrics.shards(&[Some(true), Some(false)]);
     metrics.kubernetes_write("status", "ok");
     let seen = scrape(&metrics);
-    assert_eq!(seen["spillway_leader"], 1.0);
-    assert_eq!([0, 1].map(|i| seen[&format!("spillway_shard_owned{{shard=\"{i}\"}}")]), [1.0, 0.0]);
+    assert_eq!(seen[&leader], 1.0);
+    let owned = |shard| format!("spillway_shard_owned{{{lease},shard=\"{shard}\"}}");
+    assert_eq!([0, 1].map(|shard| seen[&owned(shard)]), [1.0, 0.0]);
+    metrics.shards(&[None, None]);
+    assert_eq!(names_with(&scrape(&metrics), "spillway_shard_owned"), [""; 0], "another number is in force");
     assert_eq!(seen["spillway_kubernetes_writes_total{kind=\"status\",result=\"ok\"}"], 1.0);
     let version = format!("spillway_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     assert_eq!(seen[&version], 1.0);
