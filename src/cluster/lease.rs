@@ -253,10 +253,10 @@ impl Elector {
         });
         let spec = lease.spec.take().unwrap_or_default();
         let mut annotations = lease.metadata.annotations.take().unwrap_or_default();
-        if self.shard == 0 {
-            self.says(Layout::of(Some(&annotations)).shards);
-        }
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
+        if self.shard == 0 {
+            self.says(Layout::of(Some(&annotations), holder.as_deref()).shards);
+        }
         let ours = holder.as_deref() == Some(me);
         let anothers = !ours && known.lasts(&spec, Instant::now());
         let asked = annotations.get(ASKED).cloned();
