@@ -51,13 +51,12 @@ impl Coordinators {
     /// What is said of a group that was not answered for, while Kafka can be reached: which broker it is, what is not
     /// known for it, and where to look.
     pub fn silent(&self, group: &str) -> String {
-        let unknown = "though Kafka can be reached: its members and committed offsets are not known";
         match self.of.get(group) {
             Some(broker) => format!(
-                "broker {broker}, the coordinator of consumer group {group}, does not answer, {unknown}. Check that broker"
+                "broker {broker}, the coordinator of consumer group {group}, does not answer, though Kafka can be reached: its members and committed offsets are not known. Check that broker"
             ),
             None => format!(
-                "the coordinator of consumer group {group} does not answer, {unknown}. Check Kafka's brokers"
+                "the coordinator of consumer group {group} does not answer, though Kafka can be reached: its members and committed offsets are not known. Check Kafka's brokers"
             ),
         }
     }
