@@ -16,7 +16,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use spillway::kafka::{Connection, ConnectionConfig, GroupRequest, Isolation};
-use spillway_testbed::kafka::{Kafka, KafkaOptions};
+use spillway_testbed::kafka::{Kafka, KafkaOptions, Listener};
+use spillway_testbed::relay::{Answers, Relay};
 use spillway_testbed::tools::Tools;
 use spillway_testbed::wait::eventually;
 use tokio::sync::Mutex;
@@ -237,6 +238,15 @@ async fn groups_are_read_again_when_their_coordinators_have_moved() -> Result<()
     };
     let before = led(1).await?;
     ensure!(before > 0, "broker 1 is the coordinator of no group");
+    kafka.pause_broker(0);
+    let swept = connection.sweep(requests.clone(), Duration::from_secs(3)).await;
+    kafka.resume_broker(0);
+    ensure!(swept.problem.is_none(), "of three brokers one stands still: {:?}", swept.problem);
+    let bootstrap = kafka.bootstrap();
+    let broker = bootstrap.split(',').next().context("no broker")?;
+    let told = swept.groups.iter().filter(|g| g.problems.contains(&silent(broker, &g.group))).count();
+    ensure!((1..GROUPS).contains(&told), "{told} groups of {GROUPS}: {:#?}", swept.groups);
+    read("with broker 1 going on").await?;
     kafka.kill_broker(0).await;
     read("without broker 1").await?;
     kafka.start_broker(0).await?;
@@ -248,6 +258,57 @@ async fn groups_are_read_again_when_their_coordinators_have_moved() -> Result<()
     .await?;
     read("with broker 1 back").await?;
     Ok(())
+}
+
+/// What is said of a group whose coordinator, at that address, is silent.
+fn silent(broker: &str, group: &str) -> String {
+    format!(
+        "broker {broker}, the coordinator of consumer group {group}, does not answer, though Kafka can be reached: \
+         its members and committed offsets are not known. Check that broker"
+    )
+}
+
+/// Nobody else answers for a group: that Kafka can be reached is known from the others all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_alone_does_not_answer_is_named() -> Result<()> {
+    let _alone = ALONE.lock().await;
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("connection-coordinator");
+    let _ = std::fs::remove_dir_all(&dir);
+    let tools = tokio::task::spawn_blocking(Tools::prepare).await??;
+    let relays = (0..3).map(|_| Relay::start()).collect::<Result<Vec<_>>>()?;
+    let advertised: Vec<u16> = relays.iter().map(Relay::port).collect();
+    let addresses: Vec<String> = advertised.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let listener = Listener { name: "RELAYED", protocol: "PLAINTEXT", properties: Vec::new(), advertised };
+    let options = KafkaOptions { brokers: 3, listeners: vec![listener], ..KafkaOptions::default() };
+    let kafka = Kafka::start(&tools.kafka_libs(), &dir, options).await?;
+    for (relay, address) in relays.iter().zip(kafka.listener("RELAYED").split(',')) {
+        relay.towards(address.rsplit(':').next().context("no port")?.parse()?);
+    }
+    kafka.create_topic("connection", 3).await?;
+    let connection = open(&addresses.join(","))?;
+    let sweep = || connection.sweep(vec![request("a", Isolation::ReadUncommitted)], Duration::from_secs(3));
+    let read = async || {
+        let swept = sweep().await;
+        let problems: Vec<&String> = swept.groups.iter().flat_map(|g| &g.problems).collect();
+        ensure!(swept.problem.is_none() && problems.is_empty(), "{:?}, {problems:?}", swept.problem);
+        Ok(())
+    };
+    eventually("the group to be read", Duration::from_secs(60), read).await?;
+    // The hash of "a", as Java has it, is its code.
+    let leader = kafka.leader("__consumer_offsets", i32::from(b'a') % OFFSETS).await?;
+    let coordinator = usize::try_from(leader.context("nobody coordinates the group")? - 1)?;
+    relays[coordinator].answers(Answers::After(Duration::from_secs(10)));
+    // It may be asked for the brokers, too, and then nothing is known of the others.
+    eventually("the coordinator to be named", Duration::from_secs(60), async || {
+        let swept = sweep().await;
+        ensure!(swept.problem.is_none(), "{:?}", swept.problem);
+        let expected = silent(&addresses[coordinator], "a");
+        ensure!(swept.groups[0].problems == [expected], "{:?}", swept.groups[0].problems);
+        Ok(())
+    })
+    .await?;
+    relays[coordinator].answers(Answers::AtOnce);
+    eventually("the group to be read again", Duration::from_secs(60), read).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -253,10 +253,10 @@ impl Elector {
         });
         let spec = lease.spec.take().unwrap_or_default();
         let mut annotations = lease.metadata.annotations.take().unwrap_or_default();
-        if self.shard == 0 {
-            self.says(Layout::of(Some(&annotations)).shards);
-        }
         let holder = spec.holder_identity.clone().filter(|holder| !holder.is_empty());
+        if self.shard == 0 {
+            self.says(Layout::of(Some(&annotations), holder.as_deref()).shards);
+        }
         let ours = holder.as_deref() == Some(me);
         let anothers = !ours && known.lasts(&spec, Instant::now());
         let asked = annotations.get(ASKED).cloned();
@@ -294,7 +294,7 @@ impl Elector {
         let (mut lasts, mut believed) = (self.duration, self.duration);
         let mut works = true;
         if self.shard == 0 {
-            let mut layout = Layout::of(Some(&annotations)).taken_by(shards);
+            let mut layout = Layout::of(Some(&annotations), holder.as_deref()).taken_by(shards);
             if layout.before.is_some() {
                 // Who works by another number has seen it within the time that this lease lasts.
                 lasts = lasts.max(duration(&spec));
@@ -303,7 +303,7 @@ impl Elector {
                     layout.before = None;
                 }
             }
-            layout.put(&mut annotations);
+            layout.put(&mut annotations, me);
         } else if let Some(first) = self.settled(shards).await? {
             // Who changes the number of shards waits for as long as the first lease lasts, and for no other.
             believed = believed.min(first);
@@ -354,7 +354,10 @@ impl Elector {
     /// How long the first lease lasts, if it says, and everybody by now knows, that there are so many.
     async fn settled(&self, shards: usize) -> Result<Option<Duration>, CallError> {
         let first = within(self.api.get_opt(&self.first)).await?;
-        let settled = |first: &Lease| Layout::of(first.metadata.annotations.as_ref()).is_settled(shards);
+        let settled = |first: &Lease| {
+            let holder = first.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+            Layout::of(first.metadata.annotations.as_ref(), holder).is_settled(shards)
+        };
         Ok(first.filter(settled).map(|first| duration(&first.spec.unwrap_or_default())))
     }
 

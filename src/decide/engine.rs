@@ -136,7 +136,8 @@ fn forget_votes(state: &mut State) {
     (state.ceiling.trial, state.ceiling.go_back) = (None, None);
 }
 
-/// What the partitions that were read ask for, if that is more replicas and certain: nothing is tried out.
+/// What the partitions that were read ask for, if that is more replicas and certain: nothing is tried out. And what
+/// the owner asks for whatever the load: that the workload has less can be seen.
 fn more_in_part(
     policy: &Policy,
     state: &mut State,
@@ -153,6 +154,11 @@ fn more_in_part(
     (state.ceiling.trial, state.seen) = (trial, seen);
     let certain = match choice.rule {
         Rule::ScaleUp | Rule::Deadline => true,
+        // No more than that: what the load needs beside is confirmed by no look yet.
+        Rule::Bounds | Rule::Schedule | Rule::Base if look.floor.replicas > workload.replicas => {
+            let limits = vec![look.floor.limit];
+            return Some(Choice { limits, ..Choice::keep(Some(look.floor.replicas), choice.rule) });
+        }
         Rule::Probe => workload.replicas == 0,
         _ => false,
     };

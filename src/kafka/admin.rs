@@ -20,7 +20,7 @@ use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::oneshot;
 
 use super::connection::Context;
-use super::error::CallFailed;
+use super::error::{CallFailed, quoted};
 use super::token::Token;
 
 /// An offset or why there is none, by topic and partition.
@@ -43,6 +43,8 @@ pub(super) struct Description {
     /// Whether it uses the protocol of KIP-848.
     pub new_protocol: bool,
     pub members: Vec<MemberDescription>,
+    /// The broker that answered for it, `host:port`, where that was told.
+    pub coordinator: Option<String>,
 }
 
 /// Its state, in librdkafka's words.
@@ -545,8 +547,20 @@ unsafe fn description(of: *const c::rd_kafka_ConsumerGroupDescription_t, names: 
                 c::rd_kafka_consumer_group_type_t::RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER
             ),
             members,
+            coordinator: address(c::rd_kafka_ConsumerGroupDescription_coordinator(of)),
         }
     }
+}
+
+/// # Safety
+/// The node must be alive or NULL.
+unsafe fn address(of: *const c::rd_kafka_Node_t) -> Option<String> {
+    if of.is_null() {
+        return None;
+    }
+    // SAFETY: alive, so is the name that it holds.
+    let (host, port) = unsafe { (text(c::rd_kafka_Node_host(of)), c::rd_kafka_Node_port(of)) };
+    (!host.is_empty()).then(|| quoted(&format!("{host}:{port}")))
 }
 
 /// # Safety

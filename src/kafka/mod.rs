@@ -6,6 +6,7 @@
 mod admin;
 mod aws;
 mod connection;
+mod coordinator;
 mod error;
 mod groups;
 mod http;

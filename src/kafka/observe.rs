@@ -3,9 +3,10 @@
 //! What could not be read is unknown, and said in words. It reads nothing itself.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use super::admin::{Description, NO_OFFSET, Offsets, Phase};
+use super::coordinator::Coordinators;
 use super::error::CallFailed;
 use super::retention::{self, Retention};
 use super::topics::Topics;
@@ -25,6 +26,11 @@ impl Read {
     pub fn errors(&self) -> impl Iterator<Item = &CallFailed> {
         self.described.as_ref().err().into_iter().chain(self.committed.as_ref().err())
     }
+
+    /// Whether nobody answered for the group.
+    pub fn unanswered(&self) -> bool {
+        self.errors().filter(|error| error.unanswered()).count() == 2
+    }
 }
 
 /// What was read of the partitions.
@@ -35,6 +41,8 @@ pub(super) struct Seen<'a> {
     pub earliest: Result<&'a Offsets, &'a CallFailed>,
     /// High watermarks, where the commit of a group that reads committed messages is past `latest`.
     pub high: Result<&'a Offsets, &'a CallFailed>,
+    /// Who answers for groups.
+    pub coordinators: &'a Mutex<Coordinators>,
     /// How long topics keep messages.
     pub retention: &'a Mutex<Retention>,
 }
@@ -50,7 +58,12 @@ pub(super) fn observation(
     let mut problems = Vec::new();
     let mut phase = GroupPhase::Unknown;
     let mut members = Vec::new();
+    if read.unanswered() {
+        let coordinators = seen.coordinators.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.push(coordinators.silent(group));
+    }
     match &read.described {
+        Err(_) if read.unanswered() => {}
         Err(error) => problems.push(format!("consumer group {group}: {error}")),
         Ok(description) => {
             phase = phase_of(description);
@@ -68,6 +81,7 @@ pub(super) fn observation(
     }
     let committed = match &read.committed {
         Ok(committed) => Some(committed),
+        Err(_) if read.unanswered() => None,
         Err(error) => {
             problems.push(format!("the committed offsets of consumer group {group}: {error}"));
             None

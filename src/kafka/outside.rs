@@ -79,6 +79,7 @@ pub fn observed(request: &GroupRequest, group: &Group, at: Time) -> GroupObserva
             phase: *phase,
             new_protocol: group.new_protocol,
             members: group.members.iter().map(member).collect(),
+            coordinator: None,
         }),
         None => Err(failed(i32::from(group.phase))),
     };
@@ -112,6 +113,7 @@ pub fn observed(request: &GroupRequest, group: &Group, at: Time) -> GroupObserva
         latest: Some(&latest),
         earliest: earliest.as_ref(),
         high: latest.as_ref(),
+        coordinators: &Mutex::default(),
         retention: &kept,
     };
     observation(request, &counting, &read, &seen)

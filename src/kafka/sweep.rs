@@ -12,6 +12,7 @@ use futures::future::{join, join_all};
 
 use super::admin::{Admin, Offsets, Which};
 use super::connection::{ConnectionConfig, client, left};
+use super::coordinator::Coordinators;
 use super::error::{CallFailed, ConnectionProblem, KafkaError};
 use super::groups;
 use super::observe::{Read, Seen, observation};
@@ -80,6 +81,7 @@ pub struct Connection {
     topics: Mutex<Option<(Instant, Arc<Topics>)>>,
     retention: Arc<Mutex<Retention>>,
     pace: Mutex<Pace>,
+    coordinators: Mutex<Coordinators>,
     /// Requests of clients that are gone.
     sent_before: Mutex<BTreeMap<String, u64>>,
     /// The cluster's id, asked for once: it never changes.
@@ -103,6 +105,7 @@ impl Connection {
             topics: Mutex::new(None),
             retention: Arc::default(),
             pace: Mutex::default(),
+            coordinators: Mutex::default(),
             sent_before: Mutex::default(),
             cluster_id: OnceLock::new(),
         })
@@ -159,11 +162,16 @@ impl Connection {
         }
         let seen: Option<Vec<GroupObservation>> = groups.into_iter().collect();
         let sweep = match seen.filter(|_| ends || silent != Some(true)) {
+            None if silent == Some(true) => match self.reached(&admin, deadline).await {
+                Some(cluster) => self.silent(&requests, cluster),
+                None => self.nothing(&admin, &requests).await,
+            },
             None => self.nothing(&admin, &requests).await,
             Some(groups) => {
                 admin.client().context().clear();
                 self.refusal.over();
                 self.pace().tidy(Instant::now());
+                self.coordinators().tidy(&requests);
                 // Where an offset is missing the metadata is read anew, to know at the next sweep whether
                 // there is a leader by then, and who.
                 if groups.iter().flat_map(|g| &g.partitions).any(|p| p.end.is_none() || p.start.is_none()) {
@@ -190,8 +198,8 @@ impl Connection {
         let due: Vec<&GroupRequest> = asked.iter().filter(|(_, r)| r.is_none()).map(|(r, _)| *r).collect();
         let reads = groups::read(round.admin, &due, round.groups_until).await;
         let spent = reads.values().flat_map(Read::errors).any(CallFailed::spent);
-        let unanswered = |r: &Read| r.errors().filter(|e| e.unanswered()).count() == 2;
-        let silent = (!reads.is_empty()).then(|| reads.values().all(unanswered));
+        let silent = (!reads.is_empty()).then(|| reads.values().all(Read::unanswered));
+        self.coordinators().note(&reads);
         if silent == Some(true) && round.alone {
             // Not even their topics are known.
             return Answers { groups: vec![None; asked.len()], topics, silent, ends: false, spent };
@@ -264,6 +272,7 @@ impl Connection {
                 latest,
                 earliest: earliest.as_ref(),
                 high: high.as_ref(),
+                coordinators: &self.coordinators,
                 retention: &self.retention,
             };
             let group = observation(request, &counting, &reads[&request.group], &seen);
@@ -298,6 +307,29 @@ impl Connection {
             tokens.doubt().await;
         }
         self.unseen(requests, problem)
+    }
+
+    /// What the cluster says of itself now, where it is the coordinators alone that are away. Not where none was ever
+    /// heard of, or something else than a broker that is down was told: then that is at fault.
+    async fn reached(&self, admin: &Arc<Admin>, deadline: Instant) -> Option<ClusterInfo> {
+        let told = admin.client().context().problem().reason;
+        if !matches!(told, "Unreachable" | "TimedOut") || !self.coordinators().any() {
+            return None;
+        }
+        // Not what it said a while ago.
+        self.forget_topics();
+        Some(self.topics(admin, deadline, true).await.ok()?.cluster.clone())
+    }
+
+    /// No coordinator answered.
+    fn silent(&self, requests: &[GroupRequest], cluster: ClusterInfo) -> Sweep {
+        let coordinators = self.coordinators();
+        let unseen = |r: &GroupRequest| GroupObservation::unseen(&r.group, coordinators.silent(&r.group));
+        Sweep { groups: requests.iter().map(unseen).collect(), cluster: Some(cluster), problem: None }
+    }
+
+    fn coordinators(&self) -> std::sync::MutexGuard<'_, Coordinators> {
+        self.coordinators.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unseen(&self, requests: &[GroupRequest], problem: ConnectionProblem) -> Sweep {

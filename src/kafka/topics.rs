@@ -128,7 +128,7 @@ mod tests {
             assignment,
             target: None,
         };
-        Description { phase, new_protocol: false, members: vec![member] }
+        Description { phase, new_protocol: false, members: vec![member], coordinator: None }
     }
 
     fn names(request: &GroupRequest, description: Option<&Description>, committed: &[&str]) -> Vec<String> {

@@ -386,6 +386,18 @@ mod tests {
     }
 
     #[test]
+    fn who_sees_a_part_and_asks_for_more_does_not_say_that_nothing_is_changed() {
+        let mut d = decision(Rule::Bounds, 1, 3);
+        (d.state, d.numbers.min_replicas) = (ScalerState::Blind, 3);
+        d.problems = vec!["partition orders-4 has no leader".into()];
+        assert_eq!(sentence("orders", &d), "Scaled orders 1 → 3: fewer than minReplicas (3) were asked for");
+        let state = "Cannot see everything, so nothing is taken away: partition orders-4 has no leader";
+        assert_eq!(state_sentence(&d), state);
+        d.from = d.to;
+        assert_eq!(state_sentence(&d), "Cannot see, so nothing is changed: partition orders-4 has no leader");
+    }
+
+    #[test]
     fn falling_behind_without_a_time_claims_no_more_than_the_rates_say() {
         let mut d = decision(Rule::Enough, 2, 2);
         (d.state, d.numbers.eta) = (ScalerState::FallingBehind, None);

@@ -128,6 +128,9 @@ fn state_of(decision: &Decision) -> String {
             rate(n.service)
         ),
         ScalerState::Blind => match first_of(&decision.problems) {
+            Some(problem) if decision.from < decision.to => {
+                format!("Cannot see everything, so nothing is taken away: {problem}")
+            }
             Some(problem) => format!("Cannot see, so nothing is changed: {problem}"),
             None => "Not enough was seen yet".to_owned(),
         },

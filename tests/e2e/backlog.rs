@@ -90,6 +90,13 @@ impl<'a> Backlog<'a> {
 
     /// The same with all that may differ.
     pub async fn start_as(case: &'a Case, name: &str, parts: Parts<'_>) -> Result<Self> {
+        let backlog = Self::deploy(case, name, parts).await?;
+        backlog.calm().await?;
+        Ok(backlog)
+    }
+
+    /// Deploys them, and waits for nothing: for who does not care how many replicas there are before a flood.
+    pub async fn deploy(case: &'a Case, name: &str, parts: Parts<'_>) -> Result<Self> {
         let (servers, kafka) = (case.servers()?, case.bed.kafka()?);
         let on = parts.topic_replicas.map_or_else(|| i32::try_from(kafka.brokers()), Ok)?;
         kafka.create_replicated_topic(name, PARTITIONS, on).await?;
@@ -110,9 +117,7 @@ impl<'a> Backlog<'a> {
         case.bed.apply(&(producer.yaml() + &consumers.yaml() + &scaler)).await?;
         let path = Path::follow(case.bed.client(), &case.namespace, name);
         let partitions = AtomicI32::new(PARTITIONS);
-        let backlog = Self { case, name: name.to_owned(), path, partitions, scaler, rate };
-        backlog.calm().await?;
-        Ok(backlog)
+        Ok(Self { case, name: name.to_owned(), path, partitions, scaler, rate })
     }
 
     /// Waits until the group keeps up with [`FIRST`] replicas.

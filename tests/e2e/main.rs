@@ -45,5 +45,6 @@ mod sharding;
 mod soak;
 mod steady;
 mod tenant;
+mod tenure;
 mod typed;
 mod zero;

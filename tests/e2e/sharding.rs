@@ -1,26 +1,28 @@
 //! Several pods share the work: each shard has one owner at a time, also while pods come, go and die.
 //!
-//! Who owned what is read off the Leases, who wrote what off the API server's own log. What a pod may take and asks
-//! for is tested on values (`src/cluster/share.rs`).
+//! Who owned what when and who wrote what is read off the API server's own log (`tenure`), while something is to be
+//! said of every scaler all the time. What a pod may take and asks for is tested on values (`src/cluster/share.rs`).
+//! How many replicas the one with a backlog gets, and when, is not judged here: only that it is done once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use futures::StreamExt as _;
-use k8s_openapi::api::coordination::v1::Lease;
-use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, ResourceExt as _};
+use anyhow::{Context as _, Result, bail, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
 use spillway::cluster::share::shard_of;
 use spillway_testbed::operator;
 use spillway_testbed::sample::Workload;
 use spillway_testbed::wait::eventually;
-use tokio::task::JoinHandle;
 
-use super::backlog::{Backlog, EACH};
+use super::backlog::{Backlog, EACH, FIRST, Parts};
 use super::failover::lost;
 use super::harness::{Case, SharedBed, case};
+use super::tenure::Log;
 use super::{page, typed};
 
 static BED: SharedBed =
@@ -28,59 +30,10 @@ static BED: SharedBed =
         .cases(1);
 
 const SHARDS: usize = 4;
-const LIMIT: Duration = Duration::from_secs(60);
-/// A lease runs out 8 s after its last renewal; the others look every other second, and who has more leaves it to
-/// another for 5 s.
-const TAKEOVER: Duration = Duration::from_secs(20);
+/// For anything that is waited for: on a busy machine a pod may take half a minute to start.
+const LIMIT: Duration = Duration::from_secs(120);
 /// Scalers beside the one with a backlog.
 const QUIET: usize = 11;
-
-/// Who held each shard, in the order of the Leases' versions.
-struct Owners {
-    seen: Arc<Mutex<BTreeMap<usize, Vec<String>>>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Owners {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Owners {
-    fn follow(case: &Case) -> Self {
-        let api: Api<Lease> = Api::namespaced(case.bed.client(), operator::NAMESPACE);
-        let seen = Arc::new(Mutex::new(BTreeMap::<usize, Vec<String>>::new()));
-        let to = seen.clone();
-        let task = tokio::spawn(async move {
-            let mut events = watcher(api, watcher::Config::default()).boxed();
-            while let Some(event) = events.next().await {
-                let Ok(Event::Apply(lease) | Event::InitApply(lease)) = event else { continue };
-                let name = lease.name_any();
-                let shard = match name.strip_prefix(operator::RELEASE) {
-                    Some("") => 0,
-                    Some(rest) => match rest.strip_prefix("-shard-").and_then(|n| n.parse().ok()) {
-                        Some(shard) => shard,
-                        None => continue,
-                    },
-                    None => continue,
-                };
-                let holder = lease.spec.and_then(|s| s.holder_identity).unwrap_or_default();
-                let mut seen = to.lock().unwrap_or_else(PoisonError::into_inner);
-                let holders = seen.entry(shard).or_default();
-                if !holder.is_empty() && holders.last() != Some(&holder) {
-                    holders.push(holder);
-                }
-            }
-        });
-        Self { seen, task }
-    }
-
-    fn of(&self, shard: usize) -> Vec<String> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&shard).cloned().unwrap_or_default()
-    }
-}
 
 /// What each pod says that it has: its shards, and the scalers of the case that it has series of.
 type Shares = BTreeMap<String, (BTreeSet<usize>, BTreeSet<String>)>;
@@ -112,8 +65,8 @@ fn each_once(all: &Shares, shards: usize) -> bool {
 }
 
 /// Waits until every shard and every scaler is one pod's, as even as can be.
-async fn even(case: &Case, pods: usize, shards: usize, limit: Duration) -> Result<Shares> {
-    eventually(&format!("{shards} shards to be even over {pods} pods"), limit, || async {
+async fn even(case: &Case, pods: usize, shards: usize) -> Result<Shares> {
+    eventually(&format!("{shards} shards to be even over {pods} pods"), LIMIT, || async {
         let all = shares(case).await?;
         ensure!(all.len() == pods, "the pods are {:?}", all.keys());
         let sizes: Vec<usize> = all.values().map(|(shards, _)| shards.len()).collect();
@@ -143,18 +96,21 @@ async fn install(case: &Case, pods: usize, shards: usize) -> Result<()> {
     operator::install(case.bed, &values).await
 }
 
+fn quiet() -> impl Iterator<Item = String> {
+    (0..QUIET).map(|i| format!("quiet-{i}"))
+}
+
 fn names() -> impl Iterator<Item = String> {
-    (0..QUIET).map(|i| format!("quiet-{i}")).chain(["orders".to_owned()])
+    quiet().chain(["orders".to_owned()])
 }
 
 /// Changes every quiet scaler, and waits until each was looked at since: whoever has it writes its status.
 async fn change_all(case: &Case, most: usize) -> Result<()> {
-    let mut yaml = String::new();
-    for name in names().filter(|name| name != "orders") {
-        yaml += &case.timed(&name, &format!("minReplicas: 0\nmaxReplicas: {most}"))?;
+    let change = json!({"spec": {"maxReplicas": most}});
+    for name in quiet() {
+        case.scalers().patch(&name, &PatchParams::default(), &Patch::Merge(&change)).await?;
     }
-    case.bed.apply(&yaml).await?;
-    for name in names().filter(|name| name != "orders") {
+    for name in quiet() {
         eventually(&format!("a status of {name} as it is now"), LIMIT, || async {
             let scaler = case.scalers().get(&name).await?;
             let seen = scaler.status.and_then(|s| s.observed_generation);
@@ -200,52 +156,102 @@ async fn stands_still(case: &Case, shards: usize) -> Result<()> {
     .await
 }
 
-/// Which pods wrote replicas or the status of each scaler, in their order.
-fn writers(case: &Case) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut calls = case.bed.plane().calls(operator::NAMESPACE, operator::RELEASE)?;
-    // The log has them as they ended.
-    calls.sort_by(|a, b| a.request_received_timestamp.cmp(&b.request_received_timestamp));
-    let mut writers = BTreeMap::<String, Vec<String>>::new();
-    for call in calls {
-        let written = matches!(call.verb.as_str(), "update" | "patch")
-            && call.object_ref.namespace == case.namespace
-            && matches!(call.object_ref.subresource.as_str(), "scale" | "status")
-            && call.object_ref.resource != "kafkaconnections"
-            && (200..300).contains(&call.response_status.code);
-        if written {
-            let pod =
-                call.pod().with_context(|| format!("the audit log does not say which pod: {call:?}"))?;
-            let of = writers.entry(call.object_ref.name.clone()).or_default();
-            if of.last().is_none_or(|last| last != pod) {
-                of.push(pod.to_owned());
-            }
+/// Does so for as long as something lasts, so that who has a scaler writes all the while, and once after. Something
+/// must have changed hands meanwhile.
+async fn amid_changes<T>(
+    case: &Case,
+    most: &mut usize,
+    what: &str,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let (start, since) = (Instant::now(), Timestamp::now());
+    let mut next = || {
+        *most += 1;
+        *most
+    };
+    let mut work = pin!(work);
+    let mut rounds = 1;
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done.with_context(|| what.to_owned())?,
+            changed = change_all(case, next()) => changed.with_context(|| what.to_owned())?,
         }
-    }
-    Ok(writers)
+        rounds += 1;
+    };
+    let took = start.elapsed();
+    change_all(case, next()).await?;
+    let log = Log::of(case)?;
+    let (changed, writes) = (log.changed_hands(since), log.writes.iter().filter(|w| w.at >= since).count());
+    ensure!(!changed.is_empty(), "{what}: nothing changed hands in {writes} writes");
+    println!("sharding: {what}: {took:.1?}, {rounds} rounds, {writes} writes, of two pods of {changed:?}");
+    Ok(done)
 }
 
-/// Whether `some` are among `all`, in the same order.
-fn in_order(some: &[String], all: &[String]) -> bool {
-    let mut rest = all.iter();
-    some.iter().all(|pod| rest.any(|other| other == pod))
+/// The pod that has the scaler with the backlog.
+async fn owner(case: &Case) -> Result<String> {
+    let shard = shard_of(&case.namespace, "orders", SHARDS);
+    eventually("one that has it", LIMIT, || async {
+        let all = shares(case).await?;
+        let owner = all.iter().find(|(_, (shards, _))| shards.contains(&shard));
+        owner.map(|(pod, _)| pod.clone()).with_context(|| format!("nobody has shard {shard}: {all:?}"))
+    })
+    .await
+}
+
+/// Waits until all shards are had, and none of them by a pod.
+async fn taken_from(case: &Case, gone: &str) -> Result<()> {
+    eventually(&format!("the shards of {gone} to be taken over"), LIMIT, || async {
+        let all = shares(case).await?;
+        ensure!(each_once(&all, SHARDS) && !all.contains_key(gone), "{all:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// A pod dies amid the work on a backlog: others finish that, and nothing is done twice. Returns the replicas.
+async fn dies_amid_a_backlog(case: &Case, backlog: &Backlog<'_>) -> Result<Vec<i32>> {
+    // More than all consumers process, however many there are by now.
+    backlog.flood(14.0 * EACH)?;
+    backlog.grown(3000).await?;
+    backlog.scaled_up().await?;
+    backlog.ebb()?;
+    backlog.in_the_middle()?;
+    let died = owner(case).await?;
+    lost(case, &died).await?;
+    let start = Instant::now();
+    taken_from(case, &died).await?;
+    println!("sharding: taken over from one that died after {:.1?}", start.elapsed());
+    backlog.settled().await?;
+    case.until("the group to rest", "orders", LIMIT, |s| s.state.as_deref() == Some("Idle")).await?;
+    let log = Log::of(case)?;
+    let last = log.writes.iter().rfind(|w| w.name == "orders").context("nobody wrote of it")?;
+    ensure!(last.pod != died, "{died} is gone, and wrote last of it: {last}");
+    // It may yet go down: both are looked at until they are of the same moment.
+    eventually("as many changes of the replicas as writes of them", LIMIT, || async {
+        let (counts, writes) = (backlog.path.counts()?, case.scale_writes()?);
+        ensure!(writes == counts.len() - 1, "{writes} writes, {counts:?}");
+        ensure!(counts.iter().any(|count| *count > FIRST), "{counts:?}");
+        Ok(counts)
+    })
+    .await
 }
 
 #[test]
 fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
     case("sharding", &BED, async |case: Case| {
-        let owners = Owners::follow(&case);
         let (servers, kafka) = (case.servers()?, case.bed.kafka()?);
         let mut yaml = String::new();
-        for name in names().filter(|name| name != "orders") {
+        let mut most = 10;
+        for name in quiet() {
             kafka.create_topic(&name, 1).await?;
             yaml += &Workload::consumer(&case.namespace, &name, &servers, &name, EACH, &case.records)
                 .replicas(0)
                 .yaml();
+            yaml += &case.timed(&name, &format!("minReplicas: 0\nmaxReplicas: {most}"))?;
         }
         case.bed.apply(&yaml).await?;
-        change_all(&case, 10).await?;
-        let backlog = Backlog::start(&case, "orders", "").await?;
-        let two = even(&case, 2, SHARDS, LIMIT).await?;
+        let backlog = Backlog::deploy(&case, "orders", Parts::default()).await?;
+        let two = even(&case, 2, SHARDS).await?;
         let page = "docs/scaling-out.md";
         let lines = typed::type_all(&case, page, &typed::blocks(page, "sh")?, "orders").await?;
         ensure!(lines >= 1, "{page} has no commands");
@@ -254,70 +260,48 @@ fn each_scaler_is_one_pods_while_pods_come_go_and_die() {
         let ip = operator::pods(case.bed).await?.into_iter().find(|(name, _)| name == pod);
         page::is_a_part(&case, &ip.context("no address")?, own.len(), SHARDS).await?;
 
-        // One comes.
-        let start = Instant::now();
-        install(&case, 3, SHARDS).await?;
-        let three = even(&case, 3, SHARDS, LIMIT).await?;
-        let joined = start.elapsed();
+        let three = amid_changes(&case, &mut most, "one comes", async {
+            install(&case, 3, SHARDS).await?;
+            even(&case, 3, SHARDS).await
+        })
+        .await?;
         let kept = two.iter().map(|(pod, (before, _))| {
             three.get(pod).map_or(0, |(after, _)| before.intersection(after).count())
         });
         ensure!(kept.sum::<usize>() == SHARDS - 1, "more moved than had to: {two:?}, then {three:?}");
-        change_all(&case, 11).await?;
 
-        // One dies, amid the work on a backlog.
-        backlog.flood(14.0 * EACH)?;
-        backlog.grown(3000).await?;
-        backlog.ebb()?;
-        backlog.scaled_up().await?;
-        backlog.in_the_middle()?;
-        let shard = shard_of(&case.namespace, "orders", SHARDS);
-        let now = shares(&case).await?;
-        let (died, _) =
-            now.iter().find(|(_, (shards, _))| shards.contains(&shard)).context("nobody has it")?;
-        lost(&case, died).await?;
-        let start = Instant::now();
-        eventually("its shards to be taken over", TAKEOVER, || async {
-            let all = shares(&case).await?;
-            ensure!(each_once(&all, SHARDS) && !all.contains_key(died), "{all:?}");
-            Ok(())
+        let counts = dies_amid_a_backlog(&case, &backlog).await?;
+        println!("sharding: replicas {counts:?}");
+        even(&case, 3, SHARDS).await?;
+
+        let drained = owner(&case).await?;
+        amid_changes(&case, &mut most, "one is drained", async {
+            let pods: Api<Pod> = Api::namespaced(case.bed.client(), operator::NAMESPACE);
+            pods.delete(&drained, &DeleteParams::default()).await?;
+            taken_from(&case, &drained).await?;
+            even(&case, 3, SHARDS).await
         })
         .await?;
-        let took = start.elapsed();
-        even(&case, 3, SHARDS, LIMIT).await?;
-        change_all(&case, 12).await?;
-        let counts = backlog.finish().await?;
-        ensure!(case.scale_writes()? == counts.len() - 1, "{} writes, {counts:?}", case.scale_writes()?);
 
-        // Nothing was written by two in turns: only by who had the shard, in the order in which they had it.
-        let writers = writers(&case)?;
+        let new: BTreeSet<String> = amid_changes(&case, &mut most, "two shards instead of four", async {
+            install(&case, 2, 2).await?;
+            even(&case, 2, 2).await
+        })
+        .await?
+        .into_keys()
+        .collect();
+
+        let log = Log::of(&case)?;
+        log.each_by_its_holder(&case.namespace, |pod| if new.contains(pod) { 2 } else { SHARDS })?;
         for name in names() {
-            let wrote = writers.get(&name).with_context(|| format!("nobody wrote the status of {name}"))?;
-            let owned = owners.of(shard_of(&case.namespace, &name, SHARDS));
-            ensure!(in_order(wrote, &owned), "{name} was written by {wrote:?}, its shard owned by {owned:?}");
+            ensure!(log.writes.iter().any(|w| w.name == name), "nobody wrote the status of {name}");
         }
-        ensure!(writers.values().any(|pods| pods.len() > 1), "nothing changed hands: {writers:?}");
-        println!(
-            "sharding: even over three after {joined:.1?}, taken over after {took:.1?}, replicas {counts:?}"
-        );
-
-        // Another number of shards: whoever works by the old one is done before anybody works by the new.
-        let start = Instant::now();
-        install(&case, 2, 2).await?;
-        even(&case, 2, 2, LIMIT).await?;
-        change_all(&case, 13).await?;
-        let new: BTreeSet<String> = shares(&case).await?.into_keys().collect();
-        for (name, wrote) in self::writers(&case)? {
-            let first = wrote.iter().position(|pod| new.contains(pod));
-            // Of the one that was not changed nothing may have been left to say.
-            ensure!(first.is_some() || name == "orders", "{name} was written by {wrote:?}, not by {new:?}");
-            let since = &wrote[first.unwrap_or(wrote.len())..];
-            ensure!(
-                since.iter().all(|pod| new.contains(pod)),
-                "{name} was written by {wrote:?}, of whom {new:?} are new"
-            );
+        // Whoever works by the old number is done before anybody works by the new, on whatever object.
+        let first =
+            log.writes.iter().position(|w| new.contains(&w.pod)).context("the new ones wrote nothing")?;
+        if let Some(late) = log.writes[first..].iter().find(|w| !new.contains(&w.pod)) {
+            bail!("{late}, by four shards, after {}, by two", log.writes[first]);
         }
-        println!("sharding: two shards instead of four after {:.1?}", start.elapsed());
         stands_still(&case, 2).await
     });
 }

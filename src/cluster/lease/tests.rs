@@ -341,5 +341,41 @@ async fn another_number_of_shards_holds_once_the_longest_first_lease_is_over() {
     earlier(&mut known, 31);
     assert!(matches!(pod.tries(&mut known).await, Attempt::Ours { .. }));
     let annotations = server.leases.lock().unwrap()[FIRST]["metadata"]["annotations"].clone();
-    assert_eq!(annotations, json!({"spillway.dev/shards": "2"}));
+    assert_eq!(annotations, json!({"spillway.dev/shards": "2", "spillway.dev/shards-by": "a"}));
+}
+
+/// The first Lease is that of a version without shards, with what b wrote there when b's had two.
+fn held_without_shards() -> Arc<Server> {
+    let server = Arc::new(Server::default());
+    let annotations = json!({"spillway.dev/shards": "2", "spillway.dev/shards-by": "b"});
+    server.put(FIRST, annotations, json!({"holderIdentity": "old", "leaseDurationSeconds": 15}));
+    server
+}
+
+#[tokio::test]
+async fn a_shard_is_left_alone_while_a_version_without_shards_has_all_objects() {
+    let server = held_without_shards();
+    let (first, second) = (Pod::new(&server, "a", 0, 2, 15), Pod::new(&server, "a", 1, 2, 15));
+    let (mut of_first, mut of_second) = (Known::default(), Known::default());
+    assert!(matches!(second.tries(&mut of_second).await, Attempt::Others));
+    assert!(!server.leases.lock().unwrap().contains_key(SECOND), "it acts on all objects");
+    assert!(matches!(first.tries(&mut of_first).await, Attempt::Others));
+    // It was silent for too long: it acted by this very lease, and there is nobody else to wait for.
+    let seen = of_first.seen.as_mut().expect("it has seen the old one's");
+    seen.at = seen.at.checked_sub(Duration::from_secs(16)).expect("a machine up for longer");
+    assert!(matches!(first.tries(&mut of_first).await, Attempt::Ours { .. }));
+    let annotations = server.leases.lock().unwrap()[FIRST]["metadata"]["annotations"].clone();
+    assert_eq!(annotations, json!({"spillway.dev/shards": "2", "spillway.dev/shards-by": "a"}));
+    assert!(matches!(second.tries(&mut of_second).await, Attempt::Ours { .. }));
+}
+
+#[tokio::test]
+async fn a_shard_is_given_up_when_a_version_without_shards_comes_back() {
+    let server = held_without_shards();
+    server.put(SECOND, json!({}), json!({"holderIdentity": "a", "leaseDurationSeconds": 15}));
+    let mut pod = Pod::new(&server, "a", 1, 2, 15);
+    pod.held.hold(Some(Instant::now() + Duration::from_secs(60)), "");
+    let _standing = pod.stands();
+    pod.comes_to(None).await;
+    eventually("it is given up", || server.holder(SECOND).is_none()).await;
 }

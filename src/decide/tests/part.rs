@@ -160,3 +160,47 @@ fn who_was_started_meanwhile_is_not_content_with_a_part_that_others_read_more_of
     });
     assert_eq!(plant.writes.len(), writes, "{:?}", plant.writes);
 }
+
+/// Somebody has taken replicas away meanwhile, of which the owner wants three at least.
+fn too_few(hide: impl Fn(&mut GroupObservation)) -> (Plant, State, Vec<Decision>) {
+    let policy = Policy { min_replicas: 3, ..policy() };
+    let (mut plant, mut state) = (Plant::new(3, |_| 60.0, |_| true), knows(50.0));
+    plant.run(&policy, &mut state, 50.0);
+    assert_eq!(plant.writes, []);
+    plant.write(1);
+    plant.writes.clear();
+    let all = look(&mut plant, &policy, &mut state, 90.0, hide);
+    (plant, state, all)
+}
+
+#[test]
+fn there_are_as_many_as_the_owner_wants_at_least() {
+    let (plant, state, all) = too_few(hide(4..5));
+    let step = all.iter().find(|d| d.write).expect("more are asked for");
+    assert_eq!((step.rule, step.from, step.to), (Rule::Bounds, Some(1), Some(3)));
+    assert_eq!(step.limits, [Limit::MinReplicas]);
+    assert!(!step.problems.is_empty(), "{step:?}");
+    // Once, and no more of it.
+    assert_eq!((plant.writes.len(), state.state), (1, ScalerState::Blind), "{:?}", plant.writes);
+}
+
+#[test]
+fn who_sees_next_to_nothing_leaves_also_what_is_below_that() {
+    let (plant, _, all) = too_few(hide(0..7));
+    assert_eq!(plant.writes, []);
+    assert!(all.iter().all(|d| d.to == Some(1)));
+}
+
+#[test]
+fn of_more_than_the_owner_allows_nothing_is_taken_away() {
+    let policy = policy();
+    let (mut plant, mut state) = (Plant::new(2, |_| 60.0, |_| true), knows(50.0));
+    plant.run(&policy, &mut state, 50.0);
+    plant.write(policy.max_replicas + 2);
+    plant.writes.clear();
+    let all = look(&mut plant, &policy, &mut state, 90.0, hide(4..5));
+    assert!(plant.writes.is_empty() && all.iter().all(|d| d.to == d.from), "{:?}", plant.writes);
+    // When all of it can be read that is the owner's word again.
+    plant.run(&policy, &mut state, 130.0);
+    assert_eq!(plant.writes.first().map(|w| w.2), Some(policy.max_replicas), "{:?}", plant.writes);
+}

@@ -3,23 +3,15 @@
 //! It watches, past whatever stands between the operator and the API server. While that is away, nothing
 //! is seen.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
 use anyhow::Result;
-use futures::StreamExt as _;
 use k8s_openapi::api::events::v1::Event as KubeEvent;
 use kube::Api;
 use kube::api::ListParams;
-use kube::runtime::watcher::{self, Event, watcher};
 use spillway::api::ConsumerScaler;
-use tokio::task::JoinHandle;
+use spillway_testbed::follow::Followed;
 
 use crate::backlog::now_ms;
 use crate::harness::Case;
-
-/// Before the watch is tried again.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// What `kubectl get` and `describe` show of a scaler at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,49 +27,22 @@ pub struct Seen {
 }
 
 /// Follows a scaler until it is dropped.
-pub struct Recorder {
-    seen: Arc<Mutex<Vec<Seen>>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+pub struct Recorder(Followed<Seen>);
 
 impl Recorder {
     pub fn follow(case: &Case, name: &str) -> Self {
-        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let api = case.scalers();
-        let seen = Arc::new(Mutex::new(Vec::<Seen>::new()));
-        let to = seen.clone();
-        let task = tokio::spawn(async move {
-            let mut events = watcher(api, config).boxed();
-            while let Some(event) = events.next().await {
-                let object = match event {
-                    Ok(Event::Apply(object) | Event::InitApply(object)) => object,
-                    Ok(_) => continue,
-                    // The API server is away: the watch goes on where it was.
-                    Err(_) => {
-                        tokio::time::sleep(PAUSE).await;
-                        continue;
-                    }
-                };
-                let Some(new) = look(object) else { continue };
-                let mut all = to.lock().unwrap_or_else(PoisonError::into_inner);
-                let same = |old: &Seen| (&old.state, &old.unready) == (&new.state, &new.unready);
-                if !all.last().is_some_and(same) {
-                    all.push(new);
-                }
+        Self(Followed::start(case.scalers(), name, |all: &mut Vec<Seen>, object| {
+            let Some(new) = look(object) else { return };
+            let same = |old: &Seen| (&old.state, &old.unready) == (&new.state, &new.unready);
+            if !all.last().is_some_and(same) {
+                all.push(new);
             }
-        });
-        Self { seen, task }
+        }))
     }
 
     /// Every change so far.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.kept()
     }
 
     /// From when to when it was said that nothing can be seen.

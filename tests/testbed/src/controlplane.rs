@@ -27,13 +27,16 @@ pub use audit::{Call, CallObject, CallStatus, CallUser};
 /// Token of the administrator of every bed; it is worth nothing outside the loopback.
 const TOKEN: &str = "test-bed-admin";
 
-/// Every call of pods is noted, those of the controllers are not.
+/// Every call of pods is noted, those of the controllers are not; of a Lease also what was written.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - {level: None, userGroups: ['system:serviceaccounts:kube-system']}
+- level: Request
+  userGroups: ['system:serviceaccounts']
+  resources: [{group: coordination.k8s.io, resources: [leases]}]
 - {level: Metadata, userGroups: ['system:serviceaccounts']}
 ";
 

@@ -10,6 +10,7 @@ pub mod browser;
 pub mod controlplane;
 pub mod demo;
 mod encrypted;
+pub mod follow;
 pub mod http_client;
 pub mod identity;
 pub mod kafka;

@@ -2,15 +2,11 @@
 //!
 //! It watches the Deployment; who asked, and why, is not known here.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
-use futures::StreamExt as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
-use tokio::task::JoinHandle;
+
+use crate::follow::Followed;
 
 /// One value of the replicas asked for.
 #[derive(Clone, Debug)]
@@ -23,45 +19,19 @@ pub struct Step {
 }
 
 /// Every value of a Deployment's replicas, as its watch tells them.
-pub struct Path {
-    steps: Arc<Mutex<Vec<Step>>>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Path {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+pub struct Path(Followed<Step>);
 
 impl Path {
     /// Follows a Deployment from now on.
     pub fn follow(client: Client, namespace: &str, name: &str) -> Self {
         let api: Api<Deployment> = Api::namespaced(client, namespace);
-        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let steps = Arc::new(Mutex::new(Vec::<Step>::new()));
-        let to = steps.clone();
-        let task = tokio::spawn(async move {
-            let mut events = watcher(api, config).boxed();
-            while let Some(event) = events.next().await {
-                let object = match event {
-                    Ok(Event::Apply(object) | Event::InitApply(object)) => object,
-                    Ok(_) => continue,
-                    // The API server is away: the watch goes on where it was.
-                    Err(_) => {
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                };
-                let generation = object.metadata.generation.unwrap_or_default();
-                let replicas = object.spec.and_then(|s| s.replicas).unwrap_or_default();
-                let mut steps = to.lock().unwrap_or_else(PoisonError::into_inner);
-                if steps.last().is_none_or(|last| last.generation != generation) {
-                    steps.push(Step { at: jiff::Timestamp::now().as_millisecond(), replicas, generation });
-                }
+        Self(Followed::start(api, name, |steps: &mut Vec<Step>, object| {
+            let generation = object.metadata.generation.unwrap_or_default();
+            let replicas = object.spec.and_then(|s| s.replicas).unwrap_or_default();
+            if steps.last().is_none_or(|last| last.generation != generation) {
+                steps.push(Step { at: jiff::Timestamp::now().as_millisecond(), replicas, generation });
             }
-        });
-        Self { steps, task }
+        }))
     }
 
     /// The values so far. Each change of a Deployment's spec counts its generation up by one, so none
@@ -70,7 +40,7 @@ impl Path {
     /// # Errors
     /// When a change was missed all the same.
     pub fn steps(&self) -> Result<Vec<Step>> {
-        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let steps = self.0.kept();
         for two in steps.windows(2) {
             ensure!(two[1].generation == two[0].generation + 1, "a change was not seen: {steps:?}");
         }

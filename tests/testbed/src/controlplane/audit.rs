@@ -8,6 +8,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::Value;
 
 /// A call to the API server, as its audit log has it.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -23,6 +24,9 @@ pub struct Call {
     /// What the call was about; none for paths that are no resource.
     #[serde(default)]
     pub object_ref: CallObject,
+    /// What was to be written, where the policy has that noted.
+    #[serde(default)]
+    pub request_object: Value,
     /// What was answered; none while a watch lasts.
     #[serde(default)]
     pub response_status: CallStatus,
