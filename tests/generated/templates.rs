@@ -338,6 +338,16 @@ fn releases_of_one_name_in_two_namespaces_claim_no_object_twice() {
     assert_ne!(wide("b-spillway", "a"), wide("spillway", "a-b"));
 }
 
+/// What is in the cluster decides nothing: whoever may change the release's own objects may upgrade it, next to whatever is
+/// there. Without a right to look, `lookup` fails.
+#[test]
+fn an_upgrade_is_refused_for_nothing_that_is_in_the_cluster() {
+    let templates = fs::read_dir(root().join(CHART).join("templates")).expect("templates");
+    let texts = templates.map(|t| fs::read_to_string(t.expect("a template").path()).expect("a text"));
+    let looking: Vec<String> = texts.filter(|text| text.contains("lookup")).collect();
+    assert!(looking.is_empty(), "{looking:?}");
+}
+
 #[test]
 fn more_objects_are_rendered_whether_they_are_maps_or_texts() {
     let values = r#"extraObjects=[
