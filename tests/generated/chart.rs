@@ -106,7 +106,7 @@ fn what_the_api_server_or_the_operator_would_refuse_is_refused_before() {
         ("log.level=verbose", "log.level"),
         ("nameOverride=Foo_Bar", "nameOverride"),
         ("resources.limit.memory=1Gi", "'limit' not allowed"),
-        ("networkPolicy.kafkaPorts=null", "missing property 'kafkaPorts'"),
+        ("image.repository=null", "missing property 'repository'"),
         ("lease=null", "missing property 'lease'"),
     ] {
         let output = run_helm(&["template", "x", CHART, "--set", set]);
@@ -169,36 +169,65 @@ fn what_a_text_must_be_is_said_in_words() {
     assert!(told.contains("\n- lease.duration") && told.contains("\n- log.level"), "{told}");
 }
 
-/// `null`, or a key with nothing but comments below it: without what is empty by default the chart does as well, and
-/// of all else it says that it is missing.
+/// `null`, or a key with nothing but comments below it: the chart does as well without most, alone or with everything on,
+/// and says of the others that they are missing.
 #[test]
 fn a_value_that_is_taken_away_is_not_missed_or_named() {
-    let (needed, others): (Vec<_>, Vec<_>) = values::documented().into_iter().partition(|v| v.is_needed());
-    assert!(needed.len() > 15 && others.len() > 60, "{} and {}", needed.len(), others.len());
-    let groups = needed.iter().filter_map(|v| v.key.rsplit_once('.')).map(|(group, _)| group.to_owned());
-    let groups: BTreeSet<String> = groups.collect();
+    let (needed, others): (Vec<_>, Vec<_>) = values::documented().into_iter().partition(|v| v.is_needed);
+    assert!(!needed.is_empty() && others.len() > 80, "{} and {}", needed.len(), others.len());
+    let groups = needed.iter().chain(&others).filter_map(|v| v.key.rsplit_once('.'));
+    let groups: BTreeSet<String> = groups.map(|(group, _)| group.to_owned()).collect();
+    let (spared, groups): (Vec<_>, Vec<_>) =
+        groups.into_iter().partition(|group| values::SPARED.contains(&group.as_str()));
     for key in groups.into_iter().chain(needed.into_iter().map(|v| v.key)) {
         let output = run_helm(&["template", "x", CHART, "--set", &format!("{key}=null")]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let named = format!("missing property '{}'", key.rsplit('.').next().unwrap_or_default());
         assert!(!output.status.success() && said.contains(&named), "{key}: {said}");
     }
-    for file in ON {
-        let file = format!("{CHART}/ci/{file}");
-        for value in &others {
-            let null = format!("{}=null", value.key);
-            let args = ["template", "x", CHART, "--api-versions", "monitoring.coreos.com/v1"];
-            let rendered = helm(&[&args[..], &["--values", &file, "--set", &null]].concat());
-            let deployment = documents(&rendered).into_iter().find(|o| o["kind"] == "Deployment");
-            let args = deployment.expect("a Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
-                .clone();
-            let empty = args
-                .as_array()
-                .expect("arguments")
-                .iter()
-                .any(|a| a.as_str().is_none_or(|a| a.ends_with('=')));
-            assert!(!empty, "{file} without {}: {args}", value.key);
+    let mut missed = BTreeSet::new();
+    let files = [ON[0], ON[1], "../values.yaml"].map(|file| format!("{CHART}/ci/{file}"));
+    for (file, key) in files.iter().flat_map(|file| {
+        let keys = others.iter().map(|v| &v.key).chain(&spared);
+        keys.map(move |key| (file, key.as_str()))
+    }) {
+        let null = format!("{key}=null");
+        let args = ["template", "x", CHART, "--api-versions", "monitoring.coreos.com/v1"];
+        let args = [&args[..], &["--values", file, "--set", &null]].concat();
+        let output = run_helm(&args);
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let words = MISSED.iter().find(|(missed, _)| *missed == key).map(|(_, words)| *words);
+            assert!(words.is_some_and(|words| said.contains(words)), "{file} without {key}: {said}");
+            missed.insert(key);
+            continue;
         }
+        for object in documents(&String::from_utf8_lossy(&output.stdout)) {
+            let mut empty = Vec::new();
+            nothings(&object, "", &mut empty);
+            assert!(empty.is_empty(), "{file} without {key}: {} has nothing at {empty:?}", object["kind"]);
+        }
+    }
+    assert_eq!(missed, MISSED.map(|(key, _)| key).into());
+    helm(&["template", "x", CHART, "--set", "networkPolicy.kafkaPorts=null"]);
+}
+
+/// What something else that is set needs, and what is said then. Of a policy, no ports would be every port.
+const MISSED: [(&str, &str); 4] = [
+    ("networkPolicy.apiServerPorts", "networkPolicy.apiServerPorts is empty, which would open every port"),
+    ("networkPolicy.kafkaPorts", "networkPolicy.kafkaPorts is empty, which would open every port"),
+    ("serviceAccount.create", "serviceAccount.name is empty"),
+    ("metrics.service.enabled", "needs metrics.service.enabled"),
+];
+
+/// Where a value has nothing, or an argument without its value.
+fn nothings(value: &Value, at: &str, into: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(k, v)| nothings(v, &join(at, k), into)),
+        Value::Array(list) => list.iter().for_each(|v| nothings(v, at, into)),
+        Value::String(text) if text.starts_with("--") && text.ends_with('=') => into.push(at.to_owned()),
+        Value::Null => into.push(at.to_owned()),
+        _ => {}
     }
 }
 
@@ -300,7 +329,7 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
         let args = &kinds("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"];
         assert!(args.as_array().is_some_and(|a| a.iter().any(|a| a == "--page=authenticated")), "{args}");
         let roles = kinds("ClusterRole");
-        let role = roles.iter().find(|r| r["metadata"]["name"] == "default:x-spillway:page").expect("a role");
+        let role = roles.iter().find(|r| r["metadata"]["name"] == "x-spillway.default.page").expect("a role");
         let asks = |group: &str, resource: &str| serde_json::json!({"apiGroups": [group], "resources": [resource], "verbs": ["create"]});
         assert_eq!(
             role["rules"],
@@ -310,7 +339,7 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
             ])
         );
         let bound =
-            kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "default:x-spillway:page");
+            kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "x-spillway.default.page");
         assert!(bound, "it is not bound");
     }
 }

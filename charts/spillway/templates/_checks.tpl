@@ -33,9 +33,16 @@ show the expression alone. Numbers, types and keys are the schema's.
 {{- $told = append $told (include "spillway.must" (list (printf "metrics.%s.%s" $monitor $key) (dig $monitor $key "" $.Values.metrics) `^([0-9]+(ms|s|m|h))?$` "a time such as 30s, or nothing for your Prometheus's")) }}
 {{- end }}
 {{- end }}
-{{- $told = append $told (include "spillway.must" (list "podDisruptionBudget.maxUnavailable" .Values.podDisruptionBudget.maxUnavailable `^[1-9][0-9]*$|^[1-9][0-9]?%$|^100%$` "a number from 1, or a percentage from 1% to 100%")) }}
+{{- $told = append $told (include "spillway.must" (list "podDisruptionBudget.maxUnavailable" .Values.podDisruptionBudget.maxUnavailable `^$|^[1-9][0-9]*$|^[1-9][0-9]?%$|^100%$` "a number from 1, or a percentage from 1% to 100%")) }}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) }}
 {{- $told = append $told "serviceAccount.name is empty, and serviceAccount.create is false: write the name of the account that is to have Spillway's rights" }}
+{{- end }}
+{{- if .Values.networkPolicy.enabled }}
+{{- range $key := list "apiServerPorts" "kafkaPorts" }}
+{{- if not (get $.Values.networkPolicy $key) }}
+{{- $told = append $told (printf "networkPolicy.%s is empty, which would open every port: write those that are needed, or leave the key out" $key) }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- with without $told "" }}
 {{- $told = printf "values that nothing would start with:\n- %s" (join "\n- " .) }}
