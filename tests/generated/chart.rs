@@ -1,11 +1,13 @@
 //! The chart as Helm renders it: its values, its definitions, its roles.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use spillway::crd;
 
-use super::{CHART, documents, examples, helm, lost, read, run_helm, values, yaml};
+use super::{CHART, documents, examples, helm, lost, read, root, run_helm, values, yaml};
 
 #[test]
 fn what_artifact_hub_shows_is_true() {
@@ -63,6 +65,31 @@ fn a_misspelt_value_is_refused() {
     assert!(said.contains("'replicacount' not allowed"), "it said: {said}");
 }
 
+/// Twice in a chart of its own, one of them under another name and by a condition; nothing of the one is the other's.
+#[test]
+fn another_chart_may_have_it_as_parts() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("umbrella");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("charts")).expect("a folder");
+    std::os::unix::fs::symlink(root().join(CHART), folder.join("charts/spillway")).expect("a link");
+    let part = format!("name: spillway, version: {}", env!("CARGO_PKG_VERSION"));
+    let chart = format!(
+        "apiVersion: v2\nname: umbrella\nversion: 1.0.0\ndependencies:\n- {{{part}}}\n\
+         - {{{part}, alias: spillway-a, condition: spillway-a.enabled}}\n"
+    );
+    fs::write(folder.join("Chart.yaml"), chart).expect("a chart");
+    let folder = folder.to_string_lossy();
+    for (enabled, expected) in [("true", vec!["x-spillway", "x-spillway-a"]), ("false", vec!["x-spillway"])] {
+        let set = format!("spillway-a.enabled={enabled},spillway-a.crds.enabled=false");
+        let args = ["template", "x", &*folder, "--is-upgrade", "--set", &set];
+        let deployments = documents(&helm(&args)).into_iter().filter(|o| o["kind"] == "Deployment");
+        let mut names: Vec<String> =
+            deployments.map(|o| o["metadata"]["name"].as_str().unwrap_or_default().into()).collect();
+        names.sort();
+        assert_eq!(names, expected);
+    }
+}
+
 #[test]
 fn values_that_no_operator_starts_with_are_refused() {
     for set in ["fullnameOverride=My.App", "lease.duration=1s", "lease.duration=6m", "lease.duration=0s"] {
@@ -89,6 +116,8 @@ fn names_fit_whatever_the_release_is_called() {
         for object in documents(&helm(&args)) {
             let metadata = &object["metadata"];
             let labels = metadata["labels"].as_object().expect("labels");
+            let account = object.pointer("/spec/template/spec/serviceAccountName");
+            assert!(account.is_none_or(Value::is_string), "{args:?}: {account:?}");
             assert!(labels.values().all(Value::is_string), "{args:?}: {labels:?}");
             let name = metadata["name"].as_str().unwrap_or_else(|| panic!("{args:?}: {metadata}"));
             if object["kind"] == "Service" {
@@ -159,10 +188,10 @@ fn what_a_text_must_be_is_said_in_words() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && told.contains(said), "{set}: {told}");
         assert!(!told.contains('^') && !told.contains("pattern"), "{set}: {told}");
-        assert!(
-            !run_helm(&["lint", CHART, how, set]).status.success(),
-            "{set}: nothing is wrong by helm lint"
-        );
+        let lint = run_helm(&["lint", CHART, how, set]);
+        // It logs them, with each quote escaped.
+        let told = String::from_utf8_lossy(&[lint.stdout, lint.stderr].concat()).replace('\\', "");
+        assert!(!lint.status.success() && told.contains(said), "{set}, by helm lint: {told}");
     }
     let output = run_helm(&["template", "x", CHART, "--set", "lease.duration=2s,log.level=loud"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
