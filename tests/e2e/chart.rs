@@ -53,7 +53,8 @@ const TAKEN_AWAY: &str = "strategy=null,resources=null,podSecurityContext=null,s
     livenessProbe=null,readinessProbe=null,topologySpreadConstraints=null,affinity=null,tolerations=null,\
     nodeSelector=null,commonLabels=null,commonAnnotations=null,podLabels=null,podAnnotations=null,\
     imagePullSecrets=null,extraObjects=null,networkPolicy.kafkaTo=null,prometheusRule.alertLabels=null,\
-    image.tag=null,image.digest=null,rbac.secretNames=null,rbac.extraScaleTargets=null,watchNamespaces=null";
+    image.tag=null,image.digest=null,image.pullPolicy=null,terminationGracePeriodSeconds=null,shards=null,\
+    podDisruptionBudget.maxUnavailable=null,metrics.service.port=null,crds.keep=null,rbac.secretNames=null,rbac.extraScaleTargets=null,watchNamespaces=null";
 
 /// The kinds that only a cluster with the Prometheus Operator has.
 async fn monitoring(case: &Case) -> Result<()> {
