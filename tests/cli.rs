@@ -327,7 +327,7 @@ fn check_tells_what_is_wrong_and_where() {
 fn what_migrate_prints_passes_check() {
     let files = Files::new("migrate");
     let keda = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keda");
-    for name in ["plain", "everything", "logins", "tokens"] {
+    for name in ["plain", "everything", "logins", "tokens", "printed"] {
         let output = spillway(&["migrate", &format!("{keda}/{name}.yaml")], &[]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{output:?}");

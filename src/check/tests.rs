@@ -46,8 +46,7 @@ fn what_is_wrong_is_told_with_its_line(#[case] more: &str, #[case] expected: &[&
 #[case("bootstrapServers: ['kafka:9093'], tls: {caCert: {value: '-----BEGIN CERTIFICATE-----'}}", &[])]
 #[case("bootstrapServers: ['kafka:9093'], tls: {clientCert: {secretKeyRef: {name: a, key: b}}, clientKey: {value: c}}", &["spec.tls.clientKey: it is not PEM: it must hold a part that begins with -----BEGIN"])]
 #[case("bootstrapServers: ['a.amazonaws.com:9098', 'k:1', 'l:1'], tls: {insecureSkipVerify: true}, sasl: {mechanism: AWS_MSK_IAM, aws: {region: eu-west-1}}", &[
-    "spec.bootstrapServers: Spillway's own AWS identity is shown to brokers of AWS only, and k is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey",
-    "spec.bootstrapServers: Spillway's own AWS identity is shown to brokers of AWS only, and l is not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey",
+    "spec.bootstrapServers: Spillway's own AWS identity is shown to brokers of AWS only, and k and l are not below amazonaws.com: set sasl.aws.accessKeyId and secretAccessKey",
     "spec.tls: Spillway's own AWS identity is shown to brokers of AWS only, whose certificates the system's authorities sign: write tls: {}",
 ])]
 #[case("bootstrapServers: ['a.amazonaws.com:9098'], tls: {}, sasl: {mechanism: AWS_MSK_IAM, aws: {region: eu-west-1}}", &[])]

@@ -15,8 +15,10 @@ use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInf
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
-use super::{CallError, within};
+use super::{CallError, LIMIT, within};
 use limits::{Budget, Questions, Remembered};
 
 /// How long an answer is believed: as long may somebody see what was taken from them.
@@ -25,8 +27,12 @@ const BELIEVED: Duration = Duration::from_secs(30);
 const LONGEST: usize = 16 * 1024;
 /// Tokens remembered. More new ones than [`STRANGERS`] lets through in [`BELIEVED`].
 const TOKENS: usize = 1024;
-/// Rights remembered.
+/// Rights remembered. More than are asked about in [`BELIEVED`] (`limits`): who asks without end takes away nobody
+/// else's answers.
 const RIGHTS: usize = 16 * 1024;
+/// Reviews of rights under way at once. The API server counts them with the renewals of the leases: it may make
+/// them wait, and is not to be asked for more than it answers.
+const UNDER_WAY: usize = 32;
 /// Most characters of the name of a namespace, by Kubernetes' rules.
 const LONGEST_NAMESPACE: usize = 63;
 /// Most characters of the name of any object.
@@ -94,7 +100,7 @@ impl Seeing {
 
 type Hashed = [u8; 32];
 /// Whose right, to do what, in which namespace (none: all), to which object (none: any).
-type Right = (Hashed, &'static str, Option<String>, Option<String>);
+type Right = Arc<(Hashed, &'static str, Option<String>, Option<String>)>;
 
 /// Asks the API server, and remembers for a moment.
 pub struct Access {
@@ -104,6 +110,7 @@ pub struct Access {
     strangers: Mutex<Budget>,
     friends: Mutex<Budget>,
     questions: Mutex<Questions<Hashed>>,
+    under_way: Semaphore,
 }
 
 impl Access {
@@ -117,6 +124,7 @@ impl Access {
             strangers: budget(STRANGERS),
             friends: budget(FRIENDS),
             questions: Mutex::new(Questions::new(Instant::now())),
+            under_way: Semaphore::new(UNDER_WAY),
         }
     }
 
@@ -212,7 +220,8 @@ impl Access {
         namespace: Option<&str>,
         name: Option<&str>,
     ) -> Result<bool, Refusal> {
-        let right: Right = (visitor.hash, verb, namespace.map(str::to_owned), name.map(str::to_owned));
+        let right: Right =
+            Arc::new((visitor.hash, verb, namespace.map(str::to_owned), name.map(str::to_owned)));
         let now = Instant::now();
         if let Some((at, may)) = lock(&self.rights).get(&right)
             && now.saturating_duration_since(*at) < BELIEVED
@@ -223,6 +232,8 @@ impl Access {
         if !lock(&self.questions).spend(hashed(visitor.name()), now) {
             return Err(Refusal::TooMany);
         }
+        // Before the user is copied, whose groups may be many.
+        let _turn = self.turn().await?;
         let user = visitor.user.clone();
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
@@ -249,6 +260,14 @@ impl Access {
         let may = answer.status.is_some_and(|s| s.allowed && s.denied != Some(true));
         lock(&self.rights).put(right, may, now);
         Ok(may)
+    }
+
+    /// A place among the reviews under way, when there is one within the time limit of a call.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        match timeout(LIMIT, self.under_way.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Refusal::TooMany),
+        }
     }
 }
 
@@ -281,7 +300,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{Json, Router};
+    use futures::future::{join, join_all};
     use rstest::rstest;
+    use serde_json::json;
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -301,5 +326,40 @@ mod tests {
         let some = Seeing::Namespaces(vec!["shop".into()]);
         assert!(some.covers("shop") && !some.covers("sho") && !some.covers("shop2"));
         assert!(Seeing::Everything.covers("shop"));
+    }
+
+    /// However many are asked at once: the rest waits here, not at the API server.
+    #[tokio::test]
+    async fn so_many_reviews_are_under_way_and_no_more() {
+        const ASKED: usize = 100;
+        let (under_way, all, go) = (AtomicUsize::new(0), Notify::new(), Semaphore::new(0));
+        let state = Arc::new((under_way, all, go));
+        let of = state.clone();
+        let answers = Router::new().fallback(async move || {
+            let (under_way, all, go) = &*of;
+            if under_way.fetch_add(1, Ordering::SeqCst) + 1 >= UNDER_WAY {
+                all.notify_one();
+            }
+            let _turn = go.acquire().await;
+            Json(json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+                "spec": {}, "status": {"allowed": true}
+            }))
+        });
+        let access = Access::new(Client::new(answers, "shop"));
+        let user = UserInfo { username: Some("greedy".into()), ..UserInfo::default() };
+        let visitor = Visitor { hash: hashed("token"), user };
+        let names: Vec<String> = (0..ASKED).map(|i| format!("orders-{i}")).collect();
+        let asked = join_all(names.iter().map(|name| access.getting(&visitor, "shop", name)));
+        let begun = async {
+            state.1.notified().await;
+            let begun = state.0.load(Ordering::SeqCst);
+            state.2.add_permits(ASKED);
+            begun
+        };
+        let (answers, begun) = timeout(LIMIT, join(asked, begun)).await.expect("all are answered");
+        assert_eq!(begun, UNDER_WAY);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(state.0.load(Ordering::SeqCst), ASKED);
     }
 }

@@ -46,15 +46,14 @@ pub(crate) async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Re
     within_at_most(LIMIT, call).await
 }
 
-/// The same in as little as `left`; with none left it is not begun.
+/// The same in as little as `left`, which a lease still lasts; with none left it is not begun.
 pub(crate) async fn within_at_most<T>(
     left: Duration,
     call: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, CallError> {
     let limit = left.min(LIMIT);
-    let late = || CallError::Unavailable(format!("no answer within {:.0}s", limit.as_secs_f64()));
     if limit.is_zero() {
-        return Err(late());
+        return Err(CallError::LeaseOver);
     }
     match tokio::time::timeout(limit, call).await {
         Ok(Ok(value)) => Ok(value),
@@ -62,7 +61,7 @@ pub(crate) async fn within_at_most<T>(
             Err(CallError::Api { code: status.code, message: status.message.clone() })
         }
         Ok(Err(other)) => Err(CallError::Unavailable(other.to_string())),
-        Err(_) => Err(late()),
+        Err(_) => Err(CallError::Unavailable(format!("no answer within {:.0}s", limit.as_secs_f64()))),
     }
 }
 
@@ -80,6 +79,9 @@ pub enum CallError {
     /// It did not answer.
     #[error("the API server cannot be reached: {0}")]
     Unavailable(String),
+    /// It was not asked.
+    #[error("the lease is over: nothing was written")]
+    LeaseOver,
 }
 
 impl CallError {
@@ -87,7 +89,7 @@ impl CallError {
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Api { code, .. } => Some(*code),
-            Self::Unavailable(_) => None,
+            Self::Unavailable(_) | Self::LeaseOver => None,
         }
     }
 }

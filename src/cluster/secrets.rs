@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
 use super::{CallError, within};
+use crate::api::in_a_path;
 
 /// How long a Secret is kept before it is read again.
 const KEPT: Duration = Duration::from_secs(30);
@@ -21,6 +22,9 @@ const ABSENT: Duration = Duration::from_secs(5);
 /// Why a value could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
+    /// It is no name, but for instance a path to another object.
+    #[error("{0:?} is the name of no Secret: write it as kubectl shows it")]
+    NoName(String),
     /// There is no such Secret.
     #[error("Secret {0:?} is not in namespace {1}: create it, or correct secretKeyRef.name")]
     NotFound(String, String),
@@ -60,7 +64,7 @@ impl SecretError {
     /// One CamelCase word.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::NotFound(..) | Self::NotGiven(..) => "SecretNotFound",
+            Self::NoName(..) | Self::NotFound(..) | Self::NotGiven(..) => "SecretNotFound",
             Self::NoKey { .. } => "SecretKeyNotFound",
             Self::NotText(..) => "SecretNotText",
             Self::Forbidden(..) => "SecretForbidden",
@@ -100,6 +104,10 @@ impl Secrets {
     /// Says which Secret and key, and what to do. While the API server is away the last value
     /// read is given instead.
     pub async fn read(&self, namespace: &str, name: &str, key: &str) -> Result<String, SecretError> {
+        // It becomes a part of an address, whoever has looked at it before.
+        if !in_a_path(name) {
+            return Err(SecretError::NoName(name.into()));
+        }
         let secret = match &self.client {
             Some(client) => self.secret(client, namespace, name).await?,
             None => self.of_given(namespace, name, key)?,
@@ -149,5 +157,26 @@ impl Secrets {
         all.retain(|_, (read, _)| read.elapsed() < FORGOTTEN);
         all.insert(at, (Instant::now(), outcome.clone()));
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_path_is_read_for_nobody() {
+        let secret = |name: &str| {
+            let mut secret = Secret::default();
+            (secret.metadata.name, secret.metadata.namespace) = (Some(name.into()), Some("shop".into()));
+            secret.data = Some([("key".to_owned(), ByteString(b"value".to_vec()))].into());
+            secret
+        };
+        let path = "../../billing/secrets/login";
+        let secrets = Secrets::given([secret("login"), secret(path)]);
+        assert_eq!(secrets.read("shop", "login", "key").await, Ok("value".to_owned()));
+        assert_eq!(secrets.read("shop", path, "key").await, Err(SecretError::NoName(path.to_owned())));
     }
 }

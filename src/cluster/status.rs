@@ -178,7 +178,7 @@ mod tests {
         };
         let why = write(Duration::from_millis(50)).await;
         assert!(matches!(why, CallError::Unavailable(_)) && begun.load(Ordering::SeqCst) == 1, "{why}");
-        write(Duration::ZERO).await;
+        assert_eq!(write(Duration::ZERO).await, CallError::LeaseOver);
         assert_eq!(begun.load(Ordering::SeqCst), 1, "with no time left it is not begun");
     }
 }

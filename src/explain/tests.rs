@@ -106,6 +106,41 @@ status:
     insta::assert_snapshot!("blind", said);
 }
 
+/// As in a migration: KEDA's HPA is still there, and Kafka refuses the login.
+#[test]
+fn what_blocks_and_what_cannot_be_seen() {
+    let status = "
+status:
+  observedGeneration: 2
+  state: Blind
+  message: 'HorizontalPodAutoscaler keda-hpa-orders scales Deployment orders, too'
+  currentReplicas: 3
+  desiredReplicas: 3
+  conditions:
+  - {type: Ready, status: 'False', reason: AnotherAutoscaler, message: 'HorizontalPodAutoscaler keda-hpa-orders scales Deployment orders, too; and not to be seen: Kafka at kafka:9092 refused the login', lastTransitionTime: '2026-01-01T10:00:00Z'}
+  - {type: AbleToScale, status: 'False', reason: AnotherAutoscaler, message: 'HorizontalPodAutoscaler keda-hpa-orders scales Deployment orders, too', lastTransitionTime: '2026-01-01T10:00:00Z'}
+  lastDecision: {time: '2026-01-01T10:00:00Z', from: 3, to: 3, rule: Blind, message: 'Cannot see, so nothing is changed: Kafka at kafka:9092 cannot be reached'}
+";
+    let said = explained(&scaler(status), Ok(Vec::new()), NOW);
+    insta::assert_snapshot!("blocked", text(&said, NOW, Paint(false)));
+}
+
+/// It was blind before somebody broke it, and what it could not see then is not why it stands now.
+#[test]
+fn an_invalid_one_is_not_explained_by_what_was_before() {
+    let status = "
+status:
+  observedGeneration: 2
+  state: Invalid
+  message: 'Secret \"login\" is not in namespace shop: create it, or correct secretKeyRef.name'
+  conditions:
+  - {type: Ready, status: 'False', reason: SecretNotFound, message: 'Secret \"login\" is not in namespace shop: create it, or correct secretKeyRef.name', lastTransitionTime: '2026-01-01T10:00:00Z'}
+  lastDecision: {time: '2026-01-01T10:00:00Z', from: 3, to: 3, rule: Blind, message: 'Cannot see, so nothing is changed: Kafka at kafka:9092 cannot be reached', limits: [MaxReplicas]}
+";
+    let said = explained(&scaler(status), Ok(Vec::new()), NOW);
+    insta::assert_snapshot!("invalid", text(&said, NOW, Paint(false)));
+}
+
 #[test]
 fn one_that_nobody_looks_at() {
     let said = explained(&scaler(""), Ok(Vec::new()), NOW);

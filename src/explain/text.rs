@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::Explained;
 use crate::api::Mode;
-use crate::decide::Rule;
+use crate::decide::{Rule, ScalerState};
 use crate::report::meaning::{Mood, mood};
 use crate::report::sentence::{count, rate, span};
 
@@ -130,8 +130,15 @@ fn why(of: &Explained, now: f64) -> Vec<(String, String)> {
     let Some(decision) = &of.decision else { return Vec::new() };
     let at = decision.time.parse::<jiff::Timestamp>().map(|t| t.as_second() as f64);
     let ago = at.map_or_else(|_| decision.time.clone(), |at| format!("{} ago", span(now - at)));
-    // What it could not see then may be there by now, and something else be away: the cause of now is told above.
-    let said = if decision.rule == Rule::Blind.as_str() && decision.from == decision.to {
+    let state = of.state.as_deref();
+    if state == Some(ScalerState::Invalid.as_str()) {
+        // No rule is at work: it is of a time that is over.
+        return vec![line("Decided last", format!("{ago}, before it was invalid: {}", decision.message))];
+    }
+    // What it could not see then may be there by now, and something else be away: the cause of now is in the
+    // message or, where something else blocks, in Ready.
+    let kept = decision.rule == Rule::Blind.as_str() && decision.from == decision.to;
+    let said = if kept && state == Some(ScalerState::Blind.as_str()) {
         "nothing is changed while it cannot see"
     } else {
         &decision.message

@@ -11,18 +11,21 @@ use croner::parser::{CronParser, Seconds, Year};
 /// Most ends looked at: six on each day of the longest time.
 const MOST: usize = 28 * 366 * 6;
 const HOUR: i64 = 3600;
+/// Changes of a clock looked at: two a year, until dates fall on the same days of the week again.
+const CHANGES: usize = 2 * 28;
 
 /// How long it is from each beginning to the last end before the next one, as KEDA is active whenever it ends
-/// before it begins again. By the clock on the wall: on the day when that changes, the schedule ends an hour off.
+/// before it begins again, s. By the clock on the wall: where that changes meanwhile ([`meets_a_change`]), the
+/// schedule ends an hour off.
 ///
 /// # Errors
 /// Why the two are no schedule.
-pub(super) fn length(start: &str, end: &str, zone: &str) -> Result<String, String> {
+pub(super) fn length(start: &str, end: &str, zone: &str) -> Result<i64, String> {
     TimeZone::get(zone).map_err(|_| format!("the time zone {zone:?} is not known"))?;
     let years = years(&[start, end]);
     let (start, end) = (parsed(start)?, parsed(end)?);
     // A zone without summer and winter, so that only the expressions count.
-    let from = Timestamp::from_second(1_704_067_200).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC);
+    let from = beginning().to_zoned(TimeZone::UTC);
     let until = from.checked_add(years.years()).map_err(|e| e.to_string())?;
     let mut begins = start
         .iter_from(from.clone(), croner::Direction::Forward)
@@ -53,7 +56,29 @@ pub(super) fn length(start: &str, end: &str, zone: &str) -> Result<String, Strin
     if !(60..=7 * 24 * HOUR).contains(&length) {
         return Err("it is shorter than 1m or longer than 168h".to_owned());
     }
-    Ok(written(length))
+    Ok(length)
+}
+
+/// Of the years that are looked at, a leap year: 2024.
+fn beginning() -> Timestamp {
+    Timestamp::from_second(1_704_067_200).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Whether the clock of a zone changes, as its rules are, between a beginning and its end `length` seconds later.
+pub(super) fn meets_a_change(start: &str, length: i64, zone: &str) -> bool {
+    let (Ok(start), Ok(zone)) = (parsed(start), TimeZone::get(zone)) else { return false };
+    // What a zone has given up lately is no rule any more.
+    let Ok(from) = beginning().checked_add((4 * 366 * 24).hours()) else { return false };
+    zone.following(from).take(CHANGES).any(|change| {
+        let at = change.timestamp();
+        // Some time zone files end with a change that is none.
+        let before = at.checked_sub(1.second()).unwrap_or(at);
+        if zone.to_offset(before) == zone.to_offset(at) {
+            return false;
+        }
+        let began = start.iter_before(at.to_zoned(zone.clone())).next();
+        began.is_some_and(|began| at.as_second() - began.timestamp().as_second() < length)
+    })
 }
 
 /// After how many years expressions begin anew: where dates count, in the next leap year; where days of the week
@@ -122,9 +147,31 @@ mod tests {
     fn lengths(#[case] start: &str, #[case] end: &str, #[case] expected: Result<&str, &str>) {
         let seen = length(start, end, "Europe/Madrid");
         match (seen, expected) {
-            (Ok(seen), Ok(expected)) => assert_eq!(seen, expected),
+            (Ok(seen), Ok(expected)) => assert_eq!(written(seen), expected),
             (Err(seen), Err(expected)) => assert!(seen.contains(expected), "{seen}"),
             (seen, expected) => panic!("{seen:?}, not {expected:?}"),
         }
+    }
+
+    #[rstest]
+    #[case("30 22 * * *", 8, "Europe/Madrid", true)]
+    // The clock changes in the night before.
+    #[case("0 7 * * *", 12, "Europe/Madrid", false)]
+    #[case("30 22 * * *", 8, "UTC", false)]
+    #[case("30 22 * * *", 8, "Asia/Kolkata", false)]
+    // It had two changes a year until 2019.
+    #[case("30 22 * * *", 8, "America/Sao_Paulo", false)]
+    // In the night to a Sunday.
+    #[case("0 22 * * 6", 8, "Europe/Madrid", true)]
+    #[case("0 22 * * 1-5", 8, "Europe/Madrid", false)]
+    #[case("0 7 * * 5", 72, "Europe/Madrid", true)]
+    #[case("0 7 24 12 *", 72, "Europe/Madrid", false)]
+    fn clocks_that_change_meanwhile(
+        #[case] start: &str,
+        #[case] hours: i64,
+        #[case] zone: &str,
+        #[case] meets: bool,
+    ) {
+        assert_eq!(meets_a_change(start, hours * HOUR, zone), meets);
     }
 }

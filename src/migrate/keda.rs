@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_ignored::Path;
 use serde_json::Value;
 
@@ -57,13 +57,24 @@ fn written(path: &Path<'_>) -> String {
     }
 }
 
+/// What a template that writes nothing leaves behind, `annotations:` alone, is what is not there.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// The same of texts by name, each of which may have been left out, too.
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let texts: BTreeMap<String, Option<String>> = or_default(from)?;
+    Ok(texts.into_iter().map(|(name, text)| (name, text.unwrap_or_default())).collect())
+}
+
 /// Fields by name.
 pub(super) type Fields = BTreeMap<String, Value>;
 
 /// A ScaledObject.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ScaledObject {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub metadata: Metadata,
     pub spec: Spec,
     /// Fields that are not known here.
@@ -74,13 +85,13 @@ pub(super) struct ScaledObject {
 /// Of what every resource has.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Metadata {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub namespace: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub labels: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -96,7 +107,7 @@ pub(super) struct Spec {
     pub idle_replica_count: Option<i32>,
     pub fallback: Option<Fallback>,
     pub advanced: Option<Advanced>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub triggers: Vec<Trigger>,
 }
 
@@ -143,7 +154,7 @@ pub(super) struct Behavior {
 pub(super) struct ScaleDown {
     pub stabilization_window_seconds: Option<i64>,
     pub select_policy: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub policies: Vec<ScalingPolicy>,
 }
 
@@ -163,7 +174,7 @@ pub(super) struct Trigger {
     #[serde(rename = "type")]
     pub kind: String,
     pub name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub metadata: Fields,
     pub metric_type: Option<String>,
     pub use_cached_metrics: Option<bool>,
@@ -198,7 +209,7 @@ impl AuthenticationRef {
 /// A TriggerAuthentication, or one of the whole cluster.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Authentication {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub metadata: Metadata,
     pub spec: AuthenticationSpec,
     /// Fields that are not known here, among them other places to keep a value.
@@ -212,7 +223,7 @@ pub(super) struct Authentication {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AuthenticationSpec {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub secret_target_ref: Vec<SecretParameter>,
     pub pod_identity: Option<Value>,
 }
@@ -225,15 +236,36 @@ pub(super) struct SecretParameter {
     pub key: String,
 }
 
-/// Whether a text says yes, as Go reads it.
-pub(super) fn yes(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")
+/// Yes or no, as Go reads it; `None`: neither.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
-/// A value as text: KEDA's are, in principle.
+/// Whether a text says yes.
+pub(super) fn yes(text: &str) -> bool {
+    boolean(text) == Some(true)
+}
+
+/// Whether a label or an annotation is KEDA's, by its name.
+pub(super) fn of_keda(name: &str) -> bool {
+    let domain = name.split_once('/').map_or("", |(domain, _)| domain);
+    domain == "keda.sh" || domain.ends_with(".keda.sh")
+}
+
+/// Whether an annotation that is there pauses: what is no boolean does, too, with KEDA.
+pub(super) fn pauses(text: &str) -> bool {
+    boolean(text) != Some(false)
+}
+
+/// A value as text, which KEDA's are, in principle, and as KEDA reads them: without the blanks around it.
 pub(super) fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.trim().to_owned(),
+        Value::Null => String::new(),
         other => other.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It knows names and sentences only; what the other fields become is for `scaler`, `settings` and `login`.
 
-use super::keda::{Trigger, yes};
+use super::keda::{Trigger, boolean, of_keda, yes};
 use super::login::METADATA;
 
 /// What is said of an entry in the metadata of a trigger; `None`: nothing, as it is carried over.
@@ -18,7 +18,7 @@ pub(super) fn of_metadata(name: &str, value: &str) -> Option<String> {
         | "consumerGroupFromEnv"
         | "topicFromEnv" => return None,
         _ if METADATA.contains(&name) => return None,
-        "activationLagThreshold" if value == "0" => return None,
+        "activationLagThreshold" if matches!(value, "0" | "") => return None,
         "activationLagThreshold" => {
             format!("({value}) has no equal: from zero, the first message starts a replica")
         }
@@ -57,15 +57,14 @@ pub(super) fn of_metadata(name: &str, value: &str) -> Option<String> {
 
 /// What is said of an annotation; `None`: nothing, as a mode stands for it or nobody wrote it by hand.
 pub(super) fn of_annotation(name: &str, value: &str) -> Option<String> {
-    let (domain, field) = name.split_once('/').unwrap_or(("", name));
+    let field = name.split_once('/').map_or(name, |(_, field)| field);
     let why = match name {
         "kubectl.kubernetes.io/last-applied-configuration" => return None,
-        "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" if yes(value) => return None,
-        "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" if value == "false" => {
+        "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" if boolean(value).is_some() => {
             return None;
         }
         "autoscaling.keda.sh/paused" | "autoscaling.keda.sh/paused-scale-in" => {
-            "is neither true nor false, and was left out"
+            "is neither true nor false: it counts as true, as with KEDA"
         }
         "autoscaling.keda.sh/paused-replicas" => {
             "has no equal: Paused keeps the replicas there are; set that number yourself"
@@ -80,7 +79,7 @@ pub(super) fn of_annotation(name: &str, value: &str) -> Option<String> {
             "has no equal: Spillway makes no HPA and takes none over; see that none is left on the workload before it is Active"
         }
         "scaledobject.keda.sh/hpa-excluded-labels" => "is not needed: there is no HPA",
-        _ if domain == "keda.sh" || domain.ends_with(".keda.sh") => {
+        _ if of_keda(name) => {
             return Some(format!("annotation {name} ({value}) is not known here and was left out"));
         }
         _ => {
@@ -90,6 +89,29 @@ pub(super) fn of_annotation(name: &str, value: &str) -> Option<String> {
         }
     };
     Some(format!("annotation {field} ({value}) {why}"))
+}
+
+/// Labels by which tools that deploy find again what they deployed.
+const TRACKED_BY: [&str; 7] = [
+    "argocd.argoproj.io/instance",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/managed-by",
+    "kustomize.toolkit.fluxcd.io/name",
+    "kustomize.toolkit.fluxcd.io/namespace",
+    "helm.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/namespace",
+];
+
+/// What is said of a label of a ScaledObject; `None`: nothing, as it is carried over, or KEDA writes it itself.
+pub(super) fn of_label(name: &str, value: &str) -> Option<String> {
+    match name {
+        "scaledobject.keda.sh/name" => None,
+        _ if of_keda(name) => Some(format!("label {name} ({value}) is not known here and was left out")),
+        _ if TRACKED_BY.contains(&name) => Some(format!(
+            "label {name} ({value}) is carried over: a tool that deploys may go by it, and delete what is not in its sources. Put this file there, or take the label away"
+        )),
+        _ => None,
+    }
 }
 
 /// What is said of fields of a trigger itself, be it what it may.

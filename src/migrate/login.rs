@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::keda::{Authentication, AuthenticationRef, SecretParameter, Trigger, text, yes};
 use super::{Known, Lines, left_out, quoted};
-use crate::validate::connection::{host, of_aws};
 
 /// How a cluster is reached: the lines of a KafkaConnection's spec.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,14 +24,14 @@ pub(super) struct Login {
 
 /// A parameter: given, or in a Secret.
 #[derive(Clone, Debug, PartialEq)]
-enum Parameter {
+pub(super) enum Parameter {
     Value(String),
     Secret(SecretParameter),
 }
 
 /// What is shown to the brokers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+pub(super) enum By {
     Nothing,
     Password,
     Token,
@@ -40,13 +39,16 @@ enum By {
     OwnIdentity,
 }
 
-struct Parameters<'a> {
-    all: BTreeMap<String, Parameter>,
+/// What is given, until it is used.
+pub(super) struct Parameters<'a> {
+    pub all: BTreeMap<String, Parameter>,
     known: &'a Known,
     namespace: &'a str,
+    /// Whether the Secrets are those of a ClusterTriggerAuthentication.
+    cluster: bool,
     /// Secrets that Spillway will read.
     secrets: Vec<String>,
-    remarks: Vec<String>,
+    pub remarks: Vec<String>,
 }
 
 /// Of what may stand in a trigger's metadata, what is looked at here.
@@ -55,11 +57,19 @@ pub(super) const METADATA: [&str; 6] =
 
 /// What a trigger says of TLS and login.
 pub(super) fn login(trigger: &Trigger, namespace: &str, known: &Known) -> Login {
-    let mut parameters =
-        Parameters { all: BTreeMap::new(), known, namespace, secrets: Vec::new(), remarks: Vec::new() };
+    let mut parameters = Parameters {
+        all: BTreeMap::new(),
+        known,
+        namespace,
+        cluster: trigger.authentication_ref.as_ref().is_some_and(AuthenticationRef::cluster),
+        secrets: Vec::new(),
+        remarks: Vec::new(),
+    };
     for (name, value) in &trigger.metadata {
-        if METADATA.contains(&name.as_str()) {
-            parameters.all.insert(name.clone(), Parameter::Value(text(value)));
+        // As with KEDA, an empty one is not there: the TriggerAuthentication is asked for it.
+        let value = Some(text(value)).filter(|value| METADATA.contains(&name.as_str()) && !value.is_empty());
+        if let Some(value) = value {
+            parameters.all.insert(name.clone(), Parameter::Value(value));
         }
     }
     if let Some(reference) = &trigger.authentication_ref {
@@ -97,6 +107,13 @@ impl Parameters<'_> {
     fn take(&mut self, authentication: &Authentication, reference: &AuthenticationRef) {
         for parameter in &authentication.spec.secret_target_ref {
             let name = &parameter.parameter;
+            if self.given(parameter).is_some_and(|value| value.trim().is_empty()) {
+                self.remarks.push(format!(
+                    "{name} of {} was left out: key {} of Secret {} is empty",
+                    reference.name, parameter.key, parameter.name
+                ));
+                continue;
+            }
             match self.all.get(name) {
                 // As with KEDA, the trigger comes first.
                 Some(Parameter::Value(_)) => self
@@ -172,13 +189,30 @@ impl Parameters<'_> {
         }
     }
 
-    /// The text of a parameter, if it is to be had: Secrets among the files count.
-    fn read(&mut self, name: &str) -> Option<String> {
+    /// What a Secret holds, if it is among the files.
+    fn given(&self, of: &SecretParameter) -> Option<String> {
+        self.known.secret(self.namespace_of(of), &of.name, &of.key)
+    }
+
+    /// The namespace whose Secret it is. KEDA's own is known by what is among the files alone.
+    fn namespace_of(&self, of: &SecretParameter) -> &str {
+        let kedas = self.known.of_keda(&of.name, self.namespace).filter(|_| self.cluster);
+        kedas.unwrap_or(self.namespace)
+    }
+
+    /// The text of a parameter, if it is to be had: Secrets among the files count, and blanks around it do not.
+    pub(super) fn read(&mut self, name: &str) -> Option<String> {
         match self.all.remove(name)? {
             Parameter::Value(value) => Some(value),
             Parameter::Secret(of) => {
-                let value = self.known.secret(self.namespace, &of.name, &of.key);
-                if value.is_none() {
+                let value = self.given(&of).map(|value| value.trim().to_owned());
+                let namespace = self.namespace_of(&of);
+                if value.is_some() && namespace != self.namespace {
+                    self.remarks.push(format!(
+                        "the value of `{name}` is that of Secret {} in namespace {namespace}",
+                        of.name
+                    ));
+                } else if value.is_none() {
                     self.remarks.push(format!(
                         "the value of `{name}` is in Secret {}, key {}, which is not among the files: what is written here for it is a guess",
                         of.name, of.key
@@ -190,7 +224,7 @@ impl Parameters<'_> {
     }
 
     /// A value as a KafkaConnection names it.
-    fn value(&mut self, name: &str) -> Option<String> {
+    pub(super) fn value(&mut self, name: &str) -> Option<String> {
         Some(match self.all.remove(name)? {
             Parameter::Value(value) => format!("{{value: {}}}", quoted(&value)),
             Parameter::Secret(of) => {
@@ -221,11 +255,13 @@ impl Parameters<'_> {
         let said = self.read("tls");
         let on = match said.as_deref() {
             Some("enable") => true,
-            Some("disable" | "") => false,
+            Some("disable") => false,
+            // KEDA refuses it: nobody has said that a password may be sent in clear.
             Some(other) => {
-                self.remarks
-                    .push(format!("tls ({other}) is neither enable nor disable: it counts as disable"));
-                false
+                self.remarks.push(format!(
+                    "CHANGE ME: tls ({other}) is neither enable nor disable, and KEDA refuses it: it counts as enable"
+                ));
+                true
             }
             // Not to be had: who keeps it in a Secret has it on.
             None => in_secret,
@@ -269,7 +305,7 @@ impl Parameters<'_> {
         let provider = self.read("saslTokenProvider");
         if let Some(provider) = &provider {
             match (said.as_deref(), provider.as_str()) {
-                (_, "bearer" | "") | (Some("oauthbearer"), "aws_msk_iam") => {}
+                (_, "bearer") | (Some("oauthbearer"), "aws_msk_iam") => {}
                 (Some("oauthbearer"), other) => self.remarks.push(format!(
                     "saslTokenProvider ({other}) is neither bearer nor aws_msk_iam: it counts as bearer"
                 )),
@@ -279,7 +315,7 @@ impl Parameters<'_> {
             }
         }
         let mechanism = match (said.as_deref().unwrap_or("none"), provider.as_deref()) {
-            ("none" | "", _) => return By::Nothing,
+            ("none", _) => return By::Nothing,
             ("plaintext", _) => "PLAIN",
             ("scram_sha256", _) => "SCRAM-SHA-256",
             ("scram_sha512", _) => "SCRAM-SHA-512",
@@ -301,107 +337,17 @@ impl Parameters<'_> {
         By::Password
     }
 
-    fn oauth(&mut self, lines: &mut Lines) -> By {
-        lines.add(0, "sasl:", None);
-        lines.add(1, "mechanism: OAUTHBEARER", None);
-        lines.add(1, "oauth:", None);
-        let endpoint = self.read("oauthTokenEndpointUri").unwrap_or_else(|| {
-            self.remarks.push("oauthTokenEndpointUri is missing: write the URL of the token endpoint".into());
-            "https://change-me/token".into()
-        });
-        let endpoint = match endpoint.strip_prefix("http://") {
-            Some(rest) => {
-                self.remarks.push(format!(
-                    "oauthTokenEndpointUri was {endpoint}, and a client's secret is sent encrypted only: see whether https is answered there"
-                ));
-                format!("https://{rest}")
-            }
-            None => endpoint,
-        };
-        lines.add(2, &format!("tokenEndpoint: {}", quoted(&endpoint)), None);
-        for (field, parameter) in [("clientId", "username"), ("clientSecret", "password")] {
-            let value = self.needed(parameter);
-            lines.add(2, &format!("{field}: {value}"), None);
+    /// The same of one that a login cannot do without. KEDA takes blanks around it away, and Spillway does not.
+    pub(super) fn needed(&mut self, name: &str) -> String {
+        let blank = |value: &str| value.trim() != value;
+        if let Some(Parameter::Secret(of)) = self.all.get(name)
+            && self.given(of).is_some_and(|value| blank(&value))
+        {
+            self.remarks.push(format!(
+                "CHANGE ME: key {} of Secret {} has blanks or a line feed around the {name}, which KEDA takes away and Spillway does not: write it without",
+                of.key, of.name
+            ));
         }
-        if let Some(scopes) = self.read("scopes") {
-            let scopes: Vec<&str> = scopes.split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
-            if !scopes.is_empty() {
-                lines.add(2, &format!("scope: {}", quoted(&scopes.join(" "))), None);
-            }
-        }
-        if let Some(extensions) = self.read("oauthExtensions") {
-            let mut pairs = Vec::new();
-            for pair in extensions.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-                match pair.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
-                    Some((name, value)) if extension(name) => {
-                        pairs.push(format!("{}: {}", quoted(name), quoted(value)));
-                    }
-                    _ => self.remarks.push(format!(
-                        "oauthExtensions: {pair} was left out: an extension is name=value, and its name is letters only, and not auth"
-                    )),
-                }
-            }
-            if !pairs.is_empty() {
-                lines.add(2, &format!("extensions: {{{}}}", pairs.join(", ")), None);
-            }
-        }
-        By::Token
-    }
-
-    fn aws(&mut self, lines: &mut Lines) -> By {
-        lines.add(0, "sasl:", None);
-        lines.add(1, "mechanism: AWS_MSK_IAM", None);
-        lines.add(1, "aws:", None);
-        let region = self.read("awsRegion").unwrap_or_else(|| {
-            self.remarks.push("awsRegion is missing: write the region of the cluster".into());
-            "change-me".into()
-        });
-        lines.add(2, &format!("region: {}", quoted(&region)), None);
-        let identity = self.all.remove("podIdentity").is_some();
-        if self.all.remove("awsRoleArn").is_some() {
-            self.remarks.push("awsRoleArn has no equal: give Spillway's ServiceAccount that role".into());
-        }
-        if self.all.remove("awsEndpoint").is_some() {
-            self.remarks.push("awsEndpoint has no equal: where AWS is asked follows from the region".into());
-        }
-        // As with KEDA, an identity of the pod comes before keys.
-        let keys =
-            !identity && ["awsAccessKeyID", "awsSecretAccessKey"].iter().any(|k| self.all.contains_key(*k));
-        if keys {
-            for (field, parameter) in
-                [("accessKeyId", "awsAccessKeyID"), ("secretAccessKey", "awsSecretAccessKey")]
-            {
-                let value = self.needed(parameter);
-                lines.add(2, &format!("{field}: {value}"), None);
-            }
-            if let Some(token) = self.value("awsSessionToken") {
-                lines.add(2, &format!("sessionToken: {token}"), None);
-            }
-            return By::Token;
-        }
-        self.remarks.push(format!(
-            "{}: Spillway uses its own AWS identity (IRSA, EKS Pod Identity): give its ServiceAccount the rights that KEDA's had",
-            if identity { "podIdentity" } else { "there are no AWS keys" }
-        ));
-        By::OwnIdentity
-    }
-
-    /// Spillway's own identity goes to brokers of AWS alone, by certificates of public authorities: what would
-    /// be refused is told here.
-    fn shown_to_aws_only(&mut self, trigger: &Trigger, tls: &Lines) {
-        let servers = trigger.metadata.get("bootstrapServers").map(text).unwrap_or_default();
-        let hosts = servers.split(',').map(|server| host(server.trim()));
-        let own = "Spillway's own AWS identity is shown only to brokers below amazonaws.com, by a certificate of a public authority";
-        for host in hosts.filter(|host| !host.is_empty() && !of_aws(host)) {
-            self.remarks
-                .push(format!("{own}, and {host} is none: name the brokers as AWS does, or use keys"));
-        }
-        if tls.0.iter().any(|(depth, _, _)| *depth > 0) {
-            self.remarks.push(format!("{own}: write tls: {{}}, without caCert and insecureSkipVerify"));
-        }
-    }
-
-    fn needed(&mut self, name: &str) -> String {
         self.value(name).unwrap_or_else(|| {
             self.remarks.push(format!("{name} is missing: name the Secret that holds it"));
             format!("{{secretKeyRef: {{name: change-me, key: {name}}}}}")
@@ -420,9 +366,4 @@ impl Parameters<'_> {
             ));
         }
     }
-}
-
-/// Whether this may be the name of a SASL extension.
-fn extension(name: &str) -> bool {
-    !name.is_empty() && name != "auth" && name.chars().all(|c| c.is_ascii_alphabetic())
 }

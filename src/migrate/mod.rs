@@ -12,6 +12,7 @@ mod scaler;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -60,6 +61,12 @@ pub(crate) struct Known {
 impl Known {
     fn authentication(&self, of: &AuthenticationRef, namespace: &str) -> Option<&Authentication> {
         self.authentications.get(&of.key(namespace))
+    }
+
+    /// In which namespace a Secret of KEDA's own is: in its usual one, else in this, else wherever there is one.
+    fn of_keda(&self, name: &str, otherwise: &str) -> Option<&str> {
+        let found = self.secrets.keys().filter(|(_, of)| of == name).map(|(namespace, _)| namespace.as_str());
+        found.min_by_key(|namespace| (*namespace != "keda", *namespace != otherwise))
     }
 
     /// A value of a Secret.

@@ -3,7 +3,7 @@
 //! It makes consumer groups and schedules of the triggers, and puts the parts together; the other fields of
 //! a ScaledObject are for `settings`, and what is said of those that become nothing is in `left_out`.
 
-use super::keda::{ScaledObject, Trigger, text};
+use super::keda::{ScaledObject, Trigger, of_keda, text};
 use super::settings::{limits, within};
 use super::{Connections, Known, Lines, cron, head, left_out, login, quoted};
 
@@ -200,13 +200,18 @@ impl Making<'_> {
         let length = cron::length(&start, &end, &zone);
         match (length, replicas) {
             (Ok(length), Some(replicas)) => {
+                if cron::meets_a_change(&start, length, &zone) {
+                    self.remark(format!(
+                        "triggers[{i}]: in {zone} the clock changes while it lasts: on such a day it ends an hour earlier or later than {end:?}, as it is always as long"
+                    ));
+                }
                 let field = format!("triggers[{i}]: desiredReplicas");
                 let (replicas, outside) = within(&field, replicas, (1, "1"), (self.most, "maxReplicas"));
                 outside.into_iter().for_each(|remark| self.remark(remark));
                 let name = trigger.name.as_ref().map_or_else(String::new, |name| format!("{name}, "));
                 self.schedules.add(1, &format!("- name: cron-{i}"), Some(&format!("{name}until {end}")));
                 self.schedules.add(2, &format!("cron: {}", quoted(&start)), None);
-                self.schedules.add(2, &format!("duration: {length}"), None);
+                self.schedules.add(2, &format!("duration: {}", cron::written(length)), None);
                 self.schedules.add(2, &format!("timeZone: {}", quoted(&zone)), None);
                 self.schedules.add(2, &format!("minReplicas: {replicas}"), None);
             }
@@ -274,20 +279,30 @@ impl Making<'_> {
         lines.append(1, &behavior);
         lines.add(1, &format!("mode: {mode}"), Some(&about));
 
+        let labels = self.labels();
         let metadata = &self.object.metadata;
         let more = if self.remarks.is_empty() { "" } else { " What to know, and what has no equal:" };
         let title = format!("From ScaledObject {}.{more}", metadata.name);
         let mut out = String::new();
         head(&mut out, "ConsumerScaler", &metadata.namespace, &metadata.name, &title, &self.remarks);
-        if !metadata.labels.is_empty() {
-            let mut labels = Lines::default();
-            labels.add(1, "labels:", None);
-            for (name, value) in &metadata.labels {
-                labels.add(2, &format!("{}: {}", quoted(name), quoted(value)), None);
-            }
-            labels.write(&mut out);
-        }
+        labels.write(&mut out);
         lines.write(&mut out);
         (out, self.remarks.len())
+    }
+
+    /// The labels of the ScaledObject, but for KEDA's own.
+    fn labels(&mut self) -> Lines {
+        let mut lines = Lines::default();
+        let metadata = &self.object.metadata;
+        for (name, value) in &metadata.labels {
+            left_out::of_label(name, value).into_iter().for_each(|remark| self.remark(remark));
+            if !of_keda(name) {
+                lines.add(2, &format!("{}: {}", quoted(name), quoted(value)), None);
+            }
+        }
+        if !lines.0.is_empty() {
+            lines.0.insert(0, (1, "labels:".to_owned(), None));
+        }
+        lines
     }
 }

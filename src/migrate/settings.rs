@@ -2,7 +2,7 @@
 //!
 //! It makes the lines for each and says what is lost; triggers are for `scaler`, TLS and login for `login`.
 
-use super::keda::{Fallback, ScaleDown, ScalingPolicy, Spec, yes};
+use super::keda::{Fallback, ScaleDown, ScalingPolicy, Spec, pauses};
 use super::scaler::Making;
 use super::{Lines, cron, left_out};
 
@@ -61,13 +61,13 @@ impl Making<'_> {
                 "behavior.scaleDown.selectPolicy: Disabled becomes mode: PausedScaleDown, when it is to act",
             );
         }
-        let upwards_only = no_down || of("paused-scale-in").is_some_and(|value| yes(value));
+        let upwards_only = no_down || of("paused-scale-in").is_some_and(|value| pauses(value));
         let acts = if upwards_only {
             "PausedScaleDown, which scales up only, as KEDA did"
         } else {
             "Active when you have deleted the ScaledObject"
         };
-        if of("paused").is_some_and(|value| yes(value)) || of("paused-replicas").is_some() {
+        if of("paused").is_some_and(|value| pauses(value)) || of("paused-replicas").is_some() {
             let acts = if upwards_only { acts } else { "Active" };
             ("Paused", format!("as KEDA's was paused; then DryRun, then {acts}"))
         } else if upwards_only {

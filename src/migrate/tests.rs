@@ -1,6 +1,8 @@
 //! What becomes of ScaledObjects (`tests/keda`), as files to be read. That a real API server takes it is an
 //! end-to-end case.
 
+mod logins;
+
 use super::*;
 use crate::check::check;
 use rstest::rstest;
@@ -16,6 +18,7 @@ fn of(name: &str) -> Migrated {
 #[case("everything")]
 #[case("logins")]
 #[case("tokens")]
+#[case("printed")]
 fn what_becomes_of_them(#[case] name: &str) {
     let made = of(name);
     assert_eq!(made.problems, []);
@@ -29,6 +32,7 @@ fn what_becomes_of_them(#[case] name: &str) {
 #[case("everything", 2)]
 #[case("logins", 5)]
 #[case("tokens", 10)]
+#[case("printed", 1)]
 fn check_finds_nothing_wrong_with_it(#[case] name: &str, #[case] resources: usize) {
     let made = of(name);
     let checked = check(&made.yaml);
@@ -145,6 +149,41 @@ fn a_new_field_is_not_lost_without_a_word(#[case] name: &str) {
         let made = of_documents(&documents);
         assert_eq!(made.problems, [], "{i} {path}");
         assert!(made.yaml.contains("unforeseen"), "{i} {path}:\n{}", made.yaml);
+    }
+}
+
+/// A template that had nothing to write leaves a field without a value: nothing else is lost by it.
+#[rstest]
+#[case("plain")]
+#[case("everything")]
+#[case("logins")]
+#[case("printed")]
+fn a_field_without_a_value_is_not_there(#[case] name: &str) {
+    const NEEDED: [&str; 9] = [
+        "spec",
+        "scaleTargetRef",
+        "name",
+        "type",
+        "failureThreshold",
+        "replicas",
+        "value",
+        "parameter",
+        "key",
+    ];
+    let documents = documents(name);
+    for (i, path) in of_keda(&documents) {
+        let (parent, field) = path.rsplit_once('/').unwrap_or_default();
+        // Entries of a list are no fields, and without its triggers it is none on Kafka.
+        let entry = field.parse::<usize>().is_ok();
+        if entry || path.is_empty() || ["kind", "triggers"].contains(&field) {
+            continue;
+        }
+        let mut without = documents.clone();
+        let Some(fields) = without[i].pointer_mut(parent).and_then(Value::as_object_mut) else { continue };
+        fields.insert(field.replace("~1", "/"), Value::Null);
+        let made = of_documents(&without);
+        let needed = NEEDED.contains(&field) && !path.starts_with("/metadata");
+        assert!(needed || made.problems.is_empty(), "{i} {path}: {:?}", made.problems);
     }
 }
 
@@ -266,7 +305,7 @@ spec:
     "'autoscaling.keda.sh/paused': 'perhaps'",
     "",
     "",
-    "annotation paused (perhaps) is neither true nor false"
+    "annotation paused (perhaps) is neither true nor false: it counts as true, as with KEDA"
 )]
 #[case("team: checkout", "", "", "annotation team is none of KEDA's")]
 #[case(
@@ -277,12 +316,35 @@ spec:
 )]
 #[case("", "", "topicFromEnv: TOPIC, ", "topicFromEnv (TOPIC) is not needed: topic is in the trigger, too")]
 #[case("", "", "allowIdleConsumers: 'True', ", "allowIdleConsumers has no equal")]
-#[case("", "", "tls: 'true', ", "tls (true) is neither enable nor disable: it counts as disable")]
+#[case(
+    "",
+    "",
+    "tls: 'true', ",
+    "CHANGE ME: tls (true) is neither enable nor disable, and KEDA refuses it: it counts as enable"
+)]
 #[case("", "", "unsafeSsl: 'true', ", "unsafeSsl was left out: without tls: enable, nothing is encrypted")]
 #[case("", "", "saslTokenProvider: aws_msk_iam, ", "saslTokenProvider (aws_msk_iam) was left out")]
 fn what_is_said(#[case] annotations: &str, #[case] spec: &str, #[case] metadata: &str, #[case] said: &str) {
     let yaml = said_of(annotations, spec, metadata);
     assert!(yaml.contains(said), "{yaml}");
+}
+
+/// Whoever paused KEDA finds it paused, however it was written.
+#[rstest]
+#[case("paused", "true", "Paused")]
+#[case("paused", "perhaps", "Paused")]
+#[case("paused", "", "Paused")]
+#[case("paused", "False", "DryRun")]
+#[case("paused", "0", "DryRun")]
+#[case("paused", "f", "DryRun")]
+#[case("paused-scale-in", "T", "DryRun # watches and tells, writes nothing; then PausedScaleDown")]
+#[case("paused-scale-in", "yes", "DryRun # watches and tells, writes nothing; then PausedScaleDown")]
+#[case("paused-scale-in", "FALSE", "DryRun # watches and tells, writes nothing; Active")]
+fn which_mode_it_is(#[case] annotation: &str, #[case] value: &str, #[case] mode: &str) {
+    let yaml = said_of(&format!("'autoscaling.keda.sh/{annotation}': '{value}'"), "", "");
+    assert!(yaml.contains(&format!("\n  mode: {mode}")), "{yaml}");
+    let neither = ["perhaps", "yes", ""].contains(&value);
+    assert_eq!(yaml.contains("is neither true nor false"), neither, "{yaml}");
 }
 
 /// Of several policies KEDA's choice is carried over, and the others are named.

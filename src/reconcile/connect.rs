@@ -12,7 +12,7 @@ use crate::cluster::secrets::Secrets;
 use crate::kafka::{
     AwsConfig, AwsKeys, ConnectionConfig, ConnectionProblem, OAuthConfig, SaslConfig, TlsConfig,
 };
-use crate::report::status::Blocked;
+use crate::report::status::{Blocked, first_few};
 use crate::validate::connection;
 
 /// Reads the secrets that a connection names.
@@ -76,7 +76,8 @@ impl Reader<'_> {
         let problems = connection::connection(spec);
         if !problems.is_empty() {
             let all: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.field, p.why)).collect();
-            let message = format!("KafkaConnection {}: {}", self.object.name_any(), all.join("; "));
+            // It is told in each scaler that names it.
+            let message = format!("KafkaConnection {}: {}", self.object.name_any(), first_few(&all));
             return Err(Blocked { reason: "Invalid".into(), message });
         }
         let interval = spec.sweep_interval.seconds().map_err(|why| self.named("sweepInterval", why))?;
@@ -211,6 +212,23 @@ mod tests {
             None => assert!(outcome.is_ok(), "{outcome:?}"),
             Some(words) => assert!(outcome.as_ref().is_err_and(|why| why.contains(words)), "{outcome:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn however_much_is_wrong_little_is_said() {
+        let sasl = "{mechanism: AWS_MSK_IAM, aws: {region: eu-west-1}}";
+        let of = async |servers: Vec<String>| {
+            said(&format!("bootstrapServers: [{}], tls: {{}}, sasl: {sasl}", servers.join(", ")))
+                .await
+                .unwrap_err()
+        };
+        let hosts = of((0..32).map(|i| format!("'kafka-{i}.example.com:9098'")).collect()).await;
+        assert!(hosts.contains("kafka-2.example.com and 29 more are not below amazonaws.com"), "{hosts}");
+        assert!(hosts.len() < 400, "{hosts}");
+        let ports = of((1..33).map(|i| format!("'kafka.example.com:{i}'")).collect()).await;
+        assert!(ports.matches("kafka.example.com is not below").count() == 1, "{ports}");
+        let addresses = of((0..32).map(|i| format!("'b{i}.amazonaws.com'")).collect()).await;
+        assert!(addresses.ends_with("(and 27 more)") && addresses.len() < 1000, "{addresses}");
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use super::plan::{Broken, Ids, Plan, Resolved, plan};
 use super::shared::{Health, Shared};
 use super::step::{self, Memory};
 use super::work::{ConnectionId, ConnectionPlan};
-use super::{Hands, connect, sweep};
+use super::{Hands, connect, not_written, sweep};
 use crate::api::{ConsumerScaler, ConsumerScalerStatus, KafkaConnection, KafkaConnectionStatus};
 use crate::clock;
 use crate::cluster::conflict;
@@ -329,8 +329,7 @@ impl Manager {
                 all.insert(key, told);
             }
             Err(error) => {
-                self.shared.hands.metrics.kubernetes_write("status", "error");
-                warn!(namespace, name, kind, "writing the status: {error}");
+                not_written(&self.shared.hands.metrics, "status", namespace, name, &error);
             }
         }
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{debug, info, warn};
 
 use crate::api::{ConsumerScaler, KafkaConnection};
 use crate::cluster::budget::Budget;
@@ -30,7 +30,7 @@ use crate::cluster::scale::Scales;
 use crate::cluster::secrets::Secrets;
 use crate::cluster::shards::{Shards, Standing};
 use crate::cluster::status::Statuses;
-use crate::cluster::{self, http, watch};
+use crate::cluster::{self, CallError, http, watch};
 use crate::kafka::ConnectionConfig;
 use crate::report::metrics::Metrics;
 use crate::report::page::Pages;
@@ -75,6 +75,17 @@ pub(crate) struct Hands {
     pub metrics: Arc<Metrics>,
     /// What the page shows, where it is on.
     pub pages: Option<Arc<Pages>>,
+}
+
+/// Takes note that a status (`what`) of an object was not written. When the lease was over somebody else tells, and
+/// nothing has gone wrong: so it is at every handover.
+fn not_written(metrics: &Metrics, what: &'static str, namespace: &str, name: &str, error: &CallError) {
+    if matches!(error, CallError::LeaseOver) {
+        debug!(namespace, name, "writing the status: {error}");
+        return;
+    }
+    metrics.kubernetes_write(what, "error");
+    warn!(namespace, name, "writing the status: {error}");
 }
 
 /// The settings of a connection with its secrets read, as the operator would use them.
@@ -191,5 +202,20 @@ fn probes(health: Arc<shared::Health>, metrics: Arc<Metrics>, shards: Shards) ->
             metrics.shards(&shards.in_force());
             Ok(metrics.render()?)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handover_is_no_error_of_the_api_server() {
+        let metrics = Metrics::new(0);
+        let errors = || metrics.render().unwrap().contains("result=\"error\"");
+        not_written(&metrics, "status", "shop", "orders", &CallError::LeaseOver);
+        assert!(!errors());
+        not_written(&metrics, "status", "shop", "orders", &CallError::Unavailable("refused".into()));
+        assert!(errors());
     }
 }

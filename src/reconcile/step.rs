@@ -5,9 +5,9 @@
 use kube::ResourceExt;
 use tracing::{info, warn};
 
-use super::Hands;
 use super::apply::{Outcome, apply, other_autoscaler, read_workload};
 use super::work::Work;
+use super::{Hands, not_written};
 use crate::api::{ConsumerScaler, ConsumerScalerStatus};
 use crate::clock;
 use crate::cluster::budget::Spend;
@@ -27,6 +27,10 @@ use crate::report::status::{self, Blocked, Context};
 const STATUS_RETRY: f64 = 5.0;
 /// Longest time between two looks at the schedules, s: cron tells minutes.
 const SCHEDULES_AGE: f64 = 30.0;
+
+/// How long a look waits for the first reading of a group on another connection, s: as long as a sweep takes that
+/// gets no answer, and another one.
+const FIRST_READING: f64 = 60.0;
 
 /// What is remembered of one scaler between two looks.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub(super) struct Memory {
     /// The schedules near, of which generation of the spec, and when that was found.
     schedules: Option<(Time, Option<i64>, Vec<ScheduleWindow>)>,
     written_at: Time,
+    /// Since when a group has not been read even once.
+    unread_since: Option<Time>,
     refused_at: Option<Time>,
     /// The step last announced without being written (dry run), and when.
     announced: Option<((Option<i32>, Option<i32>), Time)>,
@@ -76,6 +82,7 @@ impl Memory {
             schedules: None,
             status,
             written_at: 0.0,
+            unread_since: None,
             refused_at: None,
             told: status_state,
             announced: None,
@@ -86,6 +93,16 @@ impl Memory {
     /// Whether this is the memory of that object, not of an earlier one of the same name.
     pub fn is_of(&self, object: &ConsumerScaler) -> bool {
         object.uid().is_none_or(|uid| uid == self.uid)
+    }
+
+    /// Whether a look is to wait, as a group (`unread`) was not read even once: its connection sweeps when it does, and
+    /// what was not asked for yet is nothing that cannot be seen. It waits for [`FIRST_READING`] at most.
+    pub fn waits(&mut self, unread: bool, now: Time) -> bool {
+        if !unread {
+            self.unread_since = None;
+            return false;
+        }
+        now - *self.unread_since.get_or_insert(now) < FIRST_READING
     }
 
     /// The topics a group's members were seen to read, by the group's name in the policy.
@@ -301,7 +318,8 @@ fn announce(
     let before = memory.told.replace(decision.state.as_str().to_owned());
     let changed = before.as_deref() != Some(decision.state.as_str());
     // One event a finding: who is told of a missing workload knows that it cannot be seen.
-    let said = (told && before.is_none()) || (obstacle && decision.state == ScalerState::Blind);
+    let same = decision.state == ScalerState::Blind && status::unseen_beside(decision, context).is_none();
+    let said = (told && before.is_none()) || (obstacle && same);
     if changed && !said {
         let text = match &context.connection {
             Some(why) => why.message.clone(),
@@ -360,8 +378,8 @@ async fn write_status(
             memory.refused_at = None;
         }
         Err(error) => {
-            hands.metrics.kubernetes_write("status", "error");
-            warn!(namespace = object.namespace(), name = object.name_any(), "writing the status: {error}");
+            let namespace = object.namespace().unwrap_or_default();
+            not_written(&hands.metrics, "status", &namespace, &object.name_any(), &error);
             memory.refused_at = Some(now);
         }
     }
@@ -376,4 +394,20 @@ fn rounded(mut learnt: Learnt) -> Learnt {
         *capacity = (*capacity * 10.0).round() / 10.0;
     }
     learnt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_waits_for_the_first_reading_of_each_group_and_not_for_ever() {
+        let yaml = "{apiVersion: spillway.dev/v1alpha1, kind: ConsumerScaler, metadata: {name: a, namespace: shop}, spec: {scaleTargetRef: {name: a}, maxReplicas: 8, consumerGroups: [{group: a, bootstrapServers: ['k:9092']}]}}";
+        let mut memory = Memory::restored(&serde_yaml::from_str(yaml).unwrap(), 1);
+        assert!(!memory.waits(false, 1000.0));
+        assert!(memory.waits(true, 1005.0) && memory.waits(true, 1060.0));
+        assert!(!memory.waits(true, 1066.0), "a connection that never answers is to be told");
+        assert!(!memory.waits(false, 1070.0));
+        assert!(memory.waits(true, 1075.0), "another connection, another first reading");
+    }
 }

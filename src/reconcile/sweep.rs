@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::shared::Shared;
 use super::work::{ConnectionId, ConnectionPlan, Identity, Work};
-use super::{connect, step};
+use super::{connect, not_written, step};
 use crate::api::KafkaConnection;
 use crate::clock;
 use crate::decide::{GroupObservation, PartitionObservation, Time};
@@ -284,16 +284,18 @@ async fn look(
         Some(object) => blocked(p, object),
         None => Blocked { reason: p.reason.to_owned(), message: p.message.clone() },
     });
+    let mut unread = false;
     let mut groups: Vec<GroupObservation> = {
         let answers = shared.answers.lock().unwrap_or_else(PoisonError::into_inner);
         work.groups
             .iter()
             .map(|(id, question)| match answers.get(id).and_then(|a| a.get(question)) {
                 Some(answer) => answer.clone(),
-                None => GroupObservation::unseen(
-                    &question.group,
-                    format!("consumer group {} was not read yet", question.group),
-                ),
+                None => {
+                    unread = true;
+                    let why = format!("consumer group {} was not read yet", question.group);
+                    GroupObservation::unseen(&question.group, why)
+                }
             })
             .collect()
     };
@@ -307,7 +309,7 @@ async fn look(
     let mut memory = memory.lock().await;
     // What was known before another had the shard is not what is there.
     let Some(acting) = shared.hands.shards.act(&work.key.namespace, &work.key.name) else { return };
-    if memory.gone || acting.term != memory.term {
+    if memory.gone || acting.term != memory.term || memory.waits(unread, now) {
         return;
     }
     step::look(&shared.hands, work, &mut memory, groups, told, now).await;
@@ -356,8 +358,8 @@ pub(super) async fn tell_connection(
             all.insert(uid, (new, now));
         }
         Err(error) => {
-            shared.hands.metrics.kubernetes_write("connection status", "error");
-            warn!(namespace, name, "writing the status: {error}");
+            let namespace = namespace.unwrap_or_default();
+            not_written(&shared.hands.metrics, "connection status", &namespace, &name, &error);
         }
     }
 }

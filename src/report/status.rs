@@ -130,7 +130,11 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         set(&mut all, kind, value, reason, message, context.generation, decision.at);
     };
     match (&context.blocked, &context.connection, decision.state) {
-        (Some(b), _, _) => put("Ready", "False", &b.reason, &b.message),
+        (Some(b), _, _) => {
+            let unseen = unseen_beside(decision, context);
+            let unseen = unseen.map_or_else(String::new, |unseen| format!("; and not to be seen: {unseen}"));
+            put("Ready", "False", &b.reason, &format!("{}{unseen}", b.message));
+        }
         (None, Some(b), _) => put("Ready", "False", &b.reason, &b.message),
         (None, None, ScalerState::Blind) => {
             put("Ready", "False", "Blind", &unseen(&decision.problems));
@@ -178,6 +182,7 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
         }
         ScalerState::Blind | ScalerState::Paused | ScalerState::Invalid => {
             put("KeepingUp", "Unknown", decision.state.as_str(), "Not known");
+            date_blindness(&mut all, old, decision);
         }
         late => put(
             "KeepingUp",
@@ -189,11 +194,39 @@ fn conditions(old: &[Condition], decision: &Decision, context: &Context) -> Vec<
     all
 }
 
+/// Has `KeepingUp` tell since when it is blind. Paused and invalid are unknown, too, and of another kind: that time
+/// is none that [`blind_since`] may count, though the status of the condition stays the same.
+fn date_blindness(all: &mut [Condition], old: &[Condition], decision: &Decision) {
+    let blind = ScalerState::Blind.as_str();
+    let known = old.iter().any(|c| c.type_ == "KeepingUp" && c.reason == blind);
+    if decision.state == ScalerState::Blind
+        && !known
+        && let Some(condition) = all.iter_mut().find(|c| c.type_ == "KeepingUp")
+    {
+        condition.last_transition_time = MetaTime(timestamp(decision.at));
+    }
+}
+
+/// What cannot be seen of one that is blind, beside what keeps it from being scaled: who mends the one is to know of
+/// the other. `None`: nothing else, or nothing keeps it.
+pub fn unseen_beside(decision: &Decision, context: &Context) -> Option<String> {
+    let blocked = context.blocked.as_ref().filter(|_| decision.state == ScalerState::Blind)?;
+    if let Some(connection) = &context.connection {
+        return Some(connection.message.clone());
+    }
+    let others: Vec<String> = decision.problems.iter().filter(|p| **p != blocked.message).cloned().collect();
+    (!others.is_empty()).then(|| unseen(&others))
+}
+
 /// What could not be seen, all of it unless it is much: whoever mends one thing after the other waits for each.
 fn unseen(problems: &[String]) -> String {
-    let said = problems.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
-    match problems.len() {
-        0 => "Not enough was seen yet".to_owned(),
+    if problems.is_empty() { "Not enough was seen yet".to_owned() } else { first_few(problems) }
+}
+
+/// The first few of several sentences, and how many there are beside them.
+pub fn first_few(all: &[String]) -> String {
+    let said = all.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match all.len() {
         all if all > NAMED => format!("{said} (and {} more)", all - NAMED),
         _ => said,
     }
@@ -455,6 +488,21 @@ mod tests {
         assert_eq!(blind_since(&blind), Some(2000.0));
     }
 
+    /// All three are `Unknown`, and a fallback counts from the time that is told here.
+    #[test]
+    fn being_paused_or_invalid_is_no_blindness() {
+        let at = |state, at: f64| Decision { at, ..decision(state, 1000) };
+        let paused = next(&ConsumerScalerStatus::default(), &at(ScalerState::Paused, 1000.0));
+        let invalid = invalid(&ConsumerScalerStatus::default(), Some(1), "SecretNotFound", "none", 1000.0);
+        for before in [paused, invalid] {
+            assert_eq!(blind_since(&before), None);
+            let blind = next(&before, &at(ScalerState::Blind, 260_000.0));
+            assert_eq!(blind_since(&blind), Some(260_000.0), "{:?}", before.state);
+            let still = next(&blind, &at(ScalerState::Blind, 260_005.0));
+            assert_eq!(blind_since(&still), Some(260_000.0), "{:?}", before.state);
+        }
+    }
+
     #[test]
     fn the_last_contact_is_told_when_it_is_over() {
         let why = Blocked { reason: "Refused".into(), message: "refused".into() };
@@ -512,6 +560,31 @@ mod tests {
         assert_eq!(said(2), "p1; p2");
         assert_eq!(said(5), "p1; p2; p3; p4; p5");
         assert_eq!(said(7), "p1; p2; p3; p4; p5 (and 2 more)");
+    }
+
+    #[test]
+    fn what_blocks_does_not_hide_what_cannot_be_seen() {
+        let mut blind = decision(ScalerState::Blind, 0);
+        let why = |message: &str| Some(Blocked { reason: "Why".into(), message: message.into() });
+        let ready = |decision: &Decision, context: &Context| {
+            let status = status(&ConsumerScalerStatus::default(), decision, &Learnt::default(), context);
+            let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+            (ready.reason.clone(), ready.message.clone())
+        };
+        let mut context = Context { blocked: why("an HPA scales it, too"), ..Context::default() };
+        let said = |message: &str| ("Why".to_owned(), message.to_owned());
+        assert_eq!(ready(&blind, &context), said("an HPA scales it, too"));
+        blind.problems = vec!["topic a is not there".into(), "partition b-1 has no leader".into()];
+        let both =
+            "an HPA scales it, too; and not to be seen: topic a is not there; partition b-1 has no leader";
+        assert_eq!(ready(&blind, &context), said(both));
+        context.connection = why("Kafka refuses the login");
+        let both = "an HPA scales it, too; and not to be seen: Kafka refuses the login";
+        assert_eq!(ready(&blind, &context), said(both));
+        // A workload that cannot be read is both, and told once.
+        blind.problems = vec!["there is no Deployment orders".into()];
+        context = Context { blocked: why("there is no Deployment orders"), ..Context::default() };
+        assert_eq!(ready(&blind, &context), said("there is no Deployment orders"));
     }
 
     #[test]

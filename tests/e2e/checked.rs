@@ -22,7 +22,7 @@ use super::harness::{CALM, Case, case};
 /// Objects tried at a time.
 const AT_ONCE: usize = 8;
 /// The examples for KEDA (`tests/keda`).
-const KEDA: [&str; 4] = ["plain", "everything", "logins", "tokens"];
+const KEDA: [&str; 5] = ["plain", "everything", "logins", "tokens", "printed"];
 
 /// A field and what is said of it.
 pub type Said = BTreeSet<(String, String)>;
