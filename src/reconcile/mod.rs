@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_handover_is_no_error_of_the_api_server() {
-        let metrics = Metrics::new(0);
+        let metrics = Metrics::new("spillway-system/spillway", 0);
         let errors = || metrics.render().unwrap().contains("result=\"error\"");
         not_written(&metrics, "status", "shop", "orders", &CallError::LeaseOver);
         assert!(!errors());
