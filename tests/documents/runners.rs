@@ -37,9 +37,10 @@ const LEFT: &[(&str, &str, &str)] = &[
     ("README.md", "spillway migrate", "tests/cli.rs, with resources that are there"),
     (
         "docs/benchmark.md",
-        "",
-        "written together with its tables; tests/decisions/src/cases/shell.rs runs such a line",
+        "spillway simulate --policy tests/decisions/policy.yaml ",
+        "each is a subject's, and some are run: tests/decisions/src/cases/shell.rs",
     ),
+    ("docs/benchmark.md", "sed 's/", "the same of a policy that differs"),
     ("docs/objectives.md", "curl ", "asks a Prometheus with a week of the reader's traffic"),
     ("docs/simulator.md", "make ", "targets of the Makefile: tests/decisions tests what they replay"),
 ];

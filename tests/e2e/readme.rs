@@ -15,6 +15,7 @@ const REMOVED: &str = "helm uninstall spillway -n spillway-system
 kubectl delete crd consumerscalers.spillway.dev kafkaconnections.spillway.dev
 kubectl delete namespace spillway-system
 ";
+const RENAMED: &str = "--set replicaCount=1 --set fullnameOverride=flow\n";
 const SECOND: &str = "helm install spillway charts/spillway -n ";
 const LAST: &str = "kubectl -n shop create token spillway-viewer\n";
 const LOOKED_AT: &str = "kubectl -n spillway-system port-forward pod/$(";
@@ -29,6 +30,13 @@ fn the_charts_readme_installs_changes_and_removes_a_release() {
         let between = "helm uninstall spillway -n spillway-system --wait\n\
                        kubectl create namespace shop\nkubectl create namespace billing\n";
         page.replace(SECOND, &format!("{between}{SECOND}"))?;
+        // The other commands are for the name of before: back to it in the same way.
+        let back = "kubectl -n spillway-system rollout status deployment/flow --timeout=60s\n\
+                    kubectl -n spillway-system wait lease/flow --for=jsonpath='{.spec.holderIdentity}' --timeout=60s\n\
+                    helm upgrade spillway charts/spillway -n spillway-system --reset-then-reuse-values --set replicaCount=0\n\
+                    kubectl -n spillway-system wait --for=delete pod -l app.kubernetes.io/instance=spillway --timeout=60s\n\
+                    helm upgrade spillway charts/spillway -n spillway-system --reset-then-reuse-values --set replicaCount=1,fullnameOverride=\n";
+        page.replace(RENAMED, &format!("{RENAMED}{back}"))?;
         let held = "kubectl -n spillway-system rollout status deployment/spillway --timeout=60s\n\
                     kubectl -n spillway-system wait lease/spillway --for=jsonpath='{.spec.holderIdentity}' --timeout=60s\n\
                     kubectl -n spillway-system get --ignore-not-found pod/$(";
@@ -41,6 +49,7 @@ fn the_charts_readme_installs_changes_and_removes_a_release() {
         for said in [
             "deployment \"spillway\" successfully rolled out",
             "lease.coordination.k8s.io/spillway condition met",
+            "lease.coordination.k8s.io/flow condition met",
             "rolebinding.rbac.authorization.k8s.io/spillway-viewer created",
             "release \"spillway\" uninstalled",
             "namespace \"spillway-system\" deleted",

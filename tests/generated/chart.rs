@@ -1,11 +1,13 @@
 //! The chart as Helm renders it: its values, its definitions, its roles.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use spillway::crd;
 
-use super::{CHART, documents, examples, helm, lost, read, run_helm, values, yaml};
+use super::{CHART, documents, examples, helm, lost, read, root, run_helm, values, yaml};
 
 #[test]
 fn what_artifact_hub_shows_is_true() {
@@ -63,6 +65,31 @@ fn a_misspelt_value_is_refused() {
     assert!(said.contains("'replicacount' not allowed"), "it said: {said}");
 }
 
+/// Twice in a chart of its own, one of them under another name and by a condition; nothing of the one is the other's.
+#[test]
+fn another_chart_may_have_it_as_parts() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("umbrella");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("charts")).expect("a folder");
+    std::os::unix::fs::symlink(root().join(CHART), folder.join("charts/spillway")).expect("a link");
+    let part = format!("name: spillway, version: {}", env!("CARGO_PKG_VERSION"));
+    let chart = format!(
+        "apiVersion: v2\nname: umbrella\nversion: 1.0.0\ndependencies:\n- {{{part}}}\n\
+         - {{{part}, alias: spillway-a, condition: spillway-a.enabled}}\n"
+    );
+    fs::write(folder.join("Chart.yaml"), chart).expect("a chart");
+    let folder = folder.to_string_lossy();
+    for (enabled, expected) in [("true", vec!["x-spillway", "x-spillway-a"]), ("false", vec!["x-spillway"])] {
+        let set = format!("spillway-a.enabled={enabled},spillway-a.crds.enabled=false");
+        let args = ["template", "x", &*folder, "--is-upgrade", "--set", &set];
+        let deployments = documents(&helm(&args)).into_iter().filter(|o| o["kind"] == "Deployment");
+        let mut names: Vec<String> =
+            deployments.map(|o| o["metadata"]["name"].as_str().unwrap_or_default().into()).collect();
+        names.sort();
+        assert_eq!(names, expected);
+    }
+}
+
 #[test]
 fn values_that_no_operator_starts_with_are_refused() {
     for set in ["fullnameOverride=My.App", "lease.duration=1s", "lease.duration=6m", "lease.duration=0s"] {
@@ -89,6 +116,8 @@ fn names_fit_whatever_the_release_is_called() {
         for object in documents(&helm(&args)) {
             let metadata = &object["metadata"];
             let labels = metadata["labels"].as_object().expect("labels");
+            let account = object.pointer("/spec/template/spec/serviceAccountName");
+            assert!(account.is_none_or(Value::is_string), "{args:?}: {account:?}");
             assert!(labels.values().all(Value::is_string), "{args:?}: {labels:?}");
             let name = metadata["name"].as_str().unwrap_or_else(|| panic!("{args:?}: {metadata}"));
             if object["kind"] == "Service" {
@@ -106,7 +135,7 @@ fn what_the_api_server_or_the_operator_would_refuse_is_refused_before() {
         ("log.level=verbose", "log.level"),
         ("nameOverride=Foo_Bar", "nameOverride"),
         ("resources.limit.memory=1Gi", "'limit' not allowed"),
-        ("networkPolicy.kafkaPorts=null", "missing property 'kafkaPorts'"),
+        ("image.repository=null", "missing property 'repository'"),
         ("lease=null", "missing property 'lease'"),
     ] {
         let output = run_helm(&["template", "x", CHART, "--set", set]);
@@ -159,46 +188,75 @@ fn what_a_text_must_be_is_said_in_words() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && told.contains(said), "{set}: {told}");
         assert!(!told.contains('^') && !told.contains("pattern"), "{set}: {told}");
-        assert!(
-            !run_helm(&["lint", CHART, how, set]).status.success(),
-            "{set}: nothing is wrong by helm lint"
-        );
+        let lint = run_helm(&["lint", CHART, how, set]);
+        // It logs them, with each quote escaped.
+        let told = String::from_utf8_lossy(&[lint.stdout, lint.stderr].concat()).replace('\\', "");
+        assert!(!lint.status.success() && told.contains(said), "{set}, by helm lint: {told}");
     }
     let output = run_helm(&["template", "x", CHART, "--set", "lease.duration=2s,log.level=loud"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("\n- lease.duration") && told.contains("\n- log.level"), "{told}");
 }
 
-/// `null`, or a key with nothing but comments below it: without what is empty by default the chart does as well, and
-/// of all else it says that it is missing.
+/// `null`, or a key with nothing but comments below it: the chart does as well without most, alone or with everything on,
+/// and says of the others that they are missing.
 #[test]
 fn a_value_that_is_taken_away_is_not_missed_or_named() {
-    let (needed, others): (Vec<_>, Vec<_>) = values::documented().into_iter().partition(|v| v.is_needed());
-    assert!(needed.len() > 15 && others.len() > 60, "{} and {}", needed.len(), others.len());
-    let groups = needed.iter().filter_map(|v| v.key.rsplit_once('.')).map(|(group, _)| group.to_owned());
-    let groups: BTreeSet<String> = groups.collect();
+    let (needed, others): (Vec<_>, Vec<_>) = values::documented().into_iter().partition(|v| v.is_needed);
+    assert!(!needed.is_empty() && others.len() > 80, "{} and {}", needed.len(), others.len());
+    let groups = needed.iter().chain(&others).filter_map(|v| v.key.rsplit_once('.'));
+    let groups: BTreeSet<String> = groups.map(|(group, _)| group.to_owned()).collect();
+    let (spared, groups): (Vec<_>, Vec<_>) =
+        groups.into_iter().partition(|group| values::SPARED.contains(&group.as_str()));
     for key in groups.into_iter().chain(needed.into_iter().map(|v| v.key)) {
         let output = run_helm(&["template", "x", CHART, "--set", &format!("{key}=null")]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let named = format!("missing property '{}'", key.rsplit('.').next().unwrap_or_default());
         assert!(!output.status.success() && said.contains(&named), "{key}: {said}");
     }
-    for file in ON {
-        let file = format!("{CHART}/ci/{file}");
-        for value in &others {
-            let null = format!("{}=null", value.key);
-            let args = ["template", "x", CHART, "--api-versions", "monitoring.coreos.com/v1"];
-            let rendered = helm(&[&args[..], &["--values", &file, "--set", &null]].concat());
-            let deployment = documents(&rendered).into_iter().find(|o| o["kind"] == "Deployment");
-            let args = deployment.expect("a Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
-                .clone();
-            let empty = args
-                .as_array()
-                .expect("arguments")
-                .iter()
-                .any(|a| a.as_str().is_none_or(|a| a.ends_with('=')));
-            assert!(!empty, "{file} without {}: {args}", value.key);
+    let mut missed = BTreeSet::new();
+    let files = [ON[0], ON[1], "../values.yaml"].map(|file| format!("{CHART}/ci/{file}"));
+    for (file, key) in files.iter().flat_map(|file| {
+        let keys = others.iter().map(|v| &v.key).chain(&spared);
+        keys.map(move |key| (file, key.as_str()))
+    }) {
+        let null = format!("{key}=null");
+        let args = ["template", "x", CHART, "--api-versions", "monitoring.coreos.com/v1"];
+        let args = [&args[..], &["--values", file, "--set", &null]].concat();
+        let output = run_helm(&args);
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let words = MISSED.iter().find(|(missed, _)| *missed == key).map(|(_, words)| *words);
+            assert!(words.is_some_and(|words| said.contains(words)), "{file} without {key}: {said}");
+            missed.insert(key);
+            continue;
         }
+        for object in documents(&String::from_utf8_lossy(&output.stdout)) {
+            let mut empty = Vec::new();
+            nothings(&object, "", &mut empty);
+            assert!(empty.is_empty(), "{file} without {key}: {} has nothing at {empty:?}", object["kind"]);
+        }
+    }
+    assert_eq!(missed, MISSED.map(|(key, _)| key).into());
+    helm(&["template", "x", CHART, "--set", "networkPolicy.kafkaPorts=null"]);
+}
+
+/// What something else that is set needs, and what is said then. Of a policy, no ports would be every port.
+const MISSED: [(&str, &str); 4] = [
+    ("networkPolicy.apiServerPorts", "networkPolicy.apiServerPorts is empty, which would open every port"),
+    ("networkPolicy.kafkaPorts", "networkPolicy.kafkaPorts is empty, which would open every port"),
+    ("serviceAccount.create", "serviceAccount.name is empty"),
+    ("metrics.service.enabled", "needs metrics.service.enabled"),
+];
+
+/// Where a value has nothing, or an argument without its value.
+fn nothings(value: &Value, at: &str, into: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(k, v)| nothings(v, &join(at, k), into)),
+        Value::Array(list) => list.iter().for_each(|v| nothings(v, at, into)),
+        Value::String(text) if text.starts_with("--") && text.ends_with('=') => into.push(at.to_owned()),
+        Value::Null => into.push(at.to_owned()),
+        _ => {}
     }
 }
 
@@ -300,7 +358,7 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
         let args = &kinds("Deployment")[0]["spec"]["template"]["spec"]["containers"][0]["args"];
         assert!(args.as_array().is_some_and(|a| a.iter().any(|a| a == "--page=authenticated")), "{args}");
         let roles = kinds("ClusterRole");
-        let role = roles.iter().find(|r| r["metadata"]["name"] == "default:x-spillway:page").expect("a role");
+        let role = roles.iter().find(|r| r["metadata"]["name"] == "x-spillway.default.page").expect("a role");
         let asks = |group: &str, resource: &str| serde_json::json!({"apiGroups": [group], "resources": [resource], "verbs": ["create"]});
         assert_eq!(
             role["rules"],
@@ -310,7 +368,7 @@ fn the_page_is_off_until_it_is_asked_for_and_then_asks_who_is_there() {
             ])
         );
         let bound =
-            kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "default:x-spillway:page");
+            kinds("ClusterRoleBinding").iter().any(|b| b["roleRef"]["name"] == "x-spillway.default.page");
         assert!(bound, "it is not bound");
     }
 }

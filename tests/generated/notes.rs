@@ -54,7 +54,7 @@ fn the_first_steps_are_said_once_and_an_upgrade_says_what_it_needs() {
         "takes over in namespace own",
         "rollout status deployment/x-spillway",
         "the namespaces shop.",
-        "--reset-then-reuse-values",
+        "neither --reset-then-reuse-values nor --reuse-values",
         "definitions were upgraded too",
         "helm rollback x -n own",
     ] {

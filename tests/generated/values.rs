@@ -16,24 +16,14 @@ pub struct Documented {
     pub default: Value,
     /// What it means.
     pub meaning: String,
+    /// Whether the templates cannot do without: all else may be taken away.
+    pub is_needed: bool,
     /// What may be written there, as the comment says it.
     schema: Map<String, Value>,
 }
 
-impl Documented {
-    /// Whether the chart cannot do without: what is empty by default, and what holds fields of Kubernetes' own, may be
-    /// taken away.
-    pub fn is_needed(&self) -> bool {
-        match &self.default {
-            Value::Bool(on) => *on,
-            Value::Number(number) => number.as_f64() != Some(0.0),
-            Value::String(text) => !text.is_empty(),
-            // Of a policy, no ports would be every port.
-            Value::Array(_) => self.schema.contains_key("minItems"),
-            Value::Object(_) | Value::Null => false,
-        }
-    }
-}
+/// Groups that templates look into only where they are there.
+pub const SPARED: [&str; 2] = ["prometheusRule", "grafanaDashboard"];
 
 /// The values with a `# --` comment above them, in their order.
 pub fn documented() -> Vec<Documented> {
@@ -63,8 +53,13 @@ fn documented_in(text: &str) -> Vec<Documented> {
             if let Some(meaning) = comment.take() {
                 let keys: Vec<&str> = path.iter().map(|(_, k)| k.as_str()).collect();
                 let default = keys.iter().fold(&defaults, |at, key| &at[*key]).clone();
-                let schema = std::mem::take(&mut schema);
-                found.push(Documented { key: keys.join("."), default, meaning, schema });
+                let mut schema = std::mem::take(&mut schema);
+                // Of the value itself; JSON Schema has it in what the value is in.
+                let is_needed = schema.get("required") == Some(&Value::Bool(true));
+                if is_needed {
+                    schema.remove("required");
+                }
+                found.push(Documented { key: keys.join("."), default, meaning, is_needed, schema });
             }
         }
     }
@@ -90,16 +85,22 @@ pub fn schema(values: &[Documented]) -> Value {
     root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
     root["title"] = json!("Values of the Spillway chart");
     root["properties"]["global"] = json!({"type": "object", "description": "Helm's own; unused."});
+    root["properties"]["enabled"] = json!({
+        "type": "boolean",
+        "description": "Of a chart that this one is part of: whether it is (its `condition`); unused here.",
+    });
     for value in values {
         let mut keys: Vec<&str> = value.key.split('.').collect();
         let last = keys.pop().expect("a key");
         let mut at = &mut root;
         for key in keys {
-            require(at, key);
+            if !SPARED.contains(&key) {
+                require(at, key);
+            }
             let properties = at["properties"].as_object_mut().expect("properties");
             at = properties.entry(key).or_insert_with(group);
         }
-        if value.is_needed() {
+        if value.is_needed {
             require(at, last);
         }
         at["properties"][last] = one(value);
@@ -143,7 +144,7 @@ fn one(value: &Documented) -> Value {
 #[test]
 fn a_schema_is_the_default_and_what_the_comment_adds() {
     let values = documented_in(
-        "a:\n  # -- Says this\n  # and that.\n  # @schema {minimum: 1}\n  b: 2\n  # -- Free.\n  c: {d: [1]}\n",
+        "a:\n  # -- Says this\n  # and that.\n  # @schema {required: true, minimum: 1}\n  b: 2\n  # -- Free.\n  c: {d: [1]}\n",
     );
     let seen = schema(&values)["properties"]["a"].clone();
     let expected = json!({"type": "object", "additionalProperties": false, "required": ["b"], "properties": {

@@ -46,10 +46,46 @@ fn each_release_has_alerts_of_its_own() {
     promtool(&["test", "rules", &tests.to_string_lossy()]);
 }
 
+/// Whatever a rule selects: by the lease what a pod says of itself, by the namespaces what it says of scalers.
+#[test]
+fn whatever_is_selected_is_the_releases_own() {
+    let of_lease = [
+        "spillway_leader{lease=~\"own/spillway|\"}",
+        "spillway_shard_owned{lease=\"own/spillway\"}",
+        "spillway_shard_owned{lease=\"\"}",
+    ];
+    let selector = regex::Regex::new(r"spillway_[a-z_]+(\{[^}]*\})?").expect("a pattern");
+    for (sets, of_scalers) in [
+        (
+            vec!["watchNamespaces={shop,billing}", "prometheusRule.alertLabels.lease=mine"],
+            "{namespace=~\"shop|billing|own\"",
+        ),
+        (vec!["prometheusRule.alertLabels.lease=mine"], ""),
+    ] {
+        let rules: Value = serde_yaml::from_str(&rules("own", &sets)).expect("YAML");
+        let rules = rules["groups"].as_array().expect("groups").iter();
+        let (mut leases, mut scalers) = (0, 0);
+        for rule in rules.flat_map(|group| group["rules"].as_array().expect("rules")) {
+            let expression = rule["expr"].as_str().expect("an expression");
+            let selected: Vec<&str> = selector.find_iter(expression).map(|m| m.as_str()).collect();
+            let by_lease = selected.iter().filter(|s| of_lease.contains(s)).count();
+            let scaler = |s: &&&str| s.starts_with("spillway_scaler_") && s.contains(of_scalers);
+            let by_namespace = selected.iter().filter(scaler).count();
+            assert!(!selected.is_empty() && by_lease + by_namespace == selected.len(), "{expression}");
+            // What says which release it is; where it is about scalers the label is the user's own.
+            let label = if by_lease > 0 { "own/spillway" } else { "mine" };
+            assert_eq!(rule["labels"]["lease"], label, "{expression}");
+            (leases, scalers) = (leases + by_lease, scalers + by_namespace);
+        }
+        assert_eq!(leases, of_lease.len());
+        assert!(scalers >= 15, "{scalers}");
+    }
+}
+
 /// Without a list of namespaces a release speaks of every scaler.
 #[test]
 fn a_release_for_all_namespaces_leaves_none_out() {
     let rules = rules("spillway-system", &[]);
-    assert!(rules.contains("spillway_leader{lease=\"spillway-system/spillway\"}"), "{rules}");
+    assert!(rules.contains("spillway_leader{lease=~\"spillway-system/spillway|\"}"), "{rules}");
     assert!(!rules.contains("namespace=~"), "{rules}");
 }

@@ -33,22 +33,14 @@ show the expression alone. Numbers, types and keys are the schema's.
 {{- $told = append $told (include "spillway.must" (list (printf "metrics.%s.%s" $monitor $key) (dig $monitor $key "" $.Values.metrics) `^([0-9]+(ms|s|m|h))?$` "a time such as 30s, or nothing for your Prometheus's")) }}
 {{- end }}
 {{- end }}
-{{- $told = append $told (include "spillway.must" (list "podDisruptionBudget.maxUnavailable" .Values.podDisruptionBudget.maxUnavailable `^[1-9][0-9]*$|^[1-9][0-9]?%$|^100%$` "a number from 1, or a percentage from 1% to 100%")) }}
+{{- $told = append $told (include "spillway.must" (list "podDisruptionBudget.maxUnavailable" .Values.podDisruptionBudget.maxUnavailable `^$|^[1-9][0-9]*$|^[1-9][0-9]?%$|^100%$` "a number from 1, or a percentage from 1% to 100%")) }}
 {{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) }}
 {{- $told = append $told "serviceAccount.name is empty, and serviceAccount.create is false: write the name of the account that is to have Spillway's rights" }}
 {{- end }}
-{{- /* Nothing may act under another Lease while the pod of before still does. Where there is no cluster there is nothing to look up. */}}
-{{- if .Release.IsUpgrade }}
-{{- $name := include "spillway.fullname" . }}
-{{- $selected := fromYaml (include "spillway.selectorLabels" .) }}
-{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items }}
-{{- $labels := default (dict) .metadata.labels }}
-{{- if and (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) (hasPrefix (printf "%s-" $.Chart.Name) (get $labels "helm.sh/chart")) }}
-{{- if ne .metadata.name $name }}
-{{- $told = append $told (printf "fullnameOverride or nameOverride makes %s of %s: that is another Lease, and two would act side by side. Write what it was before, or uninstall first" $name .metadata.name) }}
-{{- else if ne (get $labels "app.kubernetes.io/name") (get $selected "app.kubernetes.io/name") }}
-{{- $told = append $told (printf "nameOverride makes %s of %s, which the pods are selected by: that cannot be changed. Write what it was before, or uninstall first" (get $selected "app.kubernetes.io/name") (get $labels "app.kubernetes.io/name")) }}
-{{- end }}
+{{- if .Values.networkPolicy.enabled }}
+{{- range $key := list "apiServerPorts" "kafkaPorts" }}
+{{- if not (get $.Values.networkPolicy $key) }}
+{{- $told = append $told (printf "networkPolicy.%s is empty, which would open every port: write those that are needed, or leave the key out" $key) }}
 {{- end }}
 {{- end }}
 {{- end }}

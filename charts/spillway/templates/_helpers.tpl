@@ -20,11 +20,11 @@
 {{- end }}
 
 {{/*
-Of what belongs to no namespace: releases of one name in two namespaces would else claim the same object. No part of it
-may have a colon, so no two are alike.
+Of what belongs to no namespace: releases of one name in two namespaces would else claim the same object. Neither part may
+have a dot, so no two are alike.
 */}}
 {{- define "spillway.clusterName" -}}
-{{ .Release.Namespace }}:{{ include "spillway.fullname" . }}
+{{ include "spillway.fullname" . }}.{{ .Release.Namespace }}
 {{- end }}
 
 {{- define "spillway.selectorLabels" -}}
@@ -137,7 +137,7 @@ value that asks for it.
 {{- $known := .root.Capabilities.APIVersions }}
 {{- if or ($known.Has "monitoring.coreos.com/v1") ($known.Has (printf "monitoring.coreos.com/v1/%s" .kind)) -}}
 true
-{{- else if ne .root.Values.metrics.ifKindMissing "Skip" }}
+{{- else if ne (toString .root.Values.metrics.ifKindMissing) "Skip" }}
 {{- fail (printf "%s asks for a %s, a kind that the cluster does not know: install the definitions of the Prometheus Operator, or set metrics.ifKindMissing=Skip to go without. Rendering without a cluster: add --api-versions monitoring.coreos.com/v1" .asks .kind) }}
 {{- end }}
 {{- end }}

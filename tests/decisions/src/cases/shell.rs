@@ -90,6 +90,25 @@ mod tests {
         simulate: Simulate,
     }
 
+    /// Each block of docs/benchmark.md is the line of the subject that it stands under.
+    #[test]
+    fn each_command_of_the_page_is_its_subjects() {
+        let page =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmark.md")).unwrap();
+        let subjects = subjects().unwrap();
+        let mut seen = 0;
+        for part in page.split("\n### ").skip(1) {
+            let name = part.lines().next().unwrap();
+            for block in part.split("\n```sh\n").skip(1) {
+                let line = block.split("\n```").next().unwrap();
+                let subject = subjects.iter().find(|s| s.name == name);
+                assert_eq!(Some(line.to_owned()), subject.map(|s| s.command(1)), "{name}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 20 && seen == page.matches("\n```sh\n").count(), "{seen}");
+    }
+
     /// The line in docs/benchmark.md makes the very run that is in its table.
     #[rstest]
     #[case("step")]
