@@ -26,7 +26,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Reads it, of the Lease that `holder` has. Who holds it and has not written it knows of no shards, and
-    /// works as one; when it is free, that one is done.
+    /// works as one; when it is free, it is what was written last.
     pub fn of(annotations: Option<&BTreeMap<String, String>>, holder: Option<&str>) -> Self {
         let said = |key| annotations.and_then(|all| all.get(key));
         let by = said(BY).filter(|_| holder.is_some_and(|holder| !holder.is_empty()));

@@ -266,7 +266,7 @@ impl Elector {
             let rows = self.rows();
             let asks = asked.is_none() && share::asks(&rows, me) == Some(self.shard);
             // Who counts otherwise could not take what it is given.
-            if asks && self.settled(rows.len()).await?.is_some() {
+            if asks && self.settled(rows.len(), false).await?.is_some() {
                 annotations.insert(ASKED.to_owned(), me.to_owned());
                 (lease.metadata.annotations, lease.spec) = (Some(annotations), Some(spec));
                 if self.write(false, &lease).await? {
@@ -304,7 +304,7 @@ impl Elector {
                 }
             }
             layout.put(&mut annotations, me);
-        } else if let Some(first) = self.settled(shards).await? {
+        } else if let Some(first) = self.settled(shards, ours).await? {
             // Who changes the number of shards waits for as long as the first lease lasts, and for no other.
             believed = believed.min(first);
         } else {
@@ -351,12 +351,15 @@ impl Elector {
         Ok(Attempt::Others)
     }
 
-    /// How long the first lease lasts, if it says, and everybody by now knows, that there are so many.
-    async fn settled(&self, shards: usize) -> Result<Option<Duration>, CallError> {
+    /// How long the first lease lasts, if it says, and everybody by now knows, that there are so many. While it is free
+    /// whoever has a shard goes on, but nobody takes one: a version without shards may be the next to have it, and
+    /// acts on all objects then.
+    async fn settled(&self, shards: usize, ours: bool) -> Result<Option<Duration>, CallError> {
         let first = within(self.api.get_opt(&self.first)).await?;
         let settled = |first: &Lease| {
             let holder = first.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
-            Layout::of(first.metadata.annotations.as_ref(), holder).is_settled(shards)
+            let held = holder.is_some_and(|holder| !holder.is_empty());
+            (ours || held) && Layout::of(first.metadata.annotations.as_ref(), holder).is_settled(shards)
         };
         Ok(first.filter(settled).map(|first| duration(&first.spec.unwrap_or_default())))
     }

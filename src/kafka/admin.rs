@@ -23,6 +23,14 @@ use super::connection::Context;
 use super::error::{CallFailed, quoted};
 use super::token::Token;
 
+// As numbers: what a broker sent is passed through, and one that the enum of the bindings has not would be no value of it.
+unsafe extern "C" {
+    #[link_name = "rd_kafka_event_error"]
+    fn event_error(event: *mut c::rd_kafka_event_t) -> c_int;
+    #[link_name = "rd_kafka_error_code"]
+    fn error_code(error: *const c::rd_kafka_error_t) -> c_int;
+}
+
 /// An offset or why there is none, by topic and partition.
 pub(super) type Offsets = HashMap<(Arc<str>, i32), Result<i64, CallFailed>>;
 
@@ -465,9 +473,9 @@ unsafe fn decode(event: &Event) -> Answer {
     // SAFETY: all objects reached belong to the event, which outlives this function; counts come
     // with their arrays; strings are NUL-terminated or NULL, which `text` checks.
     unsafe {
-        let code = c::rd_kafka_event_error(event.0);
-        if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Answer::Failed(CallFailed::new(code, text(c::rd_kafka_event_error_string(event.0))));
+        let failed = CallFailed::of(event_error(event.0), text(c::rd_kafka_event_error_string(event.0)));
+        if let Some(failed) = failed {
+            return Answer::Failed(failed);
         }
         let mut names = HashMap::new();
         let mut count: usize = 0;
@@ -598,13 +606,7 @@ unsafe fn element(
         (text((*of).topic), (*of).partition, (*of).offset, (&raw const (*of).err).cast::<i32>().read())
     };
     let topic = names.entry(topic).or_insert_with_key(|t| Arc::from(t.as_str())).clone();
-    let offset = match RDKafkaRespErr::try_from(code) {
-        Ok(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR) => Ok(offset),
-        // SAFETY: err2str gives a static string for every code.
-        Ok(code) => Err(CallFailed::new(code, unsafe { text(c::rd_kafka_err2str(code)) })),
-        Err(_) => Err(CallFailed::internal(&format!("Kafka's error {code}"))),
-    };
-    ((topic, partition), offset)
+    ((topic, partition), CallFailed::of(code, String::new()).map_or(Ok(offset), Err))
 }
 
 /// # Safety
@@ -614,11 +616,7 @@ unsafe fn failure(error: *const c::rd_kafka_error_t) -> Option<CallFailed> {
         return None;
     }
     // SAFETY: alive.
-    unsafe {
-        let code = c::rd_kafka_error_code(error);
-        (code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
-            .then(|| CallFailed::new(code, text(c::rd_kafka_error_string(error))))
-    }
+    unsafe { CallFailed::of(error_code(error), text(c::rd_kafka_error_string(error))) }
 }
 
 /// # Safety

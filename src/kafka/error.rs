@@ -55,6 +55,17 @@ impl CallFailed {
         Self { code: Some(code), text: quoted(&text) }
     }
 
+    /// Of the number of an error, as a broker sent it: a newer one may have more of them than are known here. `None`
+    /// where it is the number of no error.
+    pub fn of(code: i32, text: String) -> Option<Self> {
+        match RDKafkaRespErr::try_from(code) {
+            Ok(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR) => None,
+            Ok(code) => Some(Self::new(code, text)),
+            Err(_) if text.trim().is_empty() => Some(Self::internal(&format!("Kafka's error {code}"))),
+            Err(_) => Some(Self::internal(&quoted(&format!("Kafka's error {code}: {}", text.trim())))),
+        }
+    }
+
     pub fn internal(text: &str) -> Self {
         Self { code: None, text: text.to_owned() }
     }
@@ -81,6 +92,13 @@ impl CallFailed {
                     | E::RequestTimedOut
             )
         )
+    }
+
+    /// Whether there was no answer at all, rather than one that its connection cannot be used.
+    pub fn no_answer(&self) -> bool {
+        use RDKafkaErrorCode as E;
+        let unusable = [E::Resolve, E::Authentication, E::SaslAuthenticationFailed, E::SSL];
+        self.unanswered() && self.code.is_none_or(|code| !unusable.contains(&code))
     }
 
     /// Whether, after such an answer for a group, its client is of no more use: librdkafka asks a broker

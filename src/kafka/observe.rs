@@ -27,6 +27,11 @@ impl Read {
         self.described.as_ref().err().into_iter().chain(self.committed.as_ref().err())
     }
 
+    /// Whether its coordinator, or nobody, answered at all: what it answered would say more.
+    pub fn silent(&self) -> bool {
+        self.unanswered() && self.errors().all(CallFailed::no_answer)
+    }
+
     /// Whether nobody answered for the group.
     pub fn unanswered(&self) -> bool {
         self.errors().filter(|error| error.unanswered()).count() == 2
@@ -58,12 +63,12 @@ pub(super) fn observation(
     let mut problems = Vec::new();
     let mut phase = GroupPhase::Unknown;
     let mut members = Vec::new();
-    if read.unanswered() {
+    if read.silent() {
         let coordinators = seen.coordinators.lock().unwrap_or_else(PoisonError::into_inner);
         problems.push(coordinators.silent(group));
     }
     match &read.described {
-        Err(_) if read.unanswered() => {}
+        Err(_) if read.silent() => {}
         Err(error) => problems.push(format!("consumer group {group}: {error}")),
         Ok(description) => {
             phase = phase_of(description);

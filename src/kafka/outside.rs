@@ -49,10 +49,7 @@ pub struct Group {
 }
 
 fn failed(code: i32) -> CallFailed {
-    match RDKafkaRespErr::try_from(code) {
-        Ok(code) => CallFailed::new(code, String::new()),
-        Err(_) => CallFailed::internal(&format!("Kafka's error {code}")),
-    }
+    CallFailed::of(code, String::new()).unwrap_or_else(|| CallFailed::internal("no error"))
 }
 
 fn offsets(answer: &Answered) -> Offsets {

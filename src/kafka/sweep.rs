@@ -171,7 +171,7 @@ impl Connection {
                 admin.client().context().clear();
                 self.refusal.over();
                 self.pace().tidy(Instant::now());
-                self.coordinators().tidy(&requests);
+                self.coordinators().tidy(&requests, Instant::now());
                 // Where an offset is missing the metadata is read anew, to know at the next sweep whether
                 // there is a leader by then, and who.
                 if groups.iter().flat_map(|g| &g.partitions).any(|p| p.end.is_none() || p.start.is_none()) {
@@ -199,7 +199,7 @@ impl Connection {
         let reads = groups::read(round.admin, &due, round.groups_until).await;
         let spent = reads.values().flat_map(Read::errors).any(CallFailed::spent);
         let silent = (!reads.is_empty()).then(|| reads.values().all(Read::unanswered));
-        self.coordinators().note(&reads);
+        self.coordinators().note(&reads, Instant::now());
         if silent == Some(true) && round.alone {
             // Not even their topics are known.
             return Answers { groups: vec![None; asked.len()], topics, silent, ends: false, spent };

@@ -28,7 +28,10 @@ pub fn sentence(name: &str, decision: &Decision) -> String {
 /// What could not be seen of what a step rests on.
 fn in_part(decision: &Decision) -> String {
     match first_of(&decision.problems) {
-        Some(problem) if matches!(decision.rule, Rule::ScaleUp | Rule::Deadline) => {
+        // A schedule and the base ask for theirs whatever is seen, and a fallback says itself why.
+        Some(problem)
+            if matches!(decision.rule, Rule::ScaleUp | Rule::Deadline | Rule::Probe | Rule::Bounds) =>
+        {
             format!("; by what can be seen: {problem}")
         }
         _ => String::new(),
@@ -390,7 +393,11 @@ mod tests {
         let mut d = decision(Rule::Bounds, 1, 3);
         (d.state, d.numbers.min_replicas) = (ScalerState::Blind, 3);
         d.problems = vec!["partition orders-4 has no leader".into()];
-        assert_eq!(sentence("orders", &d), "Scaled orders 1 → 3: fewer than minReplicas (3) were asked for");
+        assert_eq!(
+            sentence("orders", &d),
+            "Scaled orders 1 → 3: fewer than minReplicas (3) were asked for; by what can be seen: partition orders-4 has no \
+             leader"
+        );
         let state = "Cannot see everything, so nothing is taken away: partition orders-4 has no leader";
         assert_eq!(state_sentence(&d), state);
         d.from = d.to;

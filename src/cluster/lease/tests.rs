@@ -370,6 +370,21 @@ async fn a_shard_is_left_alone_while_a_version_without_shards_has_all_objects() 
 }
 
 #[tokio::test]
+async fn nobody_takes_a_shard_while_the_first_lease_is_free_and_whoever_has_one_keeps_it() {
+    let server = Arc::new(Server::default());
+    let annotations = json!({"spillway.dev/shards": "2", "spillway.dev/shards-by": "b"});
+    server.put(FIRST, annotations.clone(), json!({"holderIdentity": "", "leaseDurationSeconds": 15}));
+    let (pod, mut known) = (Pod::new(&server, "a", 1, 2, 15), Known::default());
+    assert!(matches!(pod.tries(&mut known).await, Attempt::Others), "a version without shards may come next");
+    server.put(FIRST, annotations.clone(), json!({"holderIdentity": "old", "leaseDurationSeconds": 15}));
+    assert!(matches!(pod.tries(&mut known).await, Attempt::Others), "it acts on all objects");
+    server.put(FIRST, annotations.clone(), json!({"holderIdentity": "b", "leaseDurationSeconds": 15}));
+    assert!(matches!(pod.tries(&mut known).await, Attempt::Ours { .. }));
+    server.put(FIRST, annotations, json!({"holderIdentity": "", "leaseDurationSeconds": 15}));
+    assert!(matches!(pod.tries(&mut known).await, Attempt::Ours { .. }), "it is renewed");
+}
+
+#[tokio::test]
 async fn a_shard_is_given_up_when_a_version_without_shards_comes_back() {
     let server = held_without_shards();
     server.put(SECOND, json!({}), json!({"holderIdentity": "a", "leaseDurationSeconds": 15}));
