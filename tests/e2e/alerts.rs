@@ -106,9 +106,10 @@ async fn with_consumers(case: &Case) -> Result<String> {
     send(case, "calm", 0, 6000).await?;
     // Has something to do until what a replica processes is known, and room for more of them: of whom
     // it can be said from which load on there would be more.
-    kafka.create_topic("roomy", 2).await?;
-    for partition in 0..2 {
-        send(case, "roomy", partition, 500).await?;
+    // Also where a slow machine makes two of one.
+    kafka.create_topic("roomy", 4).await?;
+    for partition in 0..4 {
+        send(case, "roomy", partition, 250).await?;
     }
     let (poison, ceiling) = (case.records.join("poison"), case.records.join("ceiling"));
     fs::write(&poison, "poisoned/3/0")?;
@@ -126,7 +127,7 @@ async fn with_consumers(case: &Case) -> Result<String> {
         + &on_pods(case, "saturated", 40.0, &ceiling, &format!("maxReplicas: 4, {HURRIED}"))?
         + &producer(case, "saturated", 60.0)?
         + &on_pods(case, "calm", 50.0, &[], &format!("maxReplicas: 1, {always}"))?
-        + &on_pods(case, "roomy", 50.0, &[], "maxReplicas: 2")?
+        + &on_pods(case, "roomy", 50.0, &[], "maxReplicas: 4")?
         + &producer(case, "roomy", 10.0)?)
 }
 
