@@ -170,7 +170,7 @@ impl GroupState {
     }
 
     /// Whether enough of an observation is known to tell that more replicas are needed: its members, the partitions of
-    /// the last look where there was one, and at least half of these.
+    /// the last look where there was one, and at least half of these. Of no partition at all nothing is known.
     pub fn tells_more(&self, seen: &GroupObservation) -> bool {
         let seen = &*ordered(seen);
         let known = seen.partitions.iter().filter(|p| p.lag(self.policy.start_from).is_some()).count();
@@ -182,7 +182,7 @@ impl GroupState {
             read.into_iter().all(|(topic, partition)| all.contains(&(&**topic, *partition)))
         };
         let placed = if self.at.is_none() { listed() } else { self.partitions.names().same(seen) };
-        seen.phase != GroupPhase::Unknown && placed && 2 * known >= seen.partitions.len()
+        seen.phase != GroupPhase::Unknown && placed && known > 0 && 2 * known >= seen.partitions.len()
     }
 
     /// Whether an observation tells anything: one already taken in does not.

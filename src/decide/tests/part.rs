@@ -204,3 +204,16 @@ fn of_more_than_the_owner_allows_nothing_is_taken_away() {
     plant.run(&policy, &mut state, 130.0);
     assert_eq!(plant.writes.first().map(|w| w.2), Some(policy.max_replicas), "{:?}", plant.writes);
 }
+
+#[test]
+fn of_no_partition_at_all_nothing_is_known() {
+    let policy = Policy { min_replicas: 3, ..policy() };
+    let (mut plant, mut state) = (Plant::new(1, |_| 0.0, |_| true), State::default());
+    // Its topic was not made yet.
+    let all = look(&mut plant, &policy, &mut state, 60.0, |group| {
+        group.partitions.clear();
+        group.members.clear();
+        (group.phase, group.problems) = (GroupPhase::Empty, vec!["topic orders does not exist".to_owned()]);
+    });
+    assert!(all.iter().all(|d| !d.write && d.to == d.from), "{all:?}");
+}
