@@ -104,12 +104,12 @@ async fn with_consumers(case: &Case) -> Result<String> {
     // one after the other, and the last would stand still meanwhile.
     kafka.create_topic("calm", 1).await?;
     send(case, "calm", 0, 6000).await?;
-    // Has something to do until what a replica processes is known, and room for more of them: of whom
-    // it can be said from which load on there would be more.
-    // Also where a slow machine makes two of one.
+    // Has something to do until what a replica processes is known (a window of half a minute with messages that
+    // have waited for long), and room for more of them, also where a slow machine makes two of one: of whom it can be
+    // said from which load on there would be more.
     kafka.create_topic("roomy", 4).await?;
     for partition in 0..4 {
-        send(case, "roomy", partition, 250).await?;
+        send(case, "roomy", partition, 1000).await?;
     }
     let (poison, ceiling) = (case.records.join("poison"), case.records.join("ceiling"));
     fs::write(&poison, "poisoned/3/0")?;
